@@ -1,0 +1,113 @@
+"""People: who the CRM knows, who Slack knows, and what each person chose for themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+
+ROLES = ("seller", "sales_development", "customer_success", "service", "manager")
+GOALS = ("performance", "productivity", "personal")
+WEEKDAYS = (0, 1, 2, 3, 4)
+"""Monday to Friday, as in :meth:`datetime.date.weekday`."""
+
+MATCHED = "matched"
+UNMATCHED = "unmatched"
+"""No Slack account with this e-mail address, or no e-mail address in the CRM."""
+AMBIGUOUS = "ambiguous"
+GUEST = "guest"
+BOT = "bot"
+DEACTIVATED = "deactivated"
+MATCH_STATES = (MATCHED, UNMATCHED, AMBIGUOUS, GUEST, BOT, DEACTIVATED)
+
+
+def person_id(source: str, crm_id: str) -> str:
+    """Stable, opaque id of a person: the same CRM row gives the same id in every run and database."""
+    return "p" + hashlib.sha256(f"{source}\x1f{crm_id}".encode()).hexdigest()[:15]
+
+
+@dataclass(frozen=True, slots=True)
+class CrmUser:
+    """One user row of a CRM, as a connector reads it. ``manager``: the manager's ``crm_id``."""
+
+    crm_id: str
+    name: str
+    email: str | None
+    role: str
+    manager: str | None = None
+    active: bool = True
+    zone: str | None = None
+    country: str | None = None
+    language: str | None = None
+    access_since: date | None = None
+    working_days: tuple[int, ...] | None = None
+    office: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody we may contact: a CRM identity and, where the e-mail matches, a Slack identity.
+
+    ``team`` is the person id of their manager: the people reporting to one manager are one team (design.md §5).
+    ``pilot``: in a team that may be written to. ``match``: one of MATCH_STATES; only ``matched`` is ever written to.
+    ``zone``: IANA name that is in force (own choice, else Slack's, else the CRM's), None if unknown.
+    """
+
+    id: str
+    source: str
+    crm_id: str
+    name: str
+    email: str | None
+    role: str
+    team: str | None
+    active: bool
+    zone: str | None
+    country: str | None
+    language: str
+    access_since: date | None
+    working_days: tuple[int, ...]
+    pilot: bool
+    match: str
+    slack_id: str | None
+    welcomed_at: datetime | None = None
+    notice_read_at: datetime | None = None
+    """When they chose, after reading who sees it, how their words are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a person chose. Only the person and the delivery read it (D6)."""
+
+    person: str
+    goal: str | None = None
+    goal_chosen_at: datetime | None = None
+    paused_until: datetime | None = None
+    stopped_at: datetime | None = None
+    kinds_off: frozenset[str] = field(default_factory=frozenset)
+    tips_never: frozenset[str] = field(default_factory=frozenset)
+    """Tip ids answered with "Not for me": for ever."""
+    working_days: tuple[int, ...] | None = None
+    window_start: time | None = None
+    window_end: time | None = None
+    weekly_cap: int | None = None
+    feedback_mode: str | None = None
+    """How their words are passed on unless they say otherwise: named or confidential. None: not yet asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackUser:
+    """What Slack says of a user (users.list, users.info, user_change, dnd.teamInfo)."""
+
+    id: str
+    email: str | None
+    name: str
+    zone: str | None
+    language: str | None = None
+    is_bot: bool = False
+    is_guest: bool = False
+    deleted: bool = False
+    status_text: str = ""
+    status_emoji: str = ""
+    status_until: datetime | None = None
+    dnd_start: datetime | None = None
+    dnd_end: datetime | None = None

@@ -1,0 +1,150 @@
+"""Ports: what services need from the world, as protocols. Wiring passes the real ones, tests pass fakes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from bot.domain.messages import Message
+from bot.domain.people import CrmUser, SlackUser
+from bot.domain.usage import Collected, Coverage, RecordRef, RowFault, Window
+
+
+class Clock(Protocol):
+    """The only source of the present."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a connector can do here. ``metrics``: coverage per metric, with what the admin has to change."""
+
+    name: str
+    version: str
+    ok: bool
+    advice: str
+    metrics: tuple[Coverage, ...] = ()
+
+
+class Connector(Protocol):
+    """A CRM, read-only. Raises Retryable (try later) or Permanent (credentials, mapping); never loses a good row."""
+
+    name: str
+    """Source name; part of every fact's key."""
+    lag_days: int
+    """How many days after they happen rows reach us: polls ask for ``today - lag_days`` and earlier."""
+
+    async def probe(self) -> Probe: ...
+
+    async def users(self, through: date) -> tuple[Sequence[CrmUser], Sequence[RowFault]]:
+        """People, managers included, as known on ``through``. Integration users are left out."""
+        ...
+
+    def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
+        """Facts and coverage for the days of ``window``; snapshot metrics only for ``window.through``.
+
+        Every metric asked for has a coverage row for every day. Nothing dated after ``window.through`` is seen.
+        """
+        ...
+
+    async def evidence(
+        self, metric: str, owners: Sequence[str], limit: int, through: date
+    ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]]:
+        """Per owner (crm_id): how many records the snapshot metric counts, and up to ``limit`` of them, worst first.
+
+        One call for many owners. An owner who is absent has none.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way. ``delivery``: outbox id, put into Slack's metadata for reconciliation.
+
+    ``address``: Slack user id (opens the DM) or channel id; ``thread``: ts of the parent message.
+    """
+
+    delivery: str
+    address: str
+    message: Message
+    thread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a message ended: channel id and ts."""
+
+    channel: str
+    ts: str
+
+
+class Messenger(Protocol):
+    """Sends messages. Raises Retryable (nothing was posted), Permanent (never will be), Uncertain (may have been)."""
+
+    async def send(self, outgoing: Outgoing) -> Receipt: ...
+
+    async def update(self, receipt: Receipt, outgoing: Outgoing) -> None:
+        """Replace a posted message in place."""
+        ...
+
+    async def delete(self, receipt: Receipt) -> None: ...
+
+    async def find(self, delivery: str, channel: str, since: datetime) -> Receipt | None:
+        """Look for a posted message by its delivery id. Raises Retryable or Permanent when it cannot look."""
+        ...
+
+    async def respond(self, response_url: str, message: Message | None, *, replace: bool) -> None:
+        """Answer a click or command through its response_url. ``message`` None with replace: delete the original."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DndWindow:
+    """Do-not-disturb of a user: on from ``start`` to ``end`` (UTC), or never."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Directory(Protocol):
+    """Reads Slack users. Raises Retryable or Permanent."""
+
+    def users(self) -> AsyncIterator[Sequence[SlackUser]]:
+        """All users, page by page."""
+        ...
+
+    async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
+        """Do-not-disturb for up to 50 users a call (more are split)."""
+        ...
+
+
+class Holidays(Protocol):
+    """Public holidays by country (ISO 3166 code, optionally ``DE-BY``)."""
+
+    def between(self, country: str, first: date, last: date) -> frozenset[date]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the door keeps of a Slack request before it is acknowledged.
+
+    ``kind``: event, action, submission, closed, command, shortcut. ``name``: event type, action_id, callback_id or command.
+    ``key``: unique (event_id; else trigger_id; view_closed: view id + hash).
+    """
+
+    key: str
+    kind: str
+    name: str
+    user: str | None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Inbox(Protocol):
+    """Where the door puts envelopes: returns after the commit. True when new, False when it was there already."""
+
+    async def keep(self, envelope: Envelope) -> bool: ...

@@ -1,0 +1,163 @@
+"""Usage facts, the metric vocabulary (one meaning in every CRM) and coverage.
+
+A fact is one person's numbers on one day. The day is the finest grain: no time of day of anybody's CRM use is kept.
+**Coverage** says, per metric and day, whether a number may be read at all: no data is never "no use".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+
+class MetricKind(StrEnum):
+    """How a metric adds up: ``event`` sums over days, ``snapshot`` is a state as of a day, ``presence`` is 0 or 1."""
+
+    EVENT = "event"
+    SNAPSHOT = "snapshot"
+    PRESENCE = "presence"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """``column``: the name in the wide usage table. ``meaningful``: a state-changing action (science.md §3.2)."""
+
+    key: str
+    kind: MetricKind
+    unit: str
+    meaning: str
+    meaningful: bool = False
+
+    @property
+    def column(self) -> str:
+        return self.key.replace(".", "_")
+
+
+def _vocabulary() -> dict[str, Metric]:
+    event, snapshot, presence = MetricKind.EVENT, MetricKind.SNAPSHOT, MetricKind.PRESENCE
+    rows = [
+        Metric("active_day", presence, "0 or 1", "at least one interactive login that day; never makes a stage"),
+    ]
+    for thing in ("opportunity", "account", "contact", "lead", "case"):
+        rows.append(Metric(f"records_created.{thing}", event, "records", f"{thing} records created", True))
+        rows.append(Metric(f"records_updated.{thing}", event, "records", f"{thing} records changed", True))
+    for thing in ("call", "meeting", "email", "task"):
+        rows.append(Metric(f"activities_completed.{thing}", event, "activities", f"{thing}s logged as done", True))
+    rows += [
+        Metric("step_moves", event, "moves", "opportunities moved to another step, closing included", True),
+        Metric("close_date_pushes", event, "changes", "close dates moved into the future", True),
+        Metric("won_count", event, "opportunities", "opportunities won"),
+        Metric("lost_count", event, "opportunities", "opportunities lost"),
+        Metric("won_amount", event, "currency units", "amount of the opportunities won"),
+    ]
+    for thing in ("report", "dashboard", "list", "mobile"):
+        rows.append(Metric(f"feature_use.{thing}", event, "uses", f"{thing}s opened"))
+    rows += [
+        Metric("opps_open", snapshot, "opportunities", "open opportunities owned"),
+        Metric("pipeline_amount", snapshot, "currency units", "amount of the open opportunities"),
+        Metric("opps_past_close", snapshot, "opportunities", "open, expected close date in the past"),
+        Metric("opps_no_next_step", snapshot, "opportunities", "open, without a next step"),
+        Metric("opps_no_activity_30d", snapshot, "opportunities", "open, no activity for 30 days"),
+        Metric("opps_stuck_step", snapshot, "opportunities", "open, in the same step for 60 days or longer"),
+        Metric("opps_missing_amount", snapshot, "opportunities", "open, without an amount"),
+        Metric("opps_missing_account", snapshot, "opportunities", "open, without an account"),
+        Metric(
+            "opps_open_long",
+            snapshot,
+            "opportunities",
+            "open longer than the 75th percentile of the owner's own won opportunities (at least 5 won)",
+        ),
+        Metric("tasks_overdue", snapshot, "tasks", "open tasks past their due date"),
+        Metric("field_completeness", snapshot, "percent", "required fields filled on own open records"),
+    ]
+    return {row.key: row for row in rows}
+
+
+METRICS: Mapping[str, Metric] = _vocabulary()
+MEANINGFUL = tuple(key for key, metric in METRICS.items() if metric.meaningful)
+"""Metrics that make a day a meaningful day M. Logins are not among them (U2)."""
+STUCK_DAYS = 60
+QUIET_DAYS = 30
+
+
+class CoverageStatus(StrEnum):
+    """What a missing or present number means (crm.md finding 2). Only ``ok`` may be read."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    DENIED = "denied"
+    UNSUPPORTED = "unsupported"
+    THROTTLED = "throttled"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Status of one metric on one day from one source. ``detail``: what the admin has to change."""
+
+    metric: str
+    day: date
+    status: CoverageStatus
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFact:
+    """One person's numbers on one day: ``values`` maps metric keys to numbers; a metric that is absent is unknown."""
+
+    crm_id: str
+    day: date
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """A row that could not be used, and why. It is counted and named; the rest goes on.
+
+    ``row``: line in the file, from 1 (the header is line 1). ``field``: the column's heading, or "" for the whole row.
+    """
+
+    file: str
+    row: int
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f", column {self.field}" if self.field else ""
+        return f"{self.file}, line {self.row}{where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days that a poll asks for, both ends included. Nothing dated after ``through`` may be seen (no foresight)."""
+
+    since: date
+    through: date
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A part of what a poll brought. Facts of one (person, day) come whole, never split over two parts.
+
+    ``notes``: counted blemishes that are no faults, e.g. ``{"undated opportunities": 500}``.
+    """
+
+    facts: tuple[UsageFact, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    faults: tuple[RowFault, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A CRM record that a message names. ``details`` are display values, e.g. ``{"days_open": "112"}``.
+
+    Never stored by itself: it lives in the frozen message, which is blanked 7 days after settling.
+    """
+
+    id: str
+    name: str
+    link: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
