@@ -1,0 +1,101 @@
+# Fullsteam. `make` alone says what there is.
+# Needs Python 3.11+, make and a package index; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+# SLOW=1 makes `make test` run the slow tests too, as CI does. ARGS goes to pytest: make test ARGS="-k door".
+SLOW   ?=
+ARGS   ?=
+
+# A stamp says which lock file .venv was made from: change the file, and the next command brings .venv up to date.
+RUNTIME := $(VENV)/.runtime-installed
+DEV     := $(VENV)/.dev-installed
+PIP     := $(BIN)/python -m pip --disable-pip-version-check -q -q
+# uvloop, httptools and the like come as wheels; a package built from its source would not match "runs anywhere".
+INSTALL := $(PIP) install --require-hashes
+
+MARKS   := $(if $(SLOW),,-m "not slow")
+LOCK    := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+say      = @printf '\033[36m==>\033[0m %s\n' "$(1)"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-dev demo test lint format unit slow bench mutants lock clean
+
+help: ## This list
+	@echo "make ..."
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(RUNTIME) ## A local .venv with fullsteam in it (what runs; `make test` adds what checks)
+
+setup-dev: $(DEV) ## The same with everything that builds, checks and tests
+
+demo: $(RUNTIME) ## A small team and a few weeks, played against a Slack on this machine
+	@$(BIN)/fullsteam demo
+
+test: lint $(DEV) ## What CI checks: format, lint, types, import layers, all tests on SQLite and PostgreSQL
+	$(call say,tests$(if $(SLOW), (slow ones too)))
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q $(MARKS) $(ARGS)
+	$(call say,all good - full steam ahead)
+
+lint: $(DEV) ## Format, lint, import layers, types; nothing is changed
+	$(call say,format)
+	@$(BIN)/ruff format --check --quiet .
+	$(call say,lint)
+	@$(BIN)/ruff check --quiet .
+	$(call say,import layers)
+	@$(BIN)/lint-imports --no-cache >$(VENV)/.lint-imports.log 2>&1 || { cat $(VENV)/.lint-imports.log; exit 1; }
+	$(call say,types)
+	@$(BIN)/mypy --no-error-summary
+
+format: $(DEV) ## Puts the code into its format and repairs what ruff can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+unit: $(DEV) ## The quick tests only
+	@$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+slow: $(DEV) ## The slow tests only: kill -9 at any instant, long replays
+	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: $(DEV) ## Measures and prints, with the machine named; no pass or fail
+	@$(BIN)/python -m bench $(ARGS)
+
+mutants: $(DEV) ## Switches each promise off in turn and checks that a test notices
+	@$(BIN)/python tests/mutants.py $(ARGS)
+
+lock: $(DEV) ## Writes requirements/*.txt from *.in; UPGRADE=1 takes newer versions
+	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements/runtime.in -o requirements/runtime.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements/dev.in -o requirements/dev.txt
+	$(call say,requirements/runtime.txt and dev.txt are written)
+
+clean: ## Removes .venv and what tools left behind
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- .venv ------------------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Fullsteam needs Python 3.11 or newer; there is no '$(PYTHON)' on the PATH. Install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Fullsteam needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say make PYTHON=/path/to/a/newer/python3"; exit 1; }
+	$(call say,making $(VENV) with $$($(PYTHON) -V))
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "Making $(VENV) failed. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(call say,installing what runs (about half a minute))
+	@$(INSTALL) -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# dev.txt holds all of runtime.txt at the same versions, so it satisfies both stamps.
+$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(call say,installing what runs and what checks it (about a minute))
+	@$(INSTALL) -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(RUNTIME) $@
