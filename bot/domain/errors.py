@@ -1,12 +1,12 @@
 """Errors by consequence: what the caller has to do, not where they came from.
 
-    FullsteamError
-    +-- Retryable            try again, not before ``after``
-    +-- Permanent            will fail however often; say so and stop
-    +-- Skippable            this one item is bad; name it, count it, go on with the next
-    +-- Uncertain            a message may or may not have been posted; reconcile, never re-post blindly
-    +-- ConfigurationError   settings, programme file or content are wrong; all faults at once
-    +-- Refused              a person may not do this, or the words are not valid; the text is for them
+FullsteamError
++-- Retryable            try again, not before ``after``
++-- Permanent            will fail however often; say so and stop
++-- Skippable            this one item is bad; name it, count it, go on with the next
++-- Uncertain            a message may or may not have been posted; reconcile, never re-post blindly
++-- ConfigurationError   settings, programme file or content are wrong; all faults at once
++-- Refused              a person may not do this, or the words are not valid; the text is for them
 """
 
 from __future__ import annotations

@@ -38,13 +38,17 @@ class Metric:
 def _vocabulary() -> dict[str, Metric]:
     event, snapshot, presence = MetricKind.EVENT, MetricKind.SNAPSHOT, MetricKind.PRESENCE
     rows = [
-        Metric("active_day", presence, "0 or 1", "at least one interactive login that day; never makes a stage"),
+        Metric(
+            "active_day", presence, "0 or 1", "at least one interactive login that day; never makes a stage"
+        ),
     ]
     for thing in ("opportunity", "account", "contact", "lead", "case"):
         rows.append(Metric(f"records_created.{thing}", event, "records", f"{thing} records created", True))
         rows.append(Metric(f"records_updated.{thing}", event, "records", f"{thing} records changed", True))
     for thing in ("call", "meeting", "email", "task"):
-        rows.append(Metric(f"activities_completed.{thing}", event, "activities", f"{thing}s logged as done", True))
+        rows.append(
+            Metric(f"activities_completed.{thing}", event, "activities", f"{thing}s logged as done", True)
+        )
     rows += [
         Metric("step_moves", event, "moves", "opportunities moved to another step, closing included", True),
         Metric("close_date_pushes", event, "changes", "close dates moved into the future", True),
