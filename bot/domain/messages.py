@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -155,3 +156,8 @@ class Message:
                 fields["menu"] = tuple(Button(**button) for button in fields["menu"])
             parts.append(_PARTS[raw["part"]](**fields))
         return cls(**{**body, "parts": tuple(parts)})
+
+
+def delivery_id(dedupe_key: str) -> str:
+    """Outbox id of a dedupe key: known before the row is written, the same after a crash; travels in the metadata."""
+    return "m" + hashlib.sha256(dedupe_key.encode()).hexdigest()[:23]
