@@ -208,9 +208,14 @@ def _reachable(programs: Path, run_folder: Path) -> Path:
     try:
         _call(programs / "initdb", "--version", cwd=run_folder)
     except (PermissionError, NoPostgresError):
-        copy = run_folder / "postgres-programs"
-        shutil.copytree(programs.parent, copy, symlinks=True)
-        copy.chmod(0o755)
+        install, package = programs.parent, programs.parent.parent
+        copy = run_folder / "postgres-programs" / package.name / install.name
+        shutil.copytree(install, copy, symlinks=True)
+        libraries = package.with_name(
+            f"{package.name}.libs"
+        )  # a wheel has its shared libraries beside the package
+        if libraries.is_dir():
+            shutil.copytree(libraries, run_folder / "postgres-programs" / libraries.name)
         return copy / programs.name
     return programs
 
