@@ -13,7 +13,6 @@ ARGS   ?=
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q -q
-# uvloop, httptools and the like come as wheels; a package built from its source would not match "runs anywhere".
 INSTALL := $(PIP) install --require-hashes
 
 MARKS   := $(if $(SLOW),,-m "not slow")
@@ -78,12 +77,17 @@ clean: ## Removes .venv and what tools left behind
 
 # --- .venv ------------------------------------------------------------------------------------------------------------
 
+# A .venv whose Python is gone (upgraded, moved) is made again, whatever its stamps say.
+ifeq ($(shell test -x $(BIN)/python && echo there),)
+.PHONY: $(BIN)/python $(RUNTIME) $(DEV)
+endif
+
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "Fullsteam needs Python 3.11 or newer; there is no '$(PYTHON)' on the PATH. Install it, or say make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Fullsteam needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say make PYTHON=/path/to/a/newer/python3"; exit 1; }
-	$(call say,making $(VENV) with $$($(PYTHON) -V))
+	$(call say,making $(VENV))
 	@$(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "Making $(VENV) failed. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
