@@ -52,12 +52,15 @@ class UnitOfWork:
         self._after: list[Callable[[], None]] = []
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run one statement, or many with a list of parameters."""
         return cast("sa.CursorResult[Any]", self.connection.execute(statement, parameters))
 
     def rows(self, statement: sa.Executable, parameters: Any = None) -> list[sa.Row[Any]]:
+        """All rows of a query."""
         return list(self.execute(statement, parameters).all())
 
     def one(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[Any] | None:
+        """The first row of a query, or None."""
         return self.execute(statement, parameters).first()
 
     def after_commit(self, call: Callable[[], None]) -> None:
@@ -65,6 +68,7 @@ class UnitOfWork:
         self._after.append(call)
 
     def committed(self) -> None:
+        """Run what was left for after the commit. Called by the database only."""
         for call in self._after:
             call()
 
@@ -242,6 +246,7 @@ class Database:
         return self._reading(lambda uow: fn(uow, *args, **kwargs))
 
     def close(self) -> None:
+        """Finish what waits, then let go of threads and connections."""
         if self._sqlite is not None:
             self._sqlite.close()
             self._sqlite = None

@@ -22,11 +22,13 @@ class Utc(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        """Text on SQLite, TIMESTAMPTZ on PostgreSQL."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(sa.String(32))
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        """To the database."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -35,10 +37,11 @@ class Utc(TypeDecorator[datetime]):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        """From the database."""
         if value is None:
             return None
         if isinstance(value, str):
-            return datetime.fromisoformat(value.replace("Z", "+00:00"))
+            return datetime.fromisoformat(value)
         instant: datetime = value
         return instant.astimezone(UTC)
 
@@ -50,11 +53,13 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        """To the database."""
         if value is None:
             return None
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        """From the database."""
         return None if value is None else json.loads(value)
 
 

@@ -100,6 +100,7 @@ def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
 
 
 def is_working_day(standing: Standing, day: date) -> bool:
+    """One of the person's working days, and no public holiday of their country."""
     return day.weekday() in working_days(standing) and day not in standing.holidays
 
 

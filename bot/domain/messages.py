@@ -77,6 +77,8 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
+    """Mrkdwn text."""
+
     text: str
 
 
@@ -91,6 +93,8 @@ class RecordLine:
 
 @dataclass(frozen=True, slots=True)
 class Records:
+    """The records that a message is about."""
+
     lines: tuple[RecordLine, ...]
 
 
@@ -146,6 +150,7 @@ class Message:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Message:
+        """The message that :meth:`to_json` wrote."""
         parts = []
         for raw in body["parts"]:
             fields = {key: value for key, value in raw.items() if key != "part"}

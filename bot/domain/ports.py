@@ -39,7 +39,9 @@ class Connector(Protocol):
     lag_days: int
     """How many days after they happen rows reach us: polls ask for ``today - lag_days`` and earlier."""
 
-    async def probe(self) -> Probe: ...
+    async def probe(self) -> Probe:
+        """What can be read here, and what an admin has to change."""
+        ...
 
     async def users(self, through: date) -> tuple[Sequence[CrmUser], Sequence[RowFault]]:
         """People, managers included, as known on ``through``. Integration users are left out."""
@@ -86,13 +88,17 @@ class Receipt:
 class Messenger(Protocol):
     """Sends messages. Raises Retryable (nothing was posted), Permanent (never will be), Uncertain (may have been)."""
 
-    async def send(self, outgoing: Outgoing) -> Receipt: ...
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Post it."""
+        ...
 
     async def update(self, receipt: Receipt, outgoing: Outgoing) -> None:
         """Replace a posted message in place."""
         ...
 
-    async def delete(self, receipt: Receipt) -> None: ...
+    async def delete(self, receipt: Receipt) -> None:
+        """Remove a posted message."""
+        ...
 
     async def find(self, delivery: str, channel: str, since: datetime) -> Receipt | None:
         """Look for a posted message by its delivery id. Raises Retryable or Permanent when it cannot look."""
@@ -126,7 +132,9 @@ class Directory(Protocol):
 class Holidays(Protocol):
     """Public holidays by country (ISO 3166 code, optionally ``DE-BY``)."""
 
-    def between(self, country: str, first: date, last: date) -> frozenset[date]: ...
+    def between(self, country: str, first: date, last: date) -> frozenset[date]:
+        """Holidays from ``first`` to ``last``, both included."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +155,6 @@ class Envelope:
 class Inbox(Protocol):
     """Where the door puts envelopes: returns after the commit. True when new, False when it was there already."""
 
-    async def keep(self, envelope: Envelope) -> bool: ...
+    async def keep(self, envelope: Envelope) -> bool:
+        """Write the row and wait for the commit."""
+        ...

@@ -32,6 +32,7 @@ class Metric:
 
     @property
     def column(self) -> str:
+        """Column of the wide usage table."""
         return self.key.replace(".", "_")
 
 
@@ -45,10 +46,10 @@ def _vocabulary() -> dict[str, Metric]:
     for thing in ("opportunity", "account", "contact", "lead", "case"):
         rows.append(Metric(f"records_created.{thing}", event, "records", f"{thing} records created", True))
         rows.append(Metric(f"records_updated.{thing}", event, "records", f"{thing} records changed", True))
-    for thing in ("call", "meeting", "email", "task"):
-        rows.append(
-            Metric(f"activities_completed.{thing}", event, "activities", f"{thing}s logged as done", True)
-        )
+    rows += [
+        Metric(f"activities_completed.{thing}", event, "activities", f"{thing}s logged as done", True)
+        for thing in ("call", "meeting", "email", "task")
+    ]
     rows += [
         Metric("step_moves", event, "moves", "opportunities moved to another step, closing included", True),
         Metric("close_date_pushes", event, "changes", "close dates moved into the future", True),
@@ -56,8 +57,10 @@ def _vocabulary() -> dict[str, Metric]:
         Metric("lost_count", event, "opportunities", "opportunities lost"),
         Metric("won_amount", event, "currency units", "amount of the opportunities won"),
     ]
-    for thing in ("report", "dashboard", "list", "mobile"):
-        rows.append(Metric(f"feature_use.{thing}", event, "uses", f"{thing}s opened"))
+    rows += [
+        Metric(f"feature_use.{thing}", event, "uses", f"{thing}s opened")
+        for thing in ("report", "dashboard", "list", "mobile")
+    ]
     rows += [
         Metric("opps_open", snapshot, "opportunities", "open opportunities owned"),
         Metric("pipeline_amount", snapshot, "currency units", "amount of the open opportunities"),
