@@ -1,0 +1,96 @@
+"""The clock: it only ticks. APScheduler drives the jobs in production, :func:`advance` under steered time.
+
+APScheduler 3 with its memory job store, one interval job a use case: what is due is a row in the database, so a missed
+tick loses nothing and a second clock doubles nothing (reference/engine.md §1).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from bot.domain.errors import FullsteamError
+from bot.domain.ports import Clock
+
+log = logging.getLogger(__name__)
+
+MAX_ROUNDS = 200
+"""Passes over the jobs in one step of steered time; more means that two jobs keep making work for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A use case that looks for due rows. ``run(now)`` works until nothing is due; returns when something is again."""
+
+    name: str
+    run: Callable[[datetime], Awaitable[datetime | None]]
+
+
+class Ticker:
+    """Runs every job each ``seconds``, never twice at once, until stopped."""
+
+    def __init__(self, jobs: Sequence[Job], clock: Clock, seconds: float) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._failing: set[str] = set()
+        self._scheduler = AsyncIOScheduler(
+            jobstores={"default": MemoryJobStore()}, executors={"default": AsyncIOExecutor()}, timezone=UTC
+        )
+        for job in jobs:
+            self._scheduler.add_job(
+                self._tick,
+                "interval",
+                args=[job],
+                id=job.name,
+                seconds=seconds,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+                next_run_time=datetime.now(UTC),
+            )
+
+    def start(self) -> None:
+        """Start ticking on the running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Tick no more. A job that runs is left to end by itself."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def _tick(self, job: Job) -> None:
+        """One look of one job. Whatever goes wrong is said once, and the clock goes on (one of the two catch-alls)."""
+        try:
+            await job.run(self._clock.now())
+        except FullsteamError as error:
+            if job.name not in self._failing:
+                log.warning("job.waits", extra={"job": job.name, "error": type(error).__name__})
+            self._failing.add(job.name)
+        except Exception:
+            if job.name not in self._failing:
+                log.exception("job.broke", extra={"job": job.name})
+            self._failing.add(job.name)
+        else:
+            if job.name in self._failing:
+                log.info("job.goes_on", extra={"job": job.name})
+            self._failing.discard(job.name)
+
+
+async def advance(jobs: Sequence[Job], now: datetime) -> datetime | None:
+    """Steered time: run every job until none has anything due at ``now``; returns the earliest next due time.
+
+    Raises RuntimeError when the jobs do not come to rest.
+    """
+    for _ in range(MAX_ROUNDS):
+        dues = [due for job in jobs if (due := await job.run(now)) is not None]
+        if not dues:
+            return None
+        if min(dues) > now:
+            return min(dues)
+    raise RuntimeError(f"the jobs did not come to rest at {now.isoformat()} in {MAX_ROUNDS} rounds")

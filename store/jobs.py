@@ -1,0 +1,73 @@
+"""When each job of the clock is due: the clock only ticks, the row knows. A claim is a conditional UPDATE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from store.database import UnitOfWork
+from store.tables import job
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """``failures``: runs in a row that failed; ``last_error``: a short code, None after a run that went well."""
+
+    name: str
+    next_at: datetime
+    last_at: datetime | None
+    last_error: str | None
+    failures: int
+
+
+def get(uow: UnitOfWork, name: str) -> JobRow | None:
+    """The row of a job, None before its first run."""
+    row = uow.one(sa.select(job).where(job.c.name == name))
+    return None if row is None else JobRow(row.name, row.next_at, row.last_at, row.last_error, row.failures)
+
+
+def claim(uow: UnitOfWork, name: str, now: datetime, lease: timedelta) -> bool:
+    """Take a due job for ``lease``. False when it is not due or another process got there first.
+
+    A process that dies holds nothing: after the lease the job is due again.
+    """
+    taken = uow.execute(
+        sa.update(job).where(job.c.name == name, job.c.next_at <= now).values(next_at=now + lease)
+    )
+    if taken.rowcount == 1:
+        return True
+    if get(uow, name) is not None:
+        return False
+    insert = _insert_if_new(uow, name, now + lease)
+    return insert == 1
+
+
+def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, error: str | None) -> None:
+    """Write when the job is due again and how the run went."""
+    uow.execute(
+        sa.update(job)
+        .where(job.c.name == name)
+        .values(
+            next_at=next_at,
+            last_at=now,
+            last_error=error,
+            failures=0 if error is None else job.c.failures + 1,
+        )
+    )
+
+
+def put_off(uow: UnitOfWork, name: str, next_at: datetime) -> None:
+    """Set when a job is due, making its row if there is none. For first runs at a chosen hour."""
+    if _insert_if_new(uow, name, next_at) == 0:
+        uow.execute(sa.update(job).where(job.c.name == name).values(next_at=next_at))
+
+
+def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime) -> int:
+    if uow.dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]  # same shape, other dialect
+    statement = insert(job).values(name=name, next_at=next_at, failures=0).on_conflict_do_nothing()
+    return uow.execute(statement).rowcount
