@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
-# SLOW=1 makes `make test` run the slow tests too, as CI does. ARGS goes to pytest: make test ARGS="-k door".
+# SLOW=1 makes `make test` run the slow tests too, as CI does, and ends on pytest's own closing line.
+# ARGS goes to pytest: make test ARGS="-k door".
 SLOW   ?=
 ARGS   ?=
 
@@ -37,8 +38,8 @@ demo: $(RUNTIME) ## A small team and a few weeks, played against a Slack on this
 
 test: lint $(DEV) ## What CI checks: format, lint, types, import layers, all tests on SQLite and PostgreSQL
 	$(call say,tests$(if $(SLOW), (slow ones too)))
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q $(MARKS) $(ARGS)
-	$(call say,all good - full steam ahead)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(MARKS) $(ARGS)
+	$(if $(SLOW),,$(call say,all good - full steam ahead))
 
 lint: $(DEV) ## Format, lint, import layers, types; nothing is changed
 	$(call say,format)
