@@ -23,7 +23,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "alembic": ("store/",),
     "apscheduler": ("bot/schedule.py",),
     "babel": ("bot/rendering.py", "bot/content/"),
-    "holidays": ("bot/clock.py", "bot/connectors/", "bot/delivery/"),
+    "holidays": ("bot/workdays.py",),
     "httpx": ("bot/connectors/", "bot/delivery/webhooks.py", "sandbox/"),
     "jinja2": ("bot/rendering.py", "bot/content/"),
     "openpyxl": ("bot/connectors/",),
@@ -113,7 +113,17 @@ def test_every_folder_with_code_is_a_package_that_the_contracts_see() -> None:
 MODULES = [
     *(
         f"bot/{name}.py"
-        for name in ("cli", "wiring", "schedule", "config", "clock", "logs", "plugins", "rendering")
+        for name in (
+            "cli",
+            "wiring",
+            "schedule",
+            "config",
+            "clock",
+            "logs",
+            "plugins",
+            "workdays",
+            "rendering",
+        )
     ),
     *(
         f"bot/{name}/__init__.py"
