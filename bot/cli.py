@@ -1,0 +1,402 @@
+"""The command line: ``fullsteam --help``. Exit codes: 0 done, 1 a check failed, 2 wrong use or settings, 3 try later."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
+
+app = typer.Typer(
+    name="fullsteam",
+    help="Fullsteam gets a CRM used: tips at the right moment, an ear for what is in the way, proof of what helps.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+export_app = typer.Typer(
+    help="Export what people said. Every export leaves a row in the audit log.", no_args_is_help=True
+)
+app.add_typer(export_app, name="export")
+
+out = Console()
+err = Console(stderr=True)
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON to FILE (- for standard output)."),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder with the files; default: the mapping's own."),
+]
+MappingFile = Annotated[Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML).")]
+
+
+def main() -> None:
+    """Entry point: every fault of ours is a readable line and an exit code, never a traceback."""
+    try:
+        app()
+    except ConfigurationError as error:
+        err.print(f"[bold]{error.title}:[/bold]", highlight=False)
+        for fault in error.faults:
+            err.print(f"  • {fault}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except Refused as error:
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except Retryable as error:
+        err.print(f"{error} Try again later.", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(3)
+    except (Permanent, FullsteamError) as error:
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run() -> None:
+    """Everything in one process, on SQLite: web, worker and clock. A second `run` on the same database is refused."""
+    _serve("web", "worker", "clock", alone=True)
+
+
+@app.command()
+def web() -> None:
+    """Only the door: receives from Slack and keeps it (PostgreSQL carries many of these)."""
+    _serve("web")
+
+
+@app.command()
+def worker() -> None:
+    """Only the work: answers what came in, sends what is due. Start as many as you like on PostgreSQL."""
+    _serve("worker")
+
+
+@app.command()
+def clock() -> None:
+    """Only the clock: polls the CRM, assesses, plans, measures. A second one does no harm."""
+    _serve("clock")
+
+
+def _serve(*parts: str, alone: bool = False) -> None:
+    from bot import logs
+    from bot.config import read_settings
+    from bot.wiring import serve
+
+    needs = ["secret", "slack_bot_token"]
+    if "web" in parts:
+        needs.append("slack_signing_secret")
+    settings = read_settings(*needs, programme=True)
+    logs.configure(settings.log_level)
+    if not alone and settings.database_url.startswith("sqlite"):
+        raise ConfigurationError(
+            [
+                "FULLSTEAM_DATABASE_URL names SQLite, which one process writes: use `fullsteam run`, or a postgresql:// address"
+            ]
+        )
+    serve(settings, parts, alone=alone)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema. Safe to repeat, also at the same time."""
+    from bot.config import read_settings
+    from store.database import migrate as upgrade
+
+    settings = read_settings()
+    upgrade(settings.database_url)
+    out.print("The database is up to date.")
+
+
+@app.command()
+def stop(
+    reason: Annotated[str, typer.Option(help="Why, for the log.")] = "stopped from the command line",
+) -> None:
+    """Hold everything that is to be sent, at once. What people write is still heard."""
+    _switch(stopped=True, reason=reason)
+
+
+@app.command()
+def start() -> None:
+    """Release what `stop` held. Each message is judged again before it goes."""
+    _switch(stopped=False, reason="")
+
+
+def _switch(*, stopped: bool, reason: str) -> None:
+    from bot.clock import SystemClock
+    from bot.services import stop_sending
+    from bot.wiring import opened
+
+    with opened() as house:
+        now = SystemClock().now()
+        if stopped:
+            waiting = house.database.write_now(stop_sending.stop, "command line", reason, now)
+            out.print(f"Stopped. {waiting} messages wait. `fullsteam start` releases them.")
+        else:
+            waiting = house.database.write_now(stop_sending.start, "command line", now)
+            out.print(f"Started. {waiting} messages will be judged again before they go.")
+
+
+# --- CRM in -------------------------------------------------------------------------------------------------------
+
+
+@app.command("import")
+def import_(
+    mapping: MappingFile,
+    data: DataFolder = None,
+    json_file: JsonFile = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day to read; default: the first in the files."),
+    ] = None,
+    through: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day to read; default: today, less the mapping's lag."),
+    ] = None,
+) -> None:
+    """Read CSV or XLSX files through a mapping into the database. Repeating it changes nothing."""
+    from bot.wiring import import_once
+
+    report = import_once(
+        mapping, data, since=since.date() if since else None, through=through.date() if through else None
+    )
+    body = report.to_json()
+    if _write_json(json_file, body):
+        return
+    table = Table("What", "Count", box=None, header_style="bold")
+    table.add_row("people", str(report.people))
+    for metric, count in sorted(report.facts.items()):
+        table.add_row(metric, f"{count:,.0f}")
+    for note, count in sorted(report.notes.items()):
+        table.add_row(note, f"{count:,}")
+    out.print(table)
+    missing: dict[str, list[str]] = {}
+    for metric, status in sorted(report.coverage.items()):
+        if status != "ok":
+            missing.setdefault(status, []).append(metric)
+    for status, metrics in sorted(missing.items()):
+        out.print(
+            f"[bold]{status}[/bold] (nothing reads these): {', '.join(metrics)}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if report.faults:
+        out.print(f"\n[bold]{len(report.faults)} rows could not be used[/bold]; the rest was read:")
+        for fault in report.faults[:20]:
+            out.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
+        if len(report.faults) > 20:
+            out.print(f"  … and {len(report.faults) - 20} more; --json FILE lists all")
+
+
+# --- deciding and looking ahead -----------------------------------------------------------------------------------
+
+
+@app.command()
+def plan(
+    days: Annotated[int, typer.Option(min=1, max=28, help="How many days ahead.")] = 7,
+    json_file: JsonFile = None,
+) -> None:
+    """Who would get what in the next days, and why not, from what is known today. Sends nothing, writes nothing."""
+    from bot.wiring import plan_ahead
+
+    rows = plan_ahead(days)
+    if _write_json(json_file, {"days": days, "decisions": rows}):
+        return
+    if not rows:
+        out.print(
+            "Nobody has a decision point in this time. Are people imported, matched and in a pilot team?"
+        )
+        return
+    table = Table("Day", "Person", "Would get", "Why (not)", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(row["day"], row["name"], row["gets"], row["why"])
+    out.print(table)
+    out.print(
+        "\nA coin keeps some tips back (hold-out); who these are is decided at the moment itself.",
+        style="dim",
+    )
+
+
+# --- content ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def lint(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of your own tips and texts; default: what ships.", exists=True),
+    ] = None,
+) -> None:
+    """Check tips and texts: gain and effort present, no blame, not too long, no undefined names."""
+    from bot.content.lint import lint_paths
+
+    faults = lint_paths(folder)
+    for fault in faults:
+        err.print(str(fault), markup=False, highlight=False, soft_wrap=True)
+    if faults:
+        err.print(f"[bold]{len(faults)} things to mend.[/bold]")
+        raise typer.Exit(1)
+    out.print("All tips and texts are in order.")
+
+
+@app.command()
+def preview(
+    tip: Annotated[str, typer.Argument(help="Id of a tip; `fullsteam preview list` lists them.")],
+    language: Annotated[str, typer.Option(help="Language of the reader.")] = "en",
+    role: Annotated[str, typer.Option(help="Role of the reader.")] = "seller",
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Print the Block Kit JSON that Slack gets.")
+    ] = False,
+) -> None:
+    """Show exactly what Slack will show for a tip, with example records."""
+    from bot.wiring import preview_tip, tips_listed
+
+    if tip == "list":
+        table = Table("Tip", "Trigger", "Goal", "Roles", box=None, header_style="bold")
+        for row in tips_listed():
+            table.add_row(*row)
+        out.print(table)
+        return
+    body, drawn = preview_tip(tip, language=language, role=role)
+    if blocks:
+        out.print_json(json.dumps(body, ensure_ascii=False))
+    else:
+        out.print(drawn, markup=False, highlight=False, soft_wrap=True)
+
+
+# --- what people said ---------------------------------------------------------------------------------------------
+
+
+@export_app.command("feedback")
+def export_feedback(
+    actor: Annotated[
+        str, typer.Option("--as", metavar="E-MAIL", help="Who reads it; rights come from the programme file.")
+    ],
+    fmt: Annotated[str, typer.Option("--format", help="csv or json.", metavar="FORMAT")] = "csv",
+    stages: Annotated[
+        bool, typer.Option("--stages", help="With stages; name and stage together need the privacy officer.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Feedback as its authors allowed: with names, or confidentially. Logged."""
+    from bot.wiring import export_feedback_text
+
+    if fmt not in ("csv", "json"):
+        raise ConfigurationError([f"--format {fmt}: write csv or json"], title="That format is not known")
+    text, count = export_feedback_text(actor, fmt, stages=stages)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8", newline="")
+        err.print(f"{count} items written to {output}.")
+
+
+# --- trying it ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def replay(
+    mapping: MappingFile,
+    data: DataFolder = None,
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = ...,  # type: ignore[assignment]  # required
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = ...,  # type: ignore[assignment]  # required
+    json_file: JsonFile = None,
+    messenger: Annotated[
+        str, typer.Option(help="sandbox (people answer) or console (messages are printed).")
+    ] = "sandbox",
+    script: Annotated[Path | None, typer.Option(help="How the people of the sandbox answer (TOML).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the people and of every draw.")] = 1,
+    database: Annotated[
+        str | None, typer.Option(help="A database of its own; default: a fresh file that is removed.")
+    ] = None,
+    programme: Annotated[
+        Path | None, typer.Option(help="Default: programme.toml beside the mapping.")
+    ] = None,
+    transcript: Annotated[bool, typer.Option("--transcript", help="Print what was said.")] = False,
+) -> None:
+    """Drive the real planner and delivery day by day over a history, against a Slack workspace on this machine."""
+    from bot.replay import Replay, run_replay
+
+    report = run_replay(
+        Replay(
+            mapping=mapping,
+            data=data,
+            first=first.date(),
+            last=last.date(),
+            messenger=messenger,
+            script=script,
+            seed=seed,
+            database=database,
+            programme=programme,
+            transcript=transcript,
+        ),
+        progress=sys.stderr.isatty() and not transcript,
+    )
+    if _write_json(json_file, report) and str(json_file) == "-":
+        return
+    _print_weeks(report)
+
+
+@app.command()
+def demo() -> None:
+    """A few weeks of a small invented team, on this machine, as a readable transcript. Needs no account."""
+    from bot.replay import run_demo
+
+    _print_weeks(run_demo())
+
+
+def _print_weeks(report: dict[str, Any]) -> None:
+    table = Table(
+        "Week", "Facts", "Decisions", "Sent", "Held", "Replies", "Feedback", "Stage moves", box=None
+    )
+    for week in report["weeks"]:
+        table.add_row(
+            week["week"],
+            str(week["facts"]),
+            str(week["decisions"]),
+            str(week["sent"]),
+            str(sum(week["held"].values())),
+            str(week["replies"]),
+            str(week["feedback"]),
+            str(week["adoption_stage_moves"]),
+        )
+    out.print(table)
+    held = sorted(report["held"].items(), key=lambda item: (-item[1], item[0]))
+    if held:
+        out.print(
+            "\nHeld, by reason: " + ", ".join(f"{reason} {count}" for reason, count in held), soft_wrap=True
+        )
+    stages = report.get("stages") or {}
+    if stages:
+        out.print(
+            "Stages at the end: " + ", ".join(f"{name} {count}" for name, count in stages.items()),
+            soft_wrap=True,
+        )
+
+
+def _write_json(target: Path | None, body: dict[str, Any]) -> bool:
+    if target is None:
+        return False
+    text = json.dumps(body, indent=2, ensure_ascii=False, sort_keys=True, default=str) + "\n"
+    if str(target) == "-":
+        sys.stdout.write(text)
+    else:
+        target.write_text(text, encoding="utf-8")
+    return True
+
+
+if __name__ == "__main__":
+    main()
