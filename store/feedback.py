@@ -1,0 +1,136 @@
+"""What people said, with the message, the behaviour and the stage it belongs to. Words that are deleted are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.domain.feedback import DELETED, KEPT, WAITING, Feedback
+from store.database import UnitOfWork
+from store.tables import feedback
+
+_COLUMNS = [column.name for column in feedback.columns]
+
+
+def add(uow: UnitOfWork, said: Feedback) -> bool:
+    """Write it. False when something with its key is there already."""
+    values = {name: getattr(said, name) for name in _COLUMNS}
+    insert = sqlite.insert(feedback) if uow.dialect == "sqlite" else postgresql.insert(feedback)
+    return uow.execute(insert.values(values).on_conflict_do_nothing(index_elements=["key"])).rowcount == 1
+
+
+def get(uow: UnitOfWork, feedback_id: str) -> Feedback | None:
+    """One thing that was said, deleted or not."""
+    row = uow.one(sa.select(feedback).where(feedback.c.id == feedback_id))
+    return None if row is None else _read(row)
+
+
+def by_words(uow: UnitOfWork, channel: str, ts: str) -> Feedback | None:
+    """The feedback that a Slack message became."""
+    row = uow.one(sa.select(feedback).where(feedback.c.channel == channel, feedback.c.ts == ts))
+    return None if row is None else _read(row)
+
+
+def by_message(uow: UnitOfWork, outbox: str, kind: str) -> Feedback | None:
+    """The newest feedback of this kind on one of our messages that is not deleted."""
+    query = sa.select(feedback).where(
+        feedback.c.outbox == outbox, feedback.c.kind == kind, feedback.c.state != DELETED
+    )
+    row = uow.one(query.order_by(feedback.c.created_at.desc(), feedback.c.id).limit(1))
+    return None if row is None else _read(row)
+
+
+def of_person(uow: UnitOfWork, person: str, limit: int = 50) -> list[Feedback]:
+    """What a person said, newest first, without what they deleted. For that person only."""
+    query = sa.select(feedback).where(feedback.c.person == person, feedback.c.state != DELETED)
+    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at.desc()).limit(limit))]
+
+
+def waiting_of(uow: UnitOfWork, person: str) -> list[Feedback]:
+    """What waits for this person's word on how to pass it on, oldest first."""
+    query = sa.select(feedback).where(feedback.c.person == person, feedback.c.state == WAITING)
+    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at))]
+
+
+def unconfirmed(uow: UnitOfWork, before: datetime, limit: int = 500) -> list[Feedback]:
+    """What has waited for its author since ``before`` or longer."""
+    query = sa.select(feedback).where(feedback.c.state == WAITING, feedback.c.created_at <= before)
+    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at).limit(limit))]
+
+
+def oldest_waiting(uow: UnitOfWork) -> datetime | None:
+    """When the oldest waiting words were said."""
+    instant: datetime | None = uow.execute(
+        sa.select(sa.func.min(feedback.c.created_at)).where(feedback.c.state == WAITING)
+    ).scalar_one()
+    return instant
+
+
+def choose_mode(uow: UnitOfWork, ids: Sequence[str], mode: str, visible_at: datetime) -> None:
+    """The author has read who will see it and chose: kept from now on, seen by others from ``visible_at``."""
+    uow.execute(
+        sa.update(feedback)
+        .where(feedback.c.id.in_(ids), feedback.c.state != DELETED)
+        .values(mode=mode, state=KEPT, visible_at=visible_at)
+    )
+
+
+def label(uow: UnitOfWork, feedback_id: str, barrier_type: str | None, owner: str) -> None:
+    """What stands in the way, as the author said, and who owns that."""
+    uow.execute(
+        sa.update(feedback).where(feedback.c.id == feedback_id).values(barrier_type=barrier_type, owner=owner)
+    )
+
+
+def change_text(uow: UnitOfWork, feedback_id: str, text: str, visible_at: datetime) -> None:
+    """The author edited their words: the new ones count, and are unseen again until ``visible_at``."""
+    uow.execute(
+        sa.update(feedback)
+        .where(feedback.c.id == feedback_id, feedback.c.state != DELETED)
+        .values(text=text, visible_at=visible_at)
+    )
+
+
+def delete(uow: UnitOfWork, feedback_id: str) -> bool:
+    """Blank the words and whatever was said with them. False when there was nothing left to delete.
+
+    The row stays, so that the same envelope does not bring it back.
+    """
+    done = uow.execute(
+        sa.update(feedback)
+        .where(feedback.c.id == feedback_id, feedback.c.state != DELETED)
+        .values(state=DELETED, text="", barrier_type=None, owner=None, mode=None)
+    )
+    return done.rowcount == 1
+
+
+def visible(
+    uow: UnitOfWork, now: datetime, *, since: datetime | None = None, owner: str | None = None
+) -> list[Feedback]:
+    """What others than the author may see at ``now``, oldest first: kept, with a mode its author chose, ten minutes old.
+
+    ``owner``: only what this e-mail address owns. Who may see name or stage is the caller's to decide.
+    """
+    query = sa.select(feedback).where(
+        feedback.c.state == KEPT, feedback.c.mode.is_not(None), feedback.c.visible_at <= now
+    )
+    if since is not None:
+        query = query.where(feedback.c.created_at >= since)
+    if owner is not None:
+        query = query.where(feedback.c.owner == owner)
+    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at, feedback.c.id))]
+
+
+def count(uow: UnitOfWork) -> int:
+    """How many things were said and not deleted."""
+    number: int = uow.execute(
+        sa.select(sa.func.count()).select_from(feedback).where(feedback.c.state != DELETED)
+    ).scalar_one()
+    return number
+
+
+def _read(row: sa.Row[tuple[object, ...]]) -> Feedback:
+    return Feedback(**{name: getattr(row, name) for name in _COLUMNS})

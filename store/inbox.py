@@ -1,0 +1,169 @@
+"""What Slack told us, kept before it is acknowledged; each row is worked once and settled with its work.
+
+A row is ``new`` until its work is committed and what that work shows in place has been shown. Between the two its body
+holds only what is still to show (``SHOW``), so that a crash repeats the showing, which changes nothing, and never the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.domain.ports import Envelope
+from store.database import UnitOfWork
+from store.tables import inbox
+
+NEW = "new"
+DONE = "done"
+REFUSED = "refused"
+"""Valid, but nothing to do: from somebody we do not know, out of date, pressed before."""
+DEAD = "dead"
+"""Failed as often as it may; it stays to be looked at, without its body."""
+SHOW = "show"
+MAX_ATTEMPTS = 8
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """An envelope as it was kept. ``attempts``: how often working it failed."""
+
+    id: int
+    key: str
+    kind: str
+    name: str
+    user: str | None
+    body: Mapping[str, Any]
+    received_at: datetime
+    attempts: int
+
+    @property
+    def to_show(self) -> list[dict[str, Any]] | None:
+        """What is still to be shown once the work is committed; None while the work is not done."""
+        return self.body.get(SHOW)
+
+
+def keep(uow: UnitOfWork, envelope: Envelope, now: datetime) -> bool:
+    """Write an envelope. False when one with its key is there already: twice is once."""
+    values = {
+        "key": envelope.key,
+        "kind": envelope.kind,
+        "name": envelope.name,
+        "user": envelope.user,
+        "body": dict(envelope.body),
+        "received_at": now,
+        "state": NEW,
+        "attempts": 0,
+        "next_at": now,
+    }
+    insert = sqlite.insert(inbox) if uow.dialect == "sqlite" else postgresql.insert(inbox)
+    return uow.execute(insert.values(values).on_conflict_do_nothing(index_elements=["key"])).rowcount == 1
+
+
+def due(
+    uow: UnitOfWork, now: datetime, *, limit: int = 200, only: str | None = None
+) -> list[tuple[int, str | None]]:
+    """Ids and users of new rows that are due, oldest first; ``only``: the row with this key, if it is new and due."""
+    query = sa.select(inbox.c.id, inbox.c.user).where(inbox.c.state == NEW, inbox.c.next_at <= now)
+    if only is not None:
+        query = query.where(inbox.c.key == only)
+    return [(row.id, row.user) for row in uow.rows(query.order_by(inbox.c.id).limit(limit))]
+
+
+def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
+    """Lock a row for the work of this transaction. None when it is settled, not due, or another worker has it.
+
+    What one person said is worked in the order in which they said it: a row waits for an older one of the same person
+    that has not been tried yet.
+    """
+    older = inbox.alias("older")
+    waits = sa.exists().where(
+        older.c.user == inbox.c.user, older.c.id < inbox.c.id, older.c.state == NEW, older.c.attempts == 0
+    )
+    # The body of a row whose work is done holds what to show; it holds nobody up.
+    query = sa.select(inbox).where(
+        inbox.c.id == row_id, inbox.c.state == NEW, inbox.c.next_at <= now, sa.not_(waits)
+    )
+    if uow.dialect == "postgresql":
+        query = query.with_for_update(skip_locked=True, of=inbox)
+    row = uow.one(query)
+    if row is None:
+        return None
+    return InboxRow(
+        row.id, row.key, row.kind, row.name, row.user, row.body or {}, row.received_at, row.attempts
+    )
+
+
+def settle(uow: UnitOfWork, row_id: int, state: str, reason: str | None, now: datetime) -> None:
+    """End a row: ``done``, ``refused`` or ``dead``. What it held is blanked; key and kind stay, so twice is once."""
+    uow.execute(
+        sa.update(inbox)
+        .where(inbox.c.id == row_id)
+        .values(state=state, reason=reason, body=None, settled_at=now)
+    )
+
+
+def worked(
+    uow: UnitOfWork, row_id: int, show: Sequence[Mapping[str, Any]], reason: str | None, lease_until: datetime
+) -> None:
+    """The work is done; keep only what is still to be shown. After ``lease_until`` another worker shows it."""
+    uow.execute(
+        sa.update(inbox)
+        .where(inbox.c.id == row_id)
+        .values(body={SHOW: [dict(one) for one in show]}, reason=reason, next_at=lease_until, attempts=1)
+    )
+
+
+def to_show(uow: UnitOfWork, row_id: int, now: datetime, lease_until: datetime) -> InboxRow | None:
+    """Take over the showing of a row whose worker is gone, until ``lease_until``; None when another was faster."""
+    row = take(uow, row_id, now)
+    if row is not None:
+        uow.execute(sa.update(inbox).where(inbox.c.id == row_id).values(next_at=lease_until))
+    return row
+
+
+def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: timedelta | None = None) -> bool:
+    """Working the row failed: later again, with doubling pauses, or dead after MAX_ATTEMPTS. True when it is dead."""
+    attempts = uow.execute(
+        sa.select(inbox.c.attempts).where(inbox.c.id == row_id, inbox.c.state == NEW)
+    ).scalar_one_or_none()
+    if attempts is None:
+        return False
+    if attempts + 1 >= MAX_ATTEMPTS:
+        settle(uow, row_id, DEAD, reason, now)
+        return True
+    pause = after if after is not None else min(LONGEST_RETRY, FIRST_RETRY * 2**attempts)
+    uow.execute(
+        sa.update(inbox)
+        .where(inbox.c.id == row_id)
+        .values(attempts=attempts + 1, reason=reason, next_at=now + pause)
+    )
+    return False
+
+
+def next_due(uow: UnitOfWork) -> datetime | None:
+    """When the next new row is due; None when there is none."""
+    instant: datetime | None = uow.execute(
+        sa.select(sa.func.min(inbox.c.next_at)).where(inbox.c.state == NEW)
+    ).scalar_one()
+    return instant
+
+
+def oldest_new(uow: UnitOfWork) -> datetime | None:
+    """When the oldest row that is not settled arrived; None when there is none."""
+    instant: datetime | None = uow.execute(
+        sa.select(sa.func.min(inbox.c.received_at)).where(inbox.c.state == NEW)
+    ).scalar_one()
+    return instant
+
+
+def counts(uow: UnitOfWork) -> dict[str, int]:
+    """How many rows there are in each state."""
+    query = sa.select(inbox.c.state, sa.func.count()).group_by(inbox.c.state)
+    return {row[0]: row[1] for row in uow.rows(query)}
