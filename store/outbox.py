@@ -1,0 +1,561 @@
+"""The outbox: what goes to Slack, as rows. A row is claimed and committed before the call, and settled after it.
+
+    ready      waits for ``due_at``; held messages are ready too, with the reason and a later ``due_at``
+    sending    claimed: somebody may be posting it right now. Older than SETTLE_SECONDS: whoever claimed it is gone
+    sent       posted; ``channel`` and ``ts`` say where
+    dropped    the gate refused it for good, ``reason`` says why
+    uncertain  it may have been posted: ``due_at`` is when to look; final once ``settled_at`` is set
+    dead       Slack refused it for good, ``reason`` says why
+
+While a row of a person is ``sending``, no other row of that person can be claimed: the attention budget is judged by
+one sender at a time (see :func:`claim`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from bot.domain.attention import Sent
+from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
+from store.database import UnitOfWork
+from store.tables import decision, hold, outbox, person
+
+READY, SENDING, SENT = "ready", "sending", "sent"
+DROPPED, UNCERTAIN, DEAD = "dropped", "uncertain", "dead"
+SETTLE_SECONDS = 30
+"""After this long a post that nobody settled is over, one way or the other (reference/engine.md §3)."""
+LOOK_LEASE = timedelta(seconds=60)
+IGNORED_AFTER = timedelta(hours=72)
+_CHUNK = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """What has to be still true just before sending.
+
+    ``metric`` counts records of ``owner`` (crm_id) in the CRM named ``source``; ``records`` are the ids that the message
+    names. Without ids the count alone must be above 0.
+    """
+
+    source: str
+    metric: str
+    owner: str
+    records: tuple[str, ...] = ()
+    count: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "metric": self.metric,
+            "owner": self.owner,
+            "records": list(self.records),
+            "count": self.count,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Recheck:
+        return cls(
+            body["source"], body["metric"], body["owner"], tuple(body["records"]), int(body.get("count", 0))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to queue. ``dedupe_key``: the same key is never queued twice; it gives the row its id.
+
+    ``address``: Slack user or channel id. ``due_at``: not before; ``expires_at``: not worth sending afterwards.
+    """
+
+    dedupe_key: str
+    message: Message
+    address: str
+    created_at: datetime
+    due_at: datetime
+    person: str | None = None
+    thread: str | None = None
+    behaviour: str | None = None
+    decision: str | None = None
+    recheck: Recheck | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        return delivery_id(self.dedupe_key)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A row of the outbox. ``message`` is None once its text was blanked; ``shown`` is what a click turned it into."""
+
+    id: str
+    dedupe_key: str
+    kind: str
+    person: str | None
+    address: str
+    thread: str | None
+    behaviour: str | None
+    decision: str | None
+    template: str
+    version: int
+    language: str
+    message: Message | None
+    recheck: Recheck | None
+    state: str
+    reason: str | None
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    attempts: int
+    claimed_at: datetime | None
+    settled_at: datetime | None
+    channel: str | None
+    ts: str | None
+    reaction: str | None
+    reacted_at: datetime | None
+    shown: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one claimed row ended.
+
+    ``state``: ready (held, or try again at ``due_at``), sent, dropped, uncertain (look at ``due_at``) or dead.
+    ``counted``: whether it was a real attempt; ``held``: write a hold row (the gate said no, with a reason).
+    ``stale``: the CRM no longer says what the message says; noted on the decision.
+    """
+
+    id: str
+    state: str
+    reason: str | None = None
+    due_at: datetime | None = None
+    channel: str | None = None
+    ts: str | None = None
+    person: str | None = None
+    counted: bool = True
+    held: bool = False
+    stale: bool = False
+
+
+def add(uow: UnitOfWork, new: NewMessage) -> str | None:
+    """Queue a message. Returns its id, or None when that dedupe key exists already."""
+    return next(iter(add_many(uow, (new,))), None)
+
+
+def add_many(uow: UnitOfWork, messages: Sequence[NewMessage]) -> list[str]:
+    """Queue messages in one statement; returns the ids of those that were new."""
+    if not messages:
+        return []
+    rows = [
+        {
+            "id": new.id,
+            "dedupe_key": new.dedupe_key,
+            "kind": new.message.kind,
+            "person": new.person,
+            "address": new.address,
+            "thread": new.thread,
+            "behaviour": new.behaviour,
+            "decision": new.decision,
+            "template": new.message.template,
+            "version": new.message.version,
+            "language": new.message.language,
+            "message": new.message.to_json(),
+            "recheck": new.recheck.to_json() if new.recheck else None,
+            "state": READY,
+            "created_at": new.created_at,
+            "due_at": new.due_at,
+            "expires_at": new.expires_at,
+            "attempts": 0,
+        }
+        for new in messages
+    ]
+    insert = sqlite_insert(outbox) if uow.dialect == "sqlite" else postgresql_insert(outbox)
+    added: list[str] = []
+    for chunk in _chunks(rows):
+        statement = insert.values(list(chunk)).on_conflict_do_nothing().returning(outbox.c.id)
+        added += [row.id for row in uow.rows(statement)]
+    return added
+
+
+def by_id(uow: UnitOfWork, id: str) -> OutboxRow | None:  # noqa: A002 - the column's name
+    row = uow.one(sa.select(outbox).where(outbox.c.id == id))
+    return None if row is None else _row(row)
+
+
+def by_message(uow: UnitOfWork, channel: str, ts: str) -> OutboxRow | None:
+    """The row behind a posted message, by where it stands in Slack."""
+    row = uow.one(sa.select(outbox).where(outbox.c.channel == channel, outbox.c.ts == ts))
+    return None if row is None else _row(row)
+
+
+def last_to(
+    uow: UnitOfWork, person_id: str, since: datetime, *, without: Collection[str] = (ANSWER,)
+) -> OutboxRow | None:
+    """Our last message to a person since then: what a reply without a thread belongs to.
+
+    ``without``: kinds that do not count; an answer to a click is no message of its own.
+    """
+    row = uow.one(
+        sa.select(outbox)
+        .where(
+            outbox.c.person == person_id,
+            outbox.c.state.in_((SENT, UNCERTAIN)),
+            outbox.c.claimed_at >= since,
+            outbox.c.kind.not_in(tuple(without)),
+        )
+        .order_by(outbox.c.claimed_at.desc(), outbox.c.id)
+        .limit(1)
+    )
+    return None if row is None else _row(row)
+
+
+def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> list[OutboxRow]:
+    """The latest messages of a person, whatever became of them, newest first."""
+    statement = (
+        sa.select(outbox)
+        .where(outbox.c.person == person_id)
+        .order_by(outbox.c.created_at.desc(), outbox.c.id)
+        .limit(limit)
+    )
+    return [_row(row) for row in uow.rows(statement)]
+
+
+def sent_history(
+    uow: UnitOfWork, person_ids: Sequence[str], since: datetime, now: datetime
+) -> dict[str, tuple[Sent, ...]]:
+    """What each person was sent since then, oldest first, what waits included (``waiting``, at its due time).
+
+    A message that may have been posted counts as sent. ``ignored``: True when nothing came back within 72 h of sending,
+    False when something did, None while it is too early. Every id asked for has an entry.
+    """
+    found: dict[str, list[Sent]] = {each: [] for each in person_ids}
+    at = sa.case((outbox.c.state == READY, outbox.c.due_at), else_=outbox.c.claimed_at)
+    for chunk in _chunks(person_ids):
+        statement = (
+            sa.select(
+                outbox.c.person,
+                outbox.c.kind,
+                outbox.c.state,
+                outbox.c.template,
+                outbox.c.reaction,
+                outbox.c.due_at,
+                outbox.c.claimed_at,
+            )
+            .where(
+                outbox.c.person.in_(chunk),
+                outbox.c.state.in_((READY, SENDING, SENT, UNCERTAIN)),
+                at >= since,
+            )
+            .order_by(outbox.c.person, at, outbox.c.id)
+        )
+        for row in uow.rows(statement):
+            waiting = row.state == READY
+            when = row.due_at if waiting else row.claimed_at
+            ignored = None
+            if row.reaction is not None:
+                ignored = False
+            elif row.state == SENT and when + IGNORED_AFTER <= now:
+                ignored = True
+            found[row.person].append(Sent(row.kind, when, row.template, waiting, ignored))
+    return {each: tuple(sends) for each, sends in found.items()}
+
+
+def record_reaction(uow: UnitOfWork, id: str, action: str, at: datetime) -> bool:  # noqa: A002
+    """Note the first thing a person did with a message; later ones change nothing. True when it was the first."""
+    done = uow.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == id, outbox.c.reaction.is_(None))
+        .values(reaction=action, reacted_at=at)
+    )
+    return bool(done.rowcount)
+
+
+def replace_shown(uow: UnitOfWork, id: str, message: Message) -> None:  # noqa: A002
+    """Keep what a message shows after a click."""
+    uow.execute(sa.update(outbox).where(outbox.c.id == id).values(updated_message=message.to_json()))
+
+
+def blank_old(uow: UnitOfWork, before: datetime) -> int:
+    """Blank texts and record ids of messages settled before then; template, version and outcome stay. Returns how many."""
+    done = uow.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.settled_at < before,
+            sa.or_(
+                outbox.c.message.is_not(None),
+                outbox.c.updated_message.is_not(None),
+                outbox.c.recheck.is_not(None),
+            ),
+        )
+        .values(message=sa.null(), updated_message=sa.null(), recheck=sa.null())
+    )
+    return done.rowcount
+
+
+# --- claiming ----------------------------------------------------------------------------------------------------
+
+
+def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]:
+    """Claim what is due, about ``limit`` rows: state ``sending``, in the order in which they are to be judged.
+
+    All due rows of a person come together, and none while another row of that person is being sent by somebody else.
+    The person's row is the lock: on PostgreSQL it is taken with SKIP LOCKED first, and only the statement after that,
+    which sees everything committed until then, looks whether a row of theirs is in flight. (Locking outbox rows alone
+    would not do: a row that becomes due a moment later could be claimed by a second process.)
+    """
+    due = sa.and_(outbox.c.state == READY, outbox.c.due_at <= now)
+    other = outbox.alias("other")
+    in_flight = sa.exists().where(other.c.person == outbox.c.person, other.c.state == SENDING)
+    first = (
+        sa.select(
+            outbox.c.person,
+            sa.func.min(_urgency()).label("urgency"),
+            sa.func.min(outbox.c.due_at).label("due"),
+        )
+        .where(due, outbox.c.person.is_not(None), ~in_flight)
+        .group_by(outbox.c.person)
+        .subquery()
+    )
+    persons = (
+        sa.select(person.c.id)
+        .join(first, first.c.person == person.c.id)
+        .order_by(first.c.urgency, first.c.due, person.c.id)
+        .limit(limit)
+        .with_for_update(of=person, skip_locked=True, key_share=True)
+    )
+    locked = [row.id for row in uow.rows(persons)]
+    claimed: list[OutboxRow] = []
+    values = {"state": SENDING, "claimed_at": now, "attempts": outbox.c.attempts + 1}
+    if locked:
+        take = sa.update(outbox).where(due, outbox.c.person.in_(locked), ~in_flight).values(values)
+        claimed += [_row(row) for row in uow.rows(take.returning(outbox))]
+    if len(claimed) < limit:
+        free = (
+            sa.select(outbox.c.id)
+            .where(due, outbox.c.person.is_(None))
+            .order_by(outbox.c.due_at, outbox.c.id)
+            .limit(limit - len(claimed))
+            .with_for_update(skip_locked=True)
+        )
+        ids = [row.id for row in uow.rows(free)]
+        if ids:
+            take = sa.update(outbox).where(outbox.c.id.in_(ids), outbox.c.state == READY).values(values)
+            claimed += [_row(row) for row in uow.rows(take.returning(outbox))]
+    return sorted(
+        claimed, key=lambda row: (KINDS[row.kind].windowed, KINDS[row.kind].place, row.due_at, row.id)
+    )
+
+
+def renew(uow: UnitOfWork, rows: Sequence[OutboxRow], now: datetime) -> frozenset[str]:
+    """Move the claim of these rows to ``now``; returns those that are still ours.
+
+    A slow gate may have let the claim grow old: what somebody else has taken for crashed must not be posted.
+    """
+    kept: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.id):
+        done = uow.execute(
+            sa.update(outbox)
+            .where(outbox.c.id == row.id, outbox.c.state == SENDING, outbox.c.claimed_at == row.claimed_at)
+            .values(claimed_at=now)
+        )
+        if done.rowcount:
+            kept.add(row.id)
+    return frozenset(kept)
+
+
+def claim_lookups(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]:
+    """Claim rows that may have been posted and are due to be looked for: ``uncertain``, and ``sending`` left by a crash.
+
+    Each is leased for LOOK_LEASE by its ``due_at``; :func:`settle_lookup` holds only for the holder of the lease.
+    """
+    crashed = now - timedelta(seconds=SETTLE_SECONDS)
+    found = (
+        sa.select(outbox.c.id)
+        .where(
+            sa.or_(
+                sa.and_(outbox.c.state == UNCERTAIN, outbox.c.due_at <= now, outbox.c.settled_at.is_(None)),
+                sa.and_(outbox.c.state == SENDING, outbox.c.claimed_at <= crashed),
+            )
+        )
+        .order_by(outbox.c.due_at, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = [row.id for row in uow.rows(found)]
+    if not ids:
+        return []
+    lease = (
+        sa.update(outbox)
+        .where(outbox.c.id.in_(ids))
+        .values(state=UNCERTAIN, due_at=now + LOOK_LEASE)
+        .returning(outbox)
+    )
+    return sorted((_row(row) for row in uow.rows(lease)), key=lambda row: row.id)
+
+
+def settle(uow: UnitOfWork, settlements: Sequence[Settlement], now: datetime) -> int:
+    """Settle claimed rows; returns how many. A row that is no longer ``sending`` is left as it is."""
+    return sum(_settle(uow, each, now, outbox.c.state == SENDING) for each in sorted(settlements, key=_by_id))
+
+
+def settle_lookup(
+    uow: UnitOfWork, row: OutboxRow, found: Settlement, now: datetime, *, final: bool = False
+) -> bool:
+    """Settle a row that was looked for; False when the lease went to somebody else meanwhile.
+
+    ``final``: an uncertain row is not looked for again.
+    """
+    held = sa.and_(outbox.c.state == UNCERTAIN, outbox.c.due_at == row.due_at)
+    return bool(_settle(uow, found, now, held, final=final))
+
+
+def _by_id(settlement: Settlement) -> str:
+    return settlement.id
+
+
+def _settle(
+    uow: UnitOfWork, each: Settlement, now: datetime, held: sa.ColumnElement[bool], *, final: bool = False
+) -> int:
+    values: dict[str, Any] = {"state": each.state, "reason": each.reason}
+    if each.due_at is not None:
+        values["due_at"] = each.due_at
+    if each.channel is not None:
+        values |= {"channel": each.channel, "ts": each.ts}
+    if not each.counted:
+        values["attempts"] = outbox.c.attempts - 1
+    if each.state == READY:
+        values["claimed_at"] = None
+    elif each.state != UNCERTAIN or final:
+        values["settled_at"] = now
+    done = uow.execute(sa.update(outbox).where(outbox.c.id == each.id, held).values(values)).rowcount
+    if not done:
+        return 0
+    if each.held or each.state == DROPPED:
+        uow.execute(
+            sa.insert(hold).values(
+                outbox=each.id,
+                person=each.person,
+                at=now,
+                reason=each.reason,
+                until=each.due_at if each.state == READY else None,
+            )
+        )
+    if each.stale:
+        uow.execute(sa.update(decision).where(decision.c.outbox == each.id).values(stale_at_send=True))
+    return 1
+
+
+# --- what is due, and what happened ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The earliest times at which something is due: a message to send, a message to look for."""
+
+    send: datetime | None
+    look: datetime | None
+
+
+def next_due(uow: UnitOfWork) -> Due:
+    """When the next live row is due; a row in flight is due to be looked for once its claim has grown old."""
+    row = uow.one(
+        sa.select(
+            sa.func.min(sa.case((outbox.c.state == READY, outbox.c.due_at))).label("send"),
+            sa.func.min(
+                sa.case(
+                    (sa.and_(outbox.c.state == UNCERTAIN, outbox.c.settled_at.is_(None)), outbox.c.due_at)
+                )
+            ).label("look"),
+            sa.func.min(sa.case((outbox.c.state == SENDING, outbox.c.claimed_at))).label("flight"),
+        ).where(outbox.c.state.in_((READY, SENDING, UNCERTAIN)))
+    )
+    if row is None:
+        return Due(None, None)
+    looks = [row.look] if row.look is not None else []
+    if row.flight is not None:
+        looks.append(row.flight + timedelta(seconds=SETTLE_SECONDS))
+    return Due(row.send, min(looks, default=None))
+
+
+def count_due(uow: UnitOfWork, now: datetime) -> int:
+    """How many messages wait to go out right now."""
+    return int(
+        uow.execute(
+            sa.select(sa.func.count()).where(outbox.c.state == READY, outbox.c.due_at <= now)
+        ).scalar_one()
+    )
+
+
+def states(uow: UnitOfWork) -> dict[str, int]:
+    """How many rows are in each state."""
+    rows = uow.rows(sa.select(outbox.c.state, sa.func.count().label("rows")).group_by(outbox.c.state))
+    return {row.state: int(row.rows) for row in rows}
+
+
+def holds(uow: UnitOfWork, since: datetime, until: datetime) -> dict[str, int]:
+    """How often the gate said no in ``[since, until)``, by reason."""
+    rows = uow.rows(
+        sa.select(hold.c.reason, sa.func.count().label("times"))
+        .where(hold.c.at >= since, hold.c.at < until)
+        .group_by(hold.c.reason)
+        .order_by(hold.c.reason)
+    )
+    return {row.reason: int(row.times) for row in rows}
+
+
+def unresolved(uow: UnitOfWork) -> list[OutboxRow]:
+    """Messages that need a person: dead ones, and those that may have been posted and could not be looked for."""
+    statement = (
+        sa.select(outbox)
+        .where(sa.or_(outbox.c.state == DEAD, outbox.c.state == UNCERTAIN))
+        .order_by(outbox.c.created_at, outbox.c.id)
+    )
+    return [_row(row) for row in uow.rows(statement)]
+
+
+def _urgency() -> sa.ColumnElement[int]:
+    """0 for what a person waits for (answers, reminders they asked for), 1 for the rest."""
+    at_once = tuple(kind for kind, rule in KINDS.items() if not rule.windowed)
+    return sa.case((outbox.c.kind.in_(at_once), 0), else_=1)
+
+
+def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+
+
+def _row(row: sa.Row[Any]) -> OutboxRow:
+    return OutboxRow(
+        id=row.id,
+        dedupe_key=row.dedupe_key,
+        kind=row.kind,
+        person=row.person,
+        address=row.address,
+        thread=row.thread,
+        behaviour=row.behaviour,
+        decision=row.decision,
+        template=row.template,
+        version=row.version,
+        language=row.language,
+        message=None if row.message is None else Message.from_json(row.message),
+        recheck=None if row.recheck is None else Recheck.from_json(row.recheck),
+        state=row.state,
+        reason=row.reason,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        claimed_at=row.claimed_at,
+        settled_at=row.settled_at,
+        channel=row.channel,
+        ts=row.ts,
+        reaction=row.reaction,
+        reacted_at=row.reacted_at,
+        shown=None if row.updated_message is None else Message.from_json(row.updated_message),
+    )
