@@ -55,11 +55,11 @@ class UnitOfWork:
         """Run one statement, or many with a list of parameters."""
         return cast("sa.CursorResult[Any]", self.connection.execute(statement, parameters))
 
-    def rows(self, statement: sa.Executable, parameters: Any = None) -> list[sa.Row[Any]]:
+    def rows(self, statement: sa.Executable, parameters: Any = None) -> list[sa.Row[*tuple[Any, ...]]]:
         """All rows of a query."""
         return list(self.execute(statement, parameters).all())
 
-    def one(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[Any] | None:
+    def one(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[*tuple[Any, ...]] | None:
         """The first row of a query, or None."""
         return self.execute(statement, parameters).first()
 

@@ -97,7 +97,7 @@ def _week(uow: UnitOfWork, monday: date) -> WeekCounts:
         ),
         feedback=_count(uow, feedback, *within(feedback.c.created_at)),
         adoption_stage_moves=_moves(uow, monday),
-        stages={stage: count for stage, count in sorted(stages)},
+        stages={row[0]: row[1] for row in sorted(stages)},
     )
 
 
