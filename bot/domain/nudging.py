@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from bot.domain.behaviours import Behaviour
 from bot.domain.usage import CoverageStatus, RecordRef
 
 
@@ -55,6 +56,27 @@ class Proposal:
     metric: str | None
     reads: tuple[str, ...]
     """Metrics that were read: shown under "Why this?" and checked against coverage."""
+
+
+Propose = Callable[[Profile, Mapping[str, Behaviour]], Proposal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What makes a tip timely: one file in bot/nudges/ each, found by its type.
+
+    ``behaviour``: what it is about, "" when each of its tips says so. ``reads``: metrics that ``propose`` looks at; it is
+    asked only when all of them are known (coverage ``ok``) and fresh. ``own_records``: it speaks of the present state of
+    the person's own records, as a first tip has to. ``propose`` is pure: profile and behaviours in force in, a reason to
+    speak or None out.
+    """
+
+    name: str
+    version: int
+    behaviour: str
+    reads: tuple[str, ...]
+    propose: Propose
+    own_records: bool = True
 
 
 @dataclass(frozen=True, slots=True)

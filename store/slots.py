@@ -1,0 +1,105 @@
+"""Slots: the next decision point of each person, one row a person. A slot that is due is a decision to make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.domain.people import MATCHED
+from store.database import UnitOfWork
+from store.tables import person, slot
+
+SLOT = "slot"
+"""The ordinary decision point of a working day."""
+GOAL_CHOSEN = "goal_chosen"
+"""The person has just said what they want: the tip that follows was asked for."""
+_CHUNK = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """When a person's next decision is due (UTC), and what opens it: ``slot`` or the name of an event."""
+
+    person: str
+    next_at: datetime
+    point: str = SLOT
+
+
+def due(uow: UnitOfWork, now: datetime, limit: int, people: Sequence[str] | None = None) -> tuple[Slot, ...]:
+    """Up to ``limit`` slots that are due, longest overdue first. ``people``: only theirs."""
+    query = sa.select(slot).where(slot.c.next_at <= now)
+    if people is not None:
+        query = query.where(slot.c.person.in_(people))
+    return tuple(
+        Slot(row.person, row.next_at, row.point)
+        for row in uow.rows(query.order_by(slot.c.next_at, slot.c.person).limit(limit))
+    )
+
+
+def of(uow: UnitOfWork, person_ids: Sequence[str] | None, *, lock: bool = False) -> dict[str, Slot]:
+    """Slots by person; people without one are absent. None: everybody.
+
+    ``lock``: until the end of this unit of work nobody else moves them (PostgreSQL; on SQLite there is one writer).
+    """
+    found: dict[str, Slot] = {}
+    for chunk in _chunks(person_ids) if person_ids is not None else (None,):
+        query = sa.select(slot).order_by(slot.c.person)
+        if chunk is not None:
+            query = query.where(slot.c.person.in_(chunk))
+        if lock:
+            query = query.with_for_update()
+        found |= {row.person: Slot(row.person, row.next_at, row.point) for row in uow.rows(query)}
+    return found
+
+
+def without(uow: UnitOfWork) -> tuple[str, ...]:
+    """People who may be written to (active, matched, in a pilot team) and have no slot yet."""
+    query = (
+        sa.select(person.c.id)
+        .select_from(person.outerjoin(slot, slot.c.person == person.c.id))
+        .where(slot.c.person.is_(None), person.c.active, person.c.pilot, person.c.match == MATCHED)
+        .order_by(person.c.id)
+    )
+    return tuple(row.id for row in uow.rows(query))
+
+
+def keep(uow: UnitOfWork, slots: Sequence[Slot]) -> None:
+    """Write slots, each in place of the one before."""
+    insert = sqlite.insert if uow.dialect == "sqlite" else postgresql.insert
+    for chunk in _chunks(sorted(slots, key=lambda each: each.person)):
+        statement = insert(slot).values(
+            [{"person": each.person, "next_at": each.next_at, "point": each.point} for each in chunk]
+        )
+        uow.execute(
+            statement.on_conflict_do_update(
+                index_elements=["person"],
+                set_={"next_at": statement.excluded.next_at, "point": statement.excluded.point},
+            )
+        )
+
+
+def bring_forward(uow: UnitOfWork, person_id: str, at: datetime, point: str) -> None:
+    """An event opens a decision point: the person's slot is due at ``at``, for ``point`` (e.g. GOAL_CHOSEN)."""
+    keep(uow, (Slot(person_id, at, point),))
+
+
+def drop(uow: UnitOfWork, person_ids: Sequence[str]) -> None:
+    """Nobody may write to these people any more: no decision points."""
+    for chunk in _chunks(person_ids):
+        uow.execute(sa.delete(slot).where(slot.c.person.in_(chunk)))
+
+
+def next_due(uow: UnitOfWork) -> datetime | None:
+    """When the earliest decision is due; None without any slot."""
+    row = uow.one(sa.select(slot.c.next_at).order_by(slot.c.next_at).limit(1))
+    return None if row is None else row.next_at
+
+
+def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
