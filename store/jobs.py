@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from store.database import UnitOfWork
 from store.tables import job
@@ -40,8 +41,7 @@ def claim(uow: UnitOfWork, name: str, now: datetime, lease: timedelta) -> bool:
         return True
     if get(uow, name) is not None:
         return False
-    insert = _insert_if_new(uow, name, now + lease)
-    return insert == 1
+    return _insert_if_new(uow, name, now + lease)
 
 
 def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, error: str | None) -> None:
@@ -60,14 +60,11 @@ def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, erro
 
 def put_off(uow: UnitOfWork, name: str, next_at: datetime) -> None:
     """Set when a job is due, making its row if there is none. For first runs at a chosen hour."""
-    if _insert_if_new(uow, name, next_at) == 0:
+    if not _insert_if_new(uow, name, next_at):
         uow.execute(sa.update(job).where(job.c.name == name).values(next_at=next_at))
 
 
-def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime) -> int:
-    if uow.dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]  # same shape, other dialect
+def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime) -> bool:
+    insert = sqlite.insert if uow.dialect == "sqlite" else postgresql.insert
     statement = insert(job).values(name=name, next_at=next_at, failures=0).on_conflict_do_nothing()
-    return uow.execute(statement).rowcount
+    return uow.one(statement.returning(job.c.name)) is not None
