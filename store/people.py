@@ -1,0 +1,478 @@
+"""People: the CRM's users, Slack's users, how they belong together, and what each person chose."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.domain.attention import Presence
+from bot.domain.people import (
+    AMBIGUOUS,
+    BOT,
+    DEACTIVATED,
+    GOALS,
+    GUEST,
+    MATCHED,
+    UNMATCHED,
+    WEEKDAYS,
+    CrmUser,
+    Person,
+    Preferences,
+    SlackUser,
+    person_id,
+)
+from bot.domain.ports import DndWindow
+from bot.domain.programme import Programme
+from store.database import UnitOfWork
+from store.tables import person, preference, slack_user
+from store.upsert import CHUNK, upsert
+
+AWAY_EMOJI = frozenset(
+    {
+        ":palm_tree:",
+        ":desert_island:",
+        ":beach_with_umbrella:",
+        ":airplane:",
+        ":face_with_thermometer:",
+        ":thermometer:",
+        ":baby:",
+        ":no_entry:",
+    }
+)
+"""Status emoji that mean "not at work". Slack's own choices are :palm_tree: (Vacationing) and :face_with_thermometer:."""
+_AWAY_WORDS = re.compile(
+    r"\b(ooo|out of (the )?office|vacation(ing)?|on leave|on holiday|annual leave|parental leave|sick|day off|pto|away until"
+    r"|urlaub|abwesend|krank|elternzeit|en vacances|en congé|de vacaciones|in ferie)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptUsers:
+    """What a reading of the CRM's users changed. Person ids, sorted."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MatchReport:
+    """Active people by what their e-mail address led to: person ids, sorted. Only ``matched`` is ever written to."""
+
+    matched: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+    guests: tuple[str, ...] = ()
+    bots: tuple[str, ...] = ()
+    deactivated: tuple[str, ...] = ()
+
+
+def fold_email(email: str | None) -> str | None:
+    """The form in which addresses are compared: without surrounding space, in lower case. None when there is none."""
+    return (email or "").strip().casefold() or None
+
+
+# --- the CRM's users -----------------------------------------------------------------------------------------------
+
+
+def keep_users(
+    uow: UnitOfWork,
+    source: str,
+    users: Sequence[CrmUser],
+    programme: Programme,
+    now: datetime,
+    *,
+    complete: bool = True,
+) -> KeptUsers:
+    """Insert and update the people of a source; who is no longer listed is no longer active.
+
+    The team is the manager's person id; whoever manages themselves, or is managed by somebody unknown, has no team.
+    Zone, country and language fall back to the programme's. ``complete=False`` (rows were unreadable) and an empty list
+    make nobody leave: a broken export is not a resignation.
+    """
+    known = {row.id: row for row in uow.rows(sa.select(person).where(person.c.source == source))}
+    emails = {user.crm_id: fold_email(user.email) for user in users}
+    rows: dict[str, dict[str, Any]] = {}
+    for user in users:
+        boss = user.manager if user.manager in emails and user.manager != user.crm_id else None
+        own, boss_email = emails[user.crm_id], emails[boss] if boss is not None else None
+        identity = person_id(source, user.crm_id)
+        rows[identity] = {
+            "id": identity,
+            "source": source,
+            "crm_id": user.crm_id,
+            "name": user.name,
+            "email": own,
+            "role": user.role,
+            "team": person_id(source, boss) if boss is not None else None,
+            "active": user.active,
+            "zone": user.zone or programme.zone,
+            "country": user.country or programme.country,
+            "language": user.language or programme.language,
+            "access_since": user.access_since,
+            "working_days": _days_to_text(user.working_days or WEEKDAYS),
+            "office": user.office,
+            "pilot": programme.in_pilot(boss_email, own),
+            "seen_at": now,
+        }
+    added = sorted(rows.keys() - known.keys())
+    changed = sorted(
+        identity
+        for identity in rows.keys() & known.keys()
+        if any(
+            value != getattr(known[identity], column)
+            for column, value in rows[identity].items()
+            if column != "seen_at"
+        )
+    )
+    upsert(uow, person, [{**row, "match": UNMATCHED} for row in rows.values()], keep=["match"])
+    gone = (
+        sorted(identity for identity in known.keys() - rows.keys() if known[identity].active)
+        if users and complete
+        else []
+    )
+    for chunk in _chunks(gone):
+        uow.execute(sa.update(person).where(person.c.id.in_(chunk)).values(active=False))
+    return KeptUsers(tuple(added), tuple(changed), tuple(gone), len(rows) - len(added) - len(changed))
+
+
+def get(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, Person]:
+    """People by id; None: everybody, those who left included. Slack's zone goes before the CRM's."""
+    return {found.id: found for found in _people(uow, ids)}
+
+
+def by_slack(uow: UnitOfWork, slack_id: str) -> Person | None:
+    """The person who was matched to this Slack user."""
+    row = uow.one(_PERSON.where(person.c.slack_id == slack_id))
+    return _person(row) if row is not None else None
+
+
+def by_email(uow: UnitOfWork, email: str) -> Person | None:
+    """The one active person with this address; None when there is none, or more than one."""
+    rows = uow.rows(_PERSON.where(person.c.email == fold_email(email), person.c.active))
+    return _person(rows[0]) if len(rows) == 1 else None
+
+
+def mark_welcomed(uow: UnitOfWork, person_id: str, at: datetime) -> None:
+    """The welcome was delivered. The first time counts."""
+    uow.execute(
+        sa.update(person)
+        .where(person.c.id == person_id, person.c.welcomed_at.is_(None))
+        .values(welcomed_at=at)
+    )
+
+
+def mark_notice_read(uow: UnitOfWork, person_id: str, at: datetime) -> None:
+    """They chose, after reading who sees it, how their words are passed on. The first time counts."""
+    uow.execute(
+        sa.update(person)
+        .where(person.c.id == person_id, person.c.notice_read_at.is_(None))
+        .values(notice_read_at=at)
+    )
+
+
+# --- what they chose -----------------------------------------------------------------------------------------------
+
+
+def preferences(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, Preferences]:
+    """What people chose, with the defaults for whoever chose nothing; None: of everybody who chose something."""
+    found: dict[str, Preferences] = {}
+    statements = (
+        [sa.select(preference)]
+        if ids is None
+        else [sa.select(preference).where(preference.c.person.in_(chunk)) for chunk in _chunks(ids)]
+    )
+    for statement in statements:
+        found |= {row.person: _preferences(row) for row in uow.rows(statement)}
+    return found if ids is None else {each: found.get(each) or Preferences(each) for each in ids}
+
+
+_CHOICES = frozenset(Preferences.__dataclass_fields__) - {"person"}
+
+
+def change_preferences(uow: UnitOfWork, person_id: str, **changes: Any) -> Preferences:
+    """Change what a person chose, and return all of it. Names and types are those of :class:`Preferences`.
+
+    Raises ValueError for a name, goal or weekday that does not exist.
+    """
+    if unknown := changes.keys() - _CHOICES:
+        raise ValueError(f"no such preference: {', '.join(sorted(unknown))}")
+    if changes.get("goal") not in (None, *GOALS):
+        raise ValueError(f"no such goal: {changes['goal']}")
+    row: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name in ("kinds_off", "tips_never"):
+            row[name] = sorted(value or ())
+        elif name == "working_days":
+            row[name] = None if value is None else _days_to_text(value)
+        elif name in ("window_start", "window_end"):
+            row[name] = None if value is None else value.strftime("%H:%M")
+        else:
+            row[name] = value
+    empty: dict[str, Any] = {"kinds_off": [], "tips_never": []}
+    upsert(
+        uow,
+        preference,
+        [{"person": person_id, **empty, **row}],
+        keep=[name for name in empty if name not in row],
+    )
+    return preferences(uow, [person_id])[person_id]
+
+
+# --- Slack's users -------------------------------------------------------------------------------------------------
+
+
+def keep_slack_users(uow: UnitOfWork, users: Sequence[SlackUser], now: datetime) -> None:
+    """Insert and update Slack users as users.list and user_change tell them. Do-not-disturb is :func:`keep_dnd`'s."""
+    upsert(
+        uow,
+        slack_user,
+        [
+            {
+                "id": user.id,
+                "email": fold_email(user.email),
+                "name": user.name,
+                "zone": user.zone,
+                "language": user.language,
+                "is_bot": user.is_bot,
+                "is_guest": user.is_guest,
+                "deleted": user.deleted,
+                "status_text": user.status_text,
+                "status_emoji": user.status_emoji,
+                "status_until": user.status_until,
+                "read_at": now,
+            }
+            for user in {user.id: user for user in users}.values()
+        ],
+    )
+
+
+def keep_dnd(uow: UnitOfWork, windows: Mapping[str, DndWindow], now: datetime) -> None:
+    """Do-not-disturb by Slack user id. Users that were never read are left out."""
+    if windows:
+        uow.execute(
+            sa.update(slack_user)
+            .where(slack_user.c.id == sa.bindparam("who"))
+            .values(
+                dnd_start=sa.bindparam("from_"), dnd_end=sa.bindparam("until"), read_at=sa.bindparam("at")
+            ),
+            [
+                {"who": who, "from_": window.start, "until": window.end, "at": now}
+                for who, window in windows.items()
+            ],
+        )
+
+
+def slack_users(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, SlackUser]:
+    """Slack users by id; None: all of them, bots and deactivated ones included."""
+    statements = (
+        [sa.select(slack_user)]
+        if ids is None
+        else [sa.select(slack_user).where(slack_user.c.id.in_(chunk)) for chunk in _chunks(ids)]
+    )
+    return {row.id: _slack_user(row) for statement in statements for row in uow.rows(statement)}
+
+
+def match_by_email(uow: UnitOfWork, now: datetime) -> MatchReport:
+    """Tie people to Slack users, by e-mail address only, and keep the result. Safe to repeat at any time.
+
+    Two people in the CRM, or two living Slack accounts, with one address are ambiguous: nobody is guessed. A deactivated
+    account counts only where no living one has the address. Who left keeps their account unless somebody else has it now.
+    """
+    people = uow.rows(
+        sa.select(person.c.id, person.c.email, person.c.active, person.c.match, person.c.slack_id)
+    )
+    accounts: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)
+    for row in uow.rows(
+        sa.select(
+            slack_user.c.id,
+            slack_user.c.email,
+            slack_user.c.is_bot,
+            slack_user.c.is_guest,
+            slack_user.c.deleted,
+        )
+        .where(slack_user.c.email.is_not(None))
+        .order_by(slack_user.c.id)
+    ):
+        accounts[row.email].append(row)
+    sharing: defaultdict[str, int] = defaultdict(int)
+    for row in people:
+        if row.active and row.email:
+            sharing[row.email] += 1
+    wanted: dict[str, tuple[str, str | None]] = {}
+    for row in people:
+        if row.active:
+            wanted[row.id] = _match(row.email, sharing, accounts)
+    taken = {slack_id for _, slack_id in wanted.values() if slack_id is not None}
+    for row in people:
+        if not row.active:
+            wanted[row.id] = (UNMATCHED, None) if row.slack_id in taken else (row.match, row.slack_id)
+    changes = [
+        {"who": row.id, "state": wanted[row.id][0], "account": wanted[row.id][1]}
+        for row in people
+        if wanted[row.id] != (row.match, row.slack_id)
+    ]
+    if changes:
+        tie = sa.update(person).where(person.c.id == sa.bindparam("who"))
+        # Two steps: an account that moves from one person to another must be free in between (it is unique).
+        uow.execute(tie.values(slack_id=None), [{"who": change["who"]} for change in changes])
+        uow.execute(
+            tie.values(match=sa.bindparam("state"), slack_id=sa.bindparam("account"), seen_at=now), changes
+        )
+    active = sorted(row.id for row in people if row.active)
+
+    def those(state: str) -> tuple[str, ...]:
+        return tuple(each for each in active if wanted[each][0] == state)
+
+    return MatchReport(
+        matched=those(MATCHED),
+        unmatched=those(UNMATCHED),
+        ambiguous=those(AMBIGUOUS),
+        guests=those(GUEST),
+        bots=those(BOT),
+        deactivated=those(DEACTIVATED),
+    )
+
+
+def _match(
+    email: str | None, sharing: Mapping[str, int], accounts: Mapping[str, Sequence[sa.Row[Any]]]
+) -> tuple[str, str | None]:
+    if not email or email not in accounts:
+        return (AMBIGUOUS if email and sharing[email] > 1 else UNMATCHED), None
+    living = [row for row in accounts[email] if not row.deleted]
+    if sharing[email] > 1 or len(living) > 1:
+        return AMBIGUOUS, None
+    if not living:
+        return DEACTIVATED, None
+    if living[0].is_bot:
+        return BOT, None
+    if living[0].is_guest:
+        return GUEST, None
+    return MATCHED, living[0].id
+
+
+def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dict[str, Presence]:
+    """What Slack last said of people: do not disturb, and an out-of-office status that has not run out."""
+    found: dict[str, Presence] = {}
+    for chunk in _chunks(person_ids):
+        statement = sa.select(
+            person.c.id.label("person"),
+            slack_user.c.status_text,
+            slack_user.c.status_emoji,
+            slack_user.c.status_until,
+            slack_user.c.dnd_start,
+            slack_user.c.dnd_end,
+        ).join(slack_user, slack_user.c.id == person.c.slack_id)
+        for row in uow.rows(statement.where(person.c.id.in_(chunk))):
+            dnd = row.dnd_start is not None and row.dnd_end is not None and row.dnd_start <= now < row.dnd_end
+            away = is_away(row.status_text, row.status_emoji) and (
+                row.status_until is None or now < row.status_until
+            )
+            found[row.person] = Presence(
+                dnd_until=row.dnd_end if dnd else None,
+                away_until=row.status_until if away else None,
+                away=away,
+            )
+    return {each: found.get(each, Presence()) for each in person_ids}
+
+
+def is_away(status_text: str, status_emoji: str) -> bool:
+    """Whether a Slack status says that somebody is not at work."""
+    return status_emoji in AWAY_EMOJI or _AWAY_WORDS.search(status_text) is not None
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+_PERSON = sa.select(person, slack_user.c.zone.label("slack_zone")).outerjoin(
+    slack_user, slack_user.c.id == person.c.slack_id
+)
+
+
+def _people(uow: UnitOfWork, ids: Collection[str] | None) -> Iterator[Person]:
+    if ids is None:
+        yield from (_person(row) for row in uow.rows(_PERSON.order_by(person.c.id)))
+        return
+    for chunk in _chunks(ids):
+        yield from (_person(row) for row in uow.rows(_PERSON.where(person.c.id.in_(chunk))))
+
+
+def _person(row: sa.Row[Any]) -> Person:
+    return Person(
+        id=row.id,
+        source=row.source,
+        crm_id=row.crm_id,
+        name=row.name,
+        email=row.email,
+        role=row.role,
+        team=row.team,
+        active=row.active,
+        zone=row.slack_zone or row.zone,
+        country=row.country,
+        language=row.language or "en",
+        access_since=row.access_since,
+        working_days=_text_to_days(row.working_days),
+        pilot=row.pilot,
+        match=row.match,
+        slack_id=row.slack_id,
+        welcomed_at=row.welcomed_at,
+        notice_read_at=row.notice_read_at,
+    )
+
+
+def _preferences(row: sa.Row[Any]) -> Preferences:
+    return Preferences(
+        person=row.person,
+        goal=row.goal,
+        goal_chosen_at=row.goal_chosen_at,
+        paused_until=row.paused_until,
+        stopped_at=row.stopped_at,
+        kinds_off=frozenset(row.kinds_off),
+        tips_never=frozenset(row.tips_never),
+        working_days=None if row.working_days is None else _text_to_days(row.working_days),
+        window_start=None if row.window_start is None else time.fromisoformat(row.window_start),
+        window_end=None if row.window_end is None else time.fromisoformat(row.window_end),
+        weekly_cap=row.weekly_cap,
+        feedback_mode=row.feedback_mode,
+    )
+
+
+def _slack_user(row: sa.Row[Any]) -> SlackUser:
+    return SlackUser(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        zone=row.zone,
+        language=row.language,
+        is_bot=row.is_bot,
+        is_guest=row.is_guest,
+        deleted=row.deleted,
+        status_text=row.status_text,
+        status_emoji=row.status_emoji,
+        status_until=row.status_until,
+        dnd_start=row.dnd_start,
+        dnd_end=row.dnd_end,
+    )
+
+
+def _days_to_text(days: Collection[int]) -> str:
+    if not set(days) <= set(range(7)):
+        raise ValueError(f"weekdays are 0 (Monday) to 6: {sorted(days)}")
+    return "".join(str(day) for day in sorted(set(days)))
+
+
+def _text_to_days(text: str) -> tuple[int, ...]:
+    return tuple(int(digit) for digit in text)
+
+
+def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), CHUNK):
+        yield wanted[start : start + CHUNK]
