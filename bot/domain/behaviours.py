@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain.usage import METRICS, CoverageStatus
@@ -35,6 +35,13 @@ class Behaviour:
     tolerance: int = 0
     core: bool = True
     version: int = 1
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The name by language; :meth:`name_in` falls back to ``name``, which is English."""
+
+    def name_in(self, language: str) -> str:
+        """The name in this language, else in its base language, else in English."""
+        base = language.split("-", maxsplit=1)[0]
+        return self.names.get(language) or self.names.get(base) or self.name
 
 
 @dataclass(frozen=True, slots=True)
