@@ -1,0 +1,429 @@
+"""Usage facts, coverage, weeks and the watermark of each source.
+
+``usage_day`` is one row per person and day with the metrics as columns; ``person_week`` outlives it (13 months against 35
+days) and is recomputed from it for every week that a poll touched.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageStatus, MetricKind
+from store.database import UnitOfWork
+from store.tables import coverage as coverage_table
+from store.tables import person, person_week, source, usage_day
+from store.upsert import CHUNK, Insert, insert, upsert
+
+SNAPSHOT_LOOK_BACK = timedelta(days=7)
+_EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
+_ADDITIVE = tuple(m for m in METRICS.values() if m.kind is not MetricKind.SNAPSHOT)
+_SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
+_SEVERITY = (
+    CoverageStatus.OK,
+    CoverageStatus.PARTIAL,
+    CoverageStatus.THROTTLED,
+    CoverageStatus.ERROR,
+    CoverageStatus.DENIED,
+    CoverageStatus.UNSUPPORTED,
+)
+"""From best to worst: the later, the longer it lasts and the more an admin has to do."""
+_RANK = {status: rank for rank, status in enumerate(_SEVERITY)}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFacts:
+    """``facts``: rows written; ``unknown``: facts of people that the CRM's user list does not have, left out."""
+
+    facts: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A CRM that is read. ``settings``: how to open it again (mapping file, folder); never a secret."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    watermark: date | None
+    fingerprint: str | None
+    polled_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonWeek:
+    """Sums of one person over the ISO week that starts on ``week`` (a Monday). ``values``: event metrics that are known."""
+
+    person: str
+    week: date
+    meaningful_days: int
+    values: Mapping[str, float]
+
+
+# --- keeping -------------------------------------------------------------------------------------------------------
+
+
+def keep(uow: UnitOfWork, source: str, collected: Collected, now: datetime) -> KeptFacts:
+    """Upsert facts and coverage, and recompute the weeks that they touch. Keeping the same again changes nothing.
+
+    A fact writes the metrics it has. Where the coverage in ``collected`` says that a metric is ``ok`` on a day, the CRM has
+    spoken for everybody on that day: a number that it no longer has is taken back, for people without a fact too.
+    """
+    people = {
+        row.crm_id: row.id
+        for row in uow.rows(sa.select(person.c.crm_id, person.c.id).where(person.c.source == source))
+    }
+    authority = _authority(collected)
+    rows: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    seen: set[tuple[str, date]] = set()
+    unknown = 0
+    for fact in collected.facts:
+        identity = people.get(fact.crm_id)
+        if identity is None:
+            unknown += 1
+            continue
+        seen.add((identity, fact.day))
+        spoken = authority.get(fact.day, frozenset())
+        columns = spoken if spoken.issuperset(fact.values) else spoken.union(fact.values)
+        row: dict[str, Any] = {METRICS[key].column: fact.values.get(key) for key in columns}
+        row |= {"person": identity, "day": fact.day, "source": source}
+        row["meaningful"] = any((fact.values.get(key) or 0) > 0 for key in MEANINGFUL)
+        rows[tuple(sorted(columns))].append(row)
+    for written in sorted(rows):
+        _write(uow, rows[written], written)
+    _take_back(uow, source, authority, seen)
+    keep_coverage(uow, source, collected.coverage, now)
+    touched = {day - timedelta(days=day.weekday()) for _, day in seen} | {
+        day - timedelta(days=day.weekday()) for day in authority
+    }
+    for week in sorted(touched):
+        _recompute_week(uow, source, week)
+    return KeptFacts(len(seen), unknown)
+
+
+def _authority(collected: Collected) -> dict[date, frozenset[str]]:
+    """Day -> metrics for which this reading speaks for everybody. Snapshots only on days that have one."""
+    with_snapshot = {
+        fact.day
+        for fact in collected.facts
+        if any(METRICS[key].kind is MetricKind.SNAPSHOT for key in fact.values)
+    }
+    spoken: defaultdict[date, set[str]] = defaultdict(set)
+    for row in collected.coverage:
+        if row.status is CoverageStatus.OK and (
+            METRICS[row.metric].kind is not MetricKind.SNAPSHOT or row.day in with_snapshot
+        ):
+            spoken[row.day].add(row.metric)
+    return {day: frozenset(keys) for day, keys in spoken.items()}
+
+
+def _meaningful(written: Collection[str], statement: Insert) -> sa.ColumnElement[bool]:
+    """M after an upsert that writes only some of the metrics: the others count as they are."""
+    kept = [
+        sa.func.coalesce(usage_day.c[METRICS[key].column], 0) > 0 for key in MEANINGFUL if key not in written
+    ]
+    return sa.or_(statement.excluded.meaningful, *kept)
+
+
+def _write(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]], metrics: Collection[str]) -> None:
+    upsert(
+        uow,
+        usage_day,
+        rows,
+        keep=["meaningful"],
+        change=lambda statement: {"meaningful": _meaningful(metrics, statement)},
+    )
+
+
+def _take_back(
+    uow: UnitOfWork,
+    source: str,
+    authority: Mapping[date, frozenset[str]],
+    seen: Collection[tuple[str, date]],
+) -> None:
+    """Empty the numbers of people whom the CRM no longer gives any on a day that it covers."""
+    if not authority:
+        return
+    stale: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    written = uow.rows(
+        sa.select(usage_day.c.person, usage_day.c.day).where(
+            usage_day.c.source == source, usage_day.c.day.between(min(authority), max(authority))
+        )
+    )
+    for row in written:
+        if row.day in authority and (row.person, row.day) not in seen:
+            columns = tuple(sorted(authority[row.day]))
+            stale[columns].append(
+                {
+                    **{METRICS[key].column: None for key in columns},
+                    "person": row.person,
+                    "day": row.day,
+                    "source": source,
+                    "meaningful": False,
+                }
+            )
+    for columns in sorted(stale):
+        _write(uow, stale[columns], columns)
+
+
+def _recompute_week(uow: UnitOfWork, source: str, week: date) -> None:
+    """Sum the days of one week anew, for everybody of the source."""
+    days = sa.select(
+        usage_day.c.person,
+        sa.literal(week, sa.Date).label("week"),
+        sa.func.sum(sa.case((usage_day.c.meaningful, 1), else_=0)).label("meaningful_days"),
+        *(sa.func.sum(usage_day.c[metric.column]).label(metric.column) for metric in _EVENTS),
+    ).where(usage_day.c.source == source, usage_day.c.day.between(week, week + timedelta(days=6)))
+    names = ["person", "week", "meaningful_days", *(metric.column for metric in _EVENTS)]
+    statement = insert(uow, person_week).from_select(names, days.group_by(usage_day.c.person))
+    uow.execute(
+        statement.on_conflict_do_update(
+            index_elements=["person", "week"], set_={name: statement.excluded[name] for name in names[2:]}
+        )
+    )
+
+
+def keep_coverage(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
+    """Write what a poll found out about each metric and day; the newest word counts."""
+    upsert(uow, coverage_table, _coverage_rows(source, rows, now))
+
+
+def keep_failure(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
+    """Coverage of a poll that failed: a day that an earlier poll read well stays as it is (U9 has its age)."""
+    if not rows:
+        return
+    statement = insert(uow, coverage_table)
+    uow.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source", "metric", "day"],
+            set_={name: statement.excluded[name] for name in ("status", "detail", "polled_at")},
+            where=coverage_table.c.status != CoverageStatus.OK.value,
+        ),
+        _coverage_rows(source, rows, now),
+    )
+
+
+def _coverage_rows(source: str, rows: Sequence[Coverage], now: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "source": source,
+            "metric": row.metric,
+            "day": row.day,
+            "status": row.status.value,
+            "detail": row.detail,
+            "polled_at": now,
+        }
+        for row in rows
+    ]
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+def keep_source(uow: UnitOfWork, name: str, kind: str, settings: Mapping[str, Any]) -> None:
+    """Remember how to open a source again. The watermark stays."""
+    upsert(uow, source, [{"name": name, "kind": kind, "settings": dict(settings)}])
+
+
+def sources(uow: UnitOfWork) -> dict[str, Source]:
+    """Every source by name."""
+    return {
+        row.name: Source(
+            row.name, row.kind, row.settings, row.watermark, row.fingerprint, row.polled_at, row.error
+        )
+        for row in uow.rows(sa.select(source).order_by(source.c.name))
+    }
+
+
+def move_watermark(uow: UnitOfWork, name: str, through: date, fingerprint: str | None, now: datetime) -> None:
+    """Everything up to ``through`` has been read. A watermark never moves back. Raises LookupError for no such source."""
+    done = uow.execute(
+        sa.update(source)
+        .where(source.c.name == name)
+        .values(
+            watermark=sa.case((source.c.watermark > through, source.c.watermark), else_=through),
+            fingerprint=fingerprint,
+            polled_at=now,
+            error=None,
+        )
+    )
+    if done.rowcount == 0:
+        raise LookupError(f"no source named {name}: keep_source comes first")
+
+
+def mark_failed(uow: UnitOfWork, name: str, error: str, now: datetime) -> None:
+    """The last poll failed: why, in words for the admin. Nothing else changes."""
+    uow.execute(sa.update(source).where(source.c.name == name).values(error=error, polled_at=now))
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def sums(
+    uow: UnitOfWork, ids: Collection[str] | None, since: date, through: date
+) -> dict[str, dict[str, float]]:
+    """Sums of event metrics, and days of presence, over the days from ``since`` to ``through``, both included.
+
+    A person or metric that is absent has no number; whether that means 0 is for :func:`coverage` to say. None: everybody.
+    """
+    columns = [sa.func.sum(usage_day.c[metric.column]) for metric in _ADDITIVE]
+    statement: sa.Select[Any] = (
+        sa.select(usage_day.c.person, *columns)
+        .where(usage_day.c.day.between(since, through))
+        .group_by(usage_day.c.person)
+    )
+    return {
+        row[0]: {
+            metric.key: float(value)
+            for metric, value in zip(_ADDITIVE, row[1:], strict=True)
+            if value is not None
+        }
+        for row in _for_people(uow, statement, ids)
+    }
+
+
+def meaningful_days(
+    uow: UnitOfWork, ids: Collection[str] | None, since: date, through: date
+) -> dict[str, int]:
+    """Days with at least one state-changing action (science.md §3.2), by person; who has none is absent."""
+    statement: sa.Select[Any] = (
+        sa.select(usage_day.c.person, sa.func.count())
+        .where(usage_day.c.day.between(since, through), usage_day.c.meaningful)
+        .group_by(usage_day.c.person)
+    )
+    return {row[0]: int(row[1]) for row in _for_people(uow, statement, ids)}
+
+
+def snapshots(
+    uow: UnitOfWork, ids: Collection[str] | None, day: date, oldest: date | None = None
+) -> dict[str, dict[str, float]]:
+    """The latest snapshot of each person on or before ``day``, not older than ``oldest`` (default: a week before).
+
+    All snapshot metrics of a person are of the same day. A person without one is absent.
+    """
+    oldest = oldest or day - SNAPSHOT_LOOK_BACK
+    columns = [usage_day.c[metric.column] for metric in _SNAPSHOTS]
+    has_one = sa.or_(*(column.is_not(None) for column in columns))
+    statement = sa.select(usage_day.c.person, *columns).where(usage_day.c.day.between(oldest, day), has_one)
+    found: dict[str, dict[str, float]] = {}
+    for row in _for_people(uow, statement.order_by(usage_day.c.day), ids):
+        found[row[0]] = {
+            metric.key: float(value)
+            for metric, value in zip(_SNAPSHOTS, row[1:], strict=True)
+            if value is not None
+        }
+    return found
+
+
+def coverage(
+    uow: UnitOfWork,
+    metrics: Collection[str] | None,
+    since: date,
+    through: date,
+    *,
+    source: str | None = None,
+) -> dict[str, CoverageStatus]:
+    """The worst status of each metric over the days from ``since`` to ``through``; None: all metrics.
+
+    A day that no poll spoke of is ``error``. Of a snapshot metric only the last day counts. Several sources: the best of
+    them on a day, unless one ``source`` is named.
+    """
+    wanted = METRICS.keys() if metrics is None else metrics
+    statement = sa.select(
+        coverage_table.c.metric,
+        coverage_table.c.day,
+        coverage_table.c.status,
+    ).where(coverage_table.c.day.between(since, through))
+    if metrics is not None:
+        statement = statement.where(coverage_table.c.metric.in_(sorted(metrics)))
+    if source is not None:
+        statement = statement.where(coverage_table.c.source == source)
+    by_metric: defaultdict[str, dict[date, CoverageStatus]] = defaultdict(dict)
+    for row in uow.rows(statement):
+        status = CoverageStatus(row.status)
+        before = by_metric[row.metric].get(row.day)
+        by_metric[row.metric][row.day] = min(before or status, status, key=_RANK.__getitem__)
+    length = (through - since).days + 1
+    found: dict[str, CoverageStatus] = {}
+    for metric in wanted:
+        days = by_metric.get(metric, {})
+        if METRICS[metric].kind is MetricKind.SNAPSHOT:
+            found[metric] = days.get(through, CoverageStatus.ERROR)
+            continue
+        statuses = [*days.values(), *([CoverageStatus.ERROR] if len(days) < length else [])]
+        found[metric] = max(statuses, key=_RANK.__getitem__)
+    return found
+
+
+def coverage_detail(uow: UnitOfWork, day: date) -> list[tuple[str, Coverage]]:
+    """Source and coverage rows of a day, for the admin: what is not ok, and what to change."""
+    return [
+        (row.source, Coverage(row.metric, row.day, CoverageStatus(row.status), row.detail))
+        for row in uow.rows(
+            sa.select(coverage_table)
+            .where(coverage_table.c.day == day)
+            .order_by(coverage_table.c.source, coverage_table.c.metric)
+        )
+    ]
+
+
+def last_polled(uow: UnitOfWork) -> datetime | None:
+    """When a poll last brought something, over all sources: the ``as of`` of what is said."""
+    row = uow.one(
+        sa.select(sa.func.max(coverage_table.c.polled_at)).where(
+            coverage_table.c.status == CoverageStatus.OK.value
+        )
+    )
+    return row[0] if row is not None else None
+
+
+def weeks(uow: UnitOfWork, ids: Collection[str] | None, since: date) -> dict[str, tuple[PersonWeek, ...]]:
+    """Person-weeks from the week of ``since`` on, oldest first, by person. A week without a row had no fact."""
+    monday = since - timedelta(days=since.weekday())
+    columns = [person_week.c[metric.column] for metric in _EVENTS]
+    statement: sa.Select[Any] = (
+        sa.select(person_week.c.person, person_week.c.week, person_week.c.meaningful_days, *columns)
+        .where(person_week.c.week >= monday)
+        .order_by(person_week.c.person, person_week.c.week)
+    )
+    found: defaultdict[str, list[PersonWeek]] = defaultdict(list)
+    for row in _for_people(uow, statement, ids, person_week.c.person):
+        values = {
+            metric.key: float(value)
+            for metric, value in zip(_EVENTS, row[3:], strict=True)
+            if value is not None
+        }
+        found[row[0]].append(PersonWeek(row[0], row[1], row[2], values))
+    return {each: tuple(rows) for each, rows in found.items()}
+
+
+def forget_raw(uow: UnitOfWork, before: date) -> int:
+    """Delete facts and coverage of days before ``before`` (design.md §4: raw usage 35 days). Person-weeks stay.
+
+    Returns how many facts went. At least 35 days must stay: a poll's overlap recomputes whole weeks from them.
+    """
+    gone = uow.execute(sa.delete(usage_day).where(usage_day.c.day < before)).rowcount
+    uow.execute(sa.delete(coverage_table).where(coverage_table.c.day < before))
+    return gone
+
+
+def _for_people(
+    uow: UnitOfWork,
+    statement: sa.Select[Any],
+    ids: Collection[str] | None,
+    column: sa.ColumnElement[str] = usage_day.c.person,
+) -> Iterator[tuple[Any, ...]]:
+    """Run a query for these people, a chunk of ids at a time; None: for everybody."""
+    if ids is None:
+        yield from map(tuple, uow.rows(statement))
+        return
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), CHUNK):
+        yield from map(tuple, uow.rows(statement.where(column.in_(wanted[start : start + CHUNK]))))
