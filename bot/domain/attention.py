@@ -6,12 +6,13 @@ Defaults and hard limits: product/evidence.md, last table; which rule applies to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.domain.messages import KINDS, TIP, WELCOME
+from bot.domain.messages import ANSWER, BACK_OFF, KINDS, REMINDER, TIP, WELCOME
 from bot.domain.people import MATCHED, Person, Preferences
 from bot.domain.programme import Rules
 
@@ -22,6 +23,9 @@ PREFERRED_DAYS = frozenset({1, 2, 3})
 """Tuesday to Thursday: first choice for tips."""
 FRIDAY_LAST = time(15, 0)
 WEEK = timedelta(days=7)
+SLOT_TIME = time(10, 0)
+SLOT_SPREAD = timedelta(minutes=40)
+"""The daily decision point: 10:00 where the person is, spread over 40 minutes by person."""
 MAX_WEEKLY_CAP = 5
 
 
@@ -52,8 +56,9 @@ class Presence:
 class Standing:
     """Everything about one person that may forbid a message.
 
-    ``sends``: the last 28 days, oldest first. ``frozen``: behaviours with an open barrier that concerns this person.
-    ``holidays``: public holidays of their country around now. ``days_off``: days they told us they are away.
+    ``sends``: the last 28 days, oldest first; back to the last one that they reacted to where all of these were ignored.
+    ``frozen``: behaviours with an open barrier that concerns this person.
+    ``holidays``: public holidays of their country around now.
     """
 
     person: Person
@@ -147,99 +152,122 @@ def ignored_in_a_row(sends: Iterable[Sent]) -> int:
     return count
 
 
-def _standing_refusal(kind: str, standing: Standing, behaviour: str | None, now: datetime) -> Refusal | None:
+def asked_to_go_on(sends: Iterable[Sent]) -> bool:
+    """Whether the back-off question was put since the person last reacted to anything: it is put once."""
+    for sent in sorted(sends, key=lambda s: s.at, reverse=True):
+        if sent.kind == BACK_OFF:
+            return True
+        if KINDS[sent.kind].capped and sent.ignored is False:
+            return False
+    return False
+
+
+def _asked_for_more(sent: Sent, choice: Preferences) -> bool:
+    """A welcome that was answered by choosing a goal: what follows was asked for, so it keeps no distance from it."""
+    return (
+        sent.kind == WELCOME
+        and not sent.waiting
+        and choice.goal is not None
+        and choice.goal_chosen_at is not None
+        and choice.goal_chosen_at >= sent.at
+    )
+
+
+def _standing_refusals(
+    kind: str, standing: Standing, behaviour: str | None, now: datetime
+) -> Iterator[Refusal]:
     """Reasons that concern the person, not the hour."""
     person, choice, rule = standing.person, standing.preferences, KINDS[kind]
     if person.match != MATCHED or person.slack_id is None:
-        return Refusal(f"not-matched:{person.match}")
+        yield Refusal(f"not-matched:{person.match}")
     if not person.active:
-        return Refusal("left")
-    if kind in ("answer", "reminder"):
-        return None
+        yield Refusal("left")
+    if kind in {ANSWER, REMINDER}:
+        return
     if not person.pilot:
-        return Refusal("not-in-pilot")
+        yield Refusal("not-in-pilot")
     if choice.stopped_at is not None:
-        return Refusal("stopped")
+        yield Refusal("stopped")
     if choice.paused_until is not None and now < choice.paused_until:
-        return Refusal("paused", choice.paused_until)
+        yield Refusal("paused", choice.paused_until)
     if kind in choice.kinds_off:
-        return Refusal("kind-off")
+        yield Refusal("kind-off")
     if kind != WELCOME and person.welcomed_at is None:
-        return Refusal("not-welcomed")
+        yield Refusal("not-welcomed")
     if rule.frozen_by_barrier and behaviour is not None and behaviour in standing.frozen:
-        return Refusal("barrier-open")
-    return None
+        yield Refusal("barrier-open")
 
 
-def _budget_refusal(kind: str, standing: Standing, rules: Rules, now: datetime) -> Refusal | None:
+def _budget_refusals(kind: str, standing: Standing, rules: Rules, now: datetime) -> Iterator[Refusal]:
     """Cap over all kinds in any 7 days, spacing, back-off, one place kept for tips, recent load."""
     if not KINDS[kind].capped:
-        return None
+        return
     capped = [sent for sent in standing.sends if KINDS[sent.kind].capped]
     recent = sorted(sent.at for sent in capped if sent.at > now - WEEK)
     cap = weekly_cap(standing, rules)
     spacing = timedelta(hours=rules.spacing_hours)
     ignored = ignored_in_a_row(standing.sends)
-    if ignored >= rules.ignored_pauses and kind != "back_off":
-        return Refusal("ignored-pause")
-    if ignored >= rules.ignored_doubles and kind == TIP:
+    if ignored >= rules.ignored_pauses and kind != BACK_OFF:
+        yield Refusal("ignored-pause")
+    backed_off = ignored >= rules.ignored_doubles and kind == TIP
+    if backed_off:
         # Twice the interval: half the places, twice the distance.
-        cap, spacing = max(1, cap // 2), max(2 * spacing, WEEK * 2 / max(1, cap))
+        cap, spacing = max(1, cap // 2) if cap else 0, max(2 * spacing, WEEK * 2 / max(1, cap))
     if cap == 0:
-        return Refusal("cap-zero")
-    if len(recent) >= cap:
-        return Refusal("weekly-cap", recent[len(recent) - cap] + WEEK)
-    if kind not in (TIP, WELCOME) and cap >= 2:
-        others = sorted(s.at for s in capped if s.kind not in (TIP, WELCOME) and s.at > now - WEEK)
+        yield Refusal("cap-zero")
+    elif len(recent) >= cap:
+        yield Refusal("weekly-cap", recent[len(recent) - cap] + WEEK)
+    if kind not in {TIP, WELCOME} and cap >= 2:
+        others = sorted(s.at for s in capped if s.kind not in {TIP, WELCOME} and s.at > now - WEEK)
         if len(others) >= cap - 1:
-            return Refusal("place-kept-for-tips", others[len(others) - (cap - 1)] + WEEK)
-    if capped:
-        last = max(sent.at for sent in capped)
-        if now < last + spacing:
-            return Refusal("back-off" if ignored >= rules.ignored_doubles else "spacing", last + spacing)
+            yield Refusal("place-kept-for-tips", others[len(others) - (cap - 1)] + WEEK)
+    spaced = [sent.at for sent in capped if not _asked_for_more(sent, standing.preferences)]
+    if spaced and now < max(spaced) + spacing:
+        yield Refusal("back-off" if backed_off else "spacing", max(spaced) + spacing)
     day_load = sorted(sent.at for sent in standing.sends if sent.at > now - timedelta(hours=24))
     if len(day_load) >= rules.load_24h:
-        return Refusal("recent-load", day_load[-rules.load_24h] + timedelta(hours=24))
-    return None
+        yield Refusal("recent-load", day_load[-rules.load_24h] + timedelta(hours=24))
 
 
-def _hour_refusal(kind: str, standing: Standing, rules: Rules, now: datetime) -> Refusal | None:
+def _hour_refusals(kind: str, standing: Standing, rules: Rules, now: datetime) -> Iterator[Refusal]:
     """Window, working days, holidays, do-not-disturb, away."""
     if not KINDS[kind].windowed:
-        return None
+        return
     if zone_of(standing.person) is None:
-        return Refusal("zone-unknown")
+        yield Refusal("zone-unknown")
+        return
     opens = next_window(standing, rules, now, kind=kind)
     if opens is None:
-        return Refusal("no-window")
-    if opens > now:
-        return Refusal("outside-window", opens)
+        yield Refusal("no-window")
+    elif opens > now:
+        yield Refusal("outside-window", opens)
     presence = standing.presence
     if presence.away and (presence.away_until is None or now < presence.away_until):
-        return Refusal("away", presence.away_until)
+        yield Refusal("away", presence.away_until)
     if presence.dnd_until is not None and now < presence.dnd_until:
-        return Refusal("dnd", presence.dnd_until)
-    return None
+        yield Refusal("dnd", presence.dnd_until)
+
+
+def refusals(
+    kind: str, standing: Standing, rules: Rules, now: datetime, *, behaviour: str | None = None
+) -> Iterator[Refusal]:
+    """Every reason why a message of this kind may not go to this person now.
+
+    The person's standing comes first, then the budget, then the hour, so that the reason that lasts longest is named first.
+    """
+    yield from _standing_refusals(kind, standing, behaviour, now)
+    yield from _budget_refusals(kind, standing, rules, now)
+    yield from _hour_refusals(kind, standing, rules, now)
 
 
 def refusal(
-    kind: str,
-    standing: Standing,
-    rules: Rules,
-    now: datetime,
-    *,
-    behaviour: str | None = None,
+    kind: str, standing: Standing, rules: Rules, now: datetime, *, behaviour: str | None = None
 ) -> Refusal | None:
-    """Why a message of this kind may not go to this person now; None when it may.
+    """The first of :func:`refusals`; None when the message may go.
 
-    ``behaviour``: what a tip, pulse or check-in is about, for the barrier freeze. The person's standing is judged first,
-    then the budget, then the hour, so that the reason that lasts longest is the one that is named.
+    ``behaviour``: what a tip, pulse or check-in is about, for the barrier freeze.
     """
-    return (
-        _standing_refusal(kind, standing, behaviour, now)
-        or _budget_refusal(kind, standing, rules, now)
-        or _hour_refusal(kind, standing, rules, now)
-    )
+    return next(refusals(kind, standing, rules, now, behaviour=behaviour), None)
 
 
 def wait_for_a_better_day(standing: Standing, now: datetime) -> bool:
@@ -250,3 +278,50 @@ def wait_for_a_better_day(standing: Standing, now: datetime) -> bool:
     return now.astimezone(zone).weekday() not in PREFERRED_DAYS and any(
         day in PREFERRED_DAYS for day in working_days(standing)
     )
+
+
+# --- decision points ---------------------------------------------------------------------------------------------
+
+
+def local_day(standing: Standing, now: datetime) -> date:
+    """The date where the person is; in UTC when nobody knows."""
+    return now.astimezone(zone_of(standing.person) or UTC).date()
+
+
+def spread(person_id: str) -> float:
+    """A person's own place in the day's queue, 0 <= x < 1: stable, so that a slot is predictable (E7)."""
+    return int.from_bytes(hashlib.sha256(person_id.encode()).digest()[:6]) / 2**48
+
+
+def slot_on(standing: Standing, rules: Rules, day: date) -> datetime | None:
+    """The person's decision point on that local day (UTC): SLOT_TIME and their spread, inside their window.
+
+    None when it is no working day of theirs, the window is empty, or the zone is unknown.
+    """
+    zone = zone_of(standing.person)
+    start, end = window(standing, rules)
+    if zone is None or start >= end or not is_working_day(standing, day):
+        return None
+    opens, closes = local_instant(day, start, zone), local_instant(day, end, zone)
+    base = max(opens, local_instant(day, SLOT_TIME, zone))
+    if base + SLOT_SPREAD > closes:
+        base = max(opens, closes - SLOT_SPREAD)
+    own = spread(standing.person.id) * min(SLOT_SPREAD, closes - base)
+    return base + timedelta(seconds=int(own.total_seconds()))
+
+
+def next_slot(standing: Standing, rules: Rules, day: date) -> datetime | None:
+    """The first decision point on ``day`` or later, within 60 days."""
+    found = (slot_on(standing, rules, day + timedelta(days=offset)) for offset in range(61))
+    return next((slot for slot in found if slot is not None), None)
+
+
+def window_closes(standing: Standing, rules: Rules, now: datetime, *, kind: str = TIP) -> datetime | None:
+    """When the window that holds ``now`` closes for this kind; None outside of any window."""
+    if next_window(standing, rules, now, kind=kind) != now:
+        return None
+    zone = zone_of(standing.person)
+    assert zone is not None
+    day = now.astimezone(zone).date()
+    end = window(standing, rules)[1]
+    return local_instant(day, min(end, FRIDAY_LAST) if kind == TIP and day.weekday() == 4 else end, zone)
