@@ -23,7 +23,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "alembic": ("store/",),
     "apscheduler": ("bot/schedule.py",),
     "babel": ("bot/rendering.py", "bot/content/"),
-    "holidays": ("bot/workdays.py",),
+    "holidays": ("bot/workdays.py", "bot/content/programme.py"),
     "httpx": ("bot/connectors/", "bot/delivery/webhooks.py", "sandbox/"),
     "jinja2": ("bot/rendering.py", "bot/content/"),
     "openpyxl": ("bot/connectors/",),
