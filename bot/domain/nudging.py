@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
-from bot.domain.behaviours import Behaviour
+from bot.domain import attention
+from bot.domain.attention import Refusal, Standing
+from bot.domain.behaviours import Behaviour, Shown
+from bot.domain.messages import BACK_OFF, KINDS, TIP, WELCOME
+from bot.domain.programme import Rules
+from bot.domain.tips import Tip
 from bot.domain.usage import CoverageStatus, RecordRef
+
+PLANNER_VERSION = 1
+"""Version of the rules on this page; part of every draw's key."""
+NONE = "none"
+SLOT = "slot"
+GOAL_CHOSEN = "goal_chosen"
+"""The person has just said what they want: the tip at this decision point was asked for, so no coin decides."""
+SAME_TEXT_DAYS = 28
+REST_DAYS = 14
+"""After "Not for me" the whole trigger rests this long (reference/science.md §7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,21 @@ class Trigger:
     own_records: bool = True
 
 
+def about_records(*, name: str, version: int, behaviour: str, metric: str) -> Trigger:
+    """A trigger that speaks as soon as ``metric`` counts one of the person's own records out of order.
+
+    How many are tolerable is the behaviour's ``tolerance``, and with it the ceiling's affair, not the trigger's.
+    """
+
+    def propose(profile: Profile, behaviours: Mapping[str, Behaviour]) -> Proposal | None:
+        count = int(profile.snapshot.get(metric, 0))
+        if count < 1 or behaviour not in behaviours:
+            return None
+        return Proposal(name, version, behaviour, count, metric, (metric,))
+
+    return Trigger(name, version, behaviour, (metric,), propose)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The records that a message names, as the CRM had them ``as_of``. ``count``: how many there are in all."""
@@ -141,3 +173,430 @@ class Decision:
     held_out: bool = False
     declined: tuple[Declined, ...] = ()
     until: datetime | None = None
+    target: Candidate | None = None
+    """What the decision was about: the chosen candidate, or, when held out, the one that would have been chosen.
+    Its behaviour is what the outcome is measured on, so both arms are measured by the same rule."""
+
+
+# --- deciding ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What earlier decisions close for a while. Days are local days of the person.
+
+    ``drawn``: behaviour -> last day on which a coin was thrown about it (held out: about every eligible behaviour).
+    ``spoken``: behaviour -> last day on which a tip about it was decided. ``told``: tip -> days of the last 28 on which
+    it was decided. ``rested``: trigger -> last day of its rest after "Not for me". ``had_tip``: whether a first tip was
+    ever decided.
+    """
+
+    drawn: Mapping[str, date] = field(default_factory=dict)
+    spoken: Mapping[str, date] = field(default_factory=dict)
+    told: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    rested: Mapping[str, date] = field(default_factory=dict)
+    had_tip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is the same for everybody: rules, behaviours in force, triggers, tips, and the secret behind the draw."""
+
+    rules: Rules
+    behaviours: Mapping[str, Behaviour]
+    triggers: tuple[Trigger, ...]
+    tips: Mapping[tuple[str, str], tuple[Tip, ...]]
+    """(trigger, role) -> tips, see :func:`tips_by_trigger`."""
+    secret: bytes
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One decision point of one person. ``polled_at``: last successful poll of the source behind the profile.
+
+    ``shown``: the behaviours of the person's role, by id. ``offers``: candidates of other kinds (pulse, announcement …).
+    """
+
+    standing: Standing
+    profile: Profile
+    shown: Mapping[str, Shown]
+    history: History
+    polled_at: datetime | None
+    now: datetime
+    point: str = SLOT
+    offers: tuple[Candidate, ...] = ()
+
+    @property
+    def day(self) -> date:
+        """The person's local date."""
+        return attention.local_day(self.standing, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A case before the coin. ``candidates``: what may be sent, all of one kind. ``refusal``: why nothing may be.
+
+    ``looked``: whether any trigger had the data that it reads.
+    """
+
+    candidates: tuple[Candidate, ...]
+    declined: tuple[Declined, ...]
+    refusal: Refusal | None = None
+    looked: bool = False
+
+
+def tips_by_trigger(tips: Mapping[str, Tip]) -> dict[tuple[str, str], tuple[Tip, ...]]:
+    """Tips by (trigger, role), in the order of their ids."""
+    found: dict[tuple[str, str], list[Tip]] = {}
+    for tip in sorted(tips.values(), key=lambda each: each.id):
+        for role in tip.roles:
+            found.setdefault((tip.trigger, role), []).append(tip)
+    return {key: tuple(each) for key, each in found.items()}
+
+
+def consider(case: Case, policy: Policy) -> Considered:
+    """What may be sent at this decision point, and every loser with its reason.
+
+    The kind is settled first, by the order of design.md §4; a tip comes last, and only among tips a coin decides.
+    """
+    standing, rules, now = case.standing, policy.rules, case.now
+    if standing.person.welcomed_at is None:
+        return _welcome(case, policy)
+    declined: list[Declined] = []
+    offers = list(case.offers)
+    if attention.ignored_in_a_row(standing.sends) >= rules.ignored_pauses and not attention.asked_to_go_on(
+        standing.sends
+    ):
+        offers.append(Candidate(BACK_OFF, BACK_OFF, 1, coin=False))
+    winner: Candidate | None = None
+    for offer in sorted(offers, key=lambda each: (KINDS[each.kind].place, each.action)):
+        if winner is not None:
+            declined.append(Declined(offer.action, offer.kind, f"outranked:{winner.kind}"))
+            continue
+        no = attention.refusal(offer.kind, standing, rules, now, behaviour=offer.behaviour)
+        if no is None:
+            winner = offer
+        else:
+            declined.append(Declined(offer.action, offer.kind, no.reason, no.until))
+    if winner is not None:
+        declined.append(Declined(TIP, TIP, f"outranked:{winner.kind}"))
+        return Considered((winner,), tuple(declined))
+    no = attention.refusal(TIP, standing, rules, now)
+    if no is None and case.point != GOAL_CHOSEN and attention.wait_for_a_better_day(standing, now):
+        no = Refusal("better-day")
+    if no is not None:
+        return Considered((), tuple(declined), no)
+    candidates, losers, looked = _tips(case, policy)
+    return Considered(candidates, (*declined, *losers), looked=looked)
+
+
+def _welcome(case: Case, policy: Policy) -> Considered:
+    """Before the welcome nothing else is even looked at."""
+    no = attention.refusal(WELCOME, case.standing, policy.rules, case.now)
+    if no is None and any(sent.kind == WELCOME for sent in case.standing.sends):
+        no = Refusal("welcome-on-its-way")
+    if no is not None:
+        return Considered((), (Declined(WELCOME, WELCOME, no.reason, no.until),), no)
+    return Considered((Candidate(WELCOME, WELCOME, 1, coin=False),), ())
+
+
+def _tips(case: Case, policy: Policy) -> tuple[tuple[Candidate, ...], tuple[Declined, ...], bool]:
+    """At most one tip for each trigger that has a reason to speak, in the order of their ids; losers; whether any looked."""
+    looked = False
+    candidates: list[Candidate] = []
+    declined: list[Declined] = []
+    for trigger in policy.triggers:
+        tips = policy.tips.get((trigger.name, case.standing.person.role), ())
+        if not tips:
+            continue
+        no = next(data_objections(trigger, case, policy), None)
+        if no is not None:
+            declined.append(Declined(trigger.name, TIP, no))
+            continue
+        looked = True
+        proposal = trigger.propose(case.profile, policy.behaviours)
+        if proposal is None:
+            continue
+        no = next(trigger_objections(trigger, case), None)
+        if no is not None:
+            declined.append(Declined(trigger.name, TIP, no))
+            continue
+        fit: list[Tip] = []
+        judged: dict[str, str | None] = {}
+        for tip in tips:
+            if tip.behaviour not in judged:
+                why = next(behaviour_objections(tip.behaviour, case, policy), None)
+                judged[tip.behaviour] = why
+                if why is not None:
+                    name = trigger.name if trigger.behaviour else f"{trigger.name}:{tip.behaviour}"
+                    declined.append(Declined(name, TIP, why))
+            if judged[tip.behaviour] is not None:
+                continue
+            no = next(tip_objections(tip, case, policy), None)
+            if no is not None:
+                declined.append(Declined(tip.id, TIP, no))
+            else:
+                fit.append(tip)
+        fit.sort(key=lambda tip: (max(case.history.told.get(tip.id, ()), default=date.min), tip.id))
+        declined += [Declined(tip.id, TIP, "another-tip-first") for tip in fit[1:]]
+        candidates += [
+            Candidate(
+                TIP,
+                tip.id,
+                tip.version,
+                tip.behaviour,
+                tip.goal,
+                replace(proposal, behaviour=tip.behaviour),
+                coin=case.point != GOAL_CHOSEN,
+            )
+            for tip in fit[:1]
+        ]
+    return tuple(sorted(candidates, key=lambda each: each.action)), tuple(declined), looked
+
+
+def data_objections(trigger: Trigger, case: Case, policy: Policy) -> Iterator[str]:
+    """What forbids this trigger to look at all: no data is never no use."""
+    for metric in trigger.reads:
+        status = case.profile.coverage.get(metric, CoverageStatus.UNSUPPORTED)
+        if status is not CoverageStatus.OK:
+            yield f"no-data:{metric}:{status}"
+    fresh = timedelta(hours=policy.rules.poll_fresh_hours)
+    if case.polled_at is None or case.now - case.polled_at > fresh:
+        yield f"no-data:{(trigger.reads or (trigger.name,))[0]}:stale"
+
+
+def trigger_objections(trigger: Trigger, case: Case) -> Iterator[str]:
+    """What forbids everything that this trigger could say."""
+    if not case.history.had_tip and not trigger.own_records:
+        yield "first-tip-on-own-records"
+    rest = case.history.rested.get(trigger.name)
+    if rest is not None and case.day <= rest:
+        yield "rests-after-not-for-me"
+
+
+def behaviour_objections(behaviour: str, case: Case, policy: Policy) -> Iterator[str]:
+    """What forbids to speak about this behaviour: the ceiling (N8), an open barrier, an earlier coin."""
+    known = policy.behaviours.get(behaviour)
+    shown = case.shown.get(behaviour)
+    if known is None or case.standing.person.role not in known.roles or shown is None:
+        yield "not-asked-of-role"
+        return
+    if not shown.known:
+        yield f"no-data:{shown.why}"
+    if shown.at_target:
+        yield "at-target"
+    if behaviour in case.standing.frozen:
+        yield "barrier-open"
+    closed = timedelta(days=policy.rules.coin_window_days)
+    drawn = case.history.drawn.get(behaviour)
+    if case.point != GOAL_CHOSEN and drawn is not None and case.day < drawn + closed:
+        yield "coin-window"
+    spoken = case.history.spoken.get(behaviour)
+    if spoken is not None and case.day < spoken + closed:
+        yield "cooldown"
+
+
+def tip_objections(tip: Tip, case: Case, policy: Policy) -> Iterator[str]:
+    """What forbids this one text."""
+    choice = case.standing.preferences
+    if tip.expires < case.day:
+        yield "expired"
+    if tip.id in choice.tips_never:
+        yield "not-for-me"
+    if choice.goal is not None and tip.goal != choice.goal:
+        yield "not-your-goal"
+    recent = [
+        day for day in case.history.told.get(tip.id, ()) if case.day - day < timedelta(days=SAME_TEXT_DAYS)
+    ]
+    if len(recent) >= policy.rules.same_text_in_28_days:
+        yield "same-text"
+
+
+def substantiate(
+    considered: Considered, evidence: Mapping[str, Evidence], names_records: Callable[[Candidate], bool]
+) -> Considered:
+    """Put the records into the candidates. What has none, or is not true any more, is declined.
+
+    ``evidence``: by metric, for this person; a metric that is absent could not be read.
+    """
+    candidates: list[Candidate] = []
+    declined = list(considered.declined)
+    for candidate in considered.candidates:
+        metric = candidate.proposal.metric if candidate.proposal else None
+        if metric is None:
+            candidates.append(candidate)
+            continue
+        found = evidence.get(metric)
+        if found is None:
+            declined.append(Declined(candidate.action, candidate.kind, "no-evidence"))
+        elif found.count <= 0:
+            declined.append(Declined(candidate.action, candidate.kind, "not-true-any-more"))
+        elif names_records(candidate) and not found.records:
+            declined.append(Declined(candidate.action, candidate.kind, "no-evidence"))
+        else:
+            candidates.append(replace(candidate, evidence=found))
+    return Considered(tuple(candidates), tuple(declined), considered.refusal, considered.looked)
+
+
+def decide(
+    case: Case, policy: Policy, considered: Considered, unsayable: Mapping[str, str] | None = None
+) -> Decision:
+    """One decision. The same case, policy and candidates always give the same one.
+
+    ``unsayable``: action -> reason, for candidates that could not be put into words (a missing merge field).
+    """
+    unsayable = unsayable or {}
+    candidates = tuple(each for each in considered.candidates if each.action not in unsayable)
+    declined = considered.declined + tuple(
+        Declined(each.action, each.kind, unsayable[each.action])
+        for each in considered.candidates
+        if each.action in unsayable
+    )
+    person, day = case.standing.person.id, case.day
+    identity = decision_id(policy, person, case.point, day)
+    eligible = tuple(each.action for each in candidates)
+    if not candidates:
+        reason, until = _reason(considered, declined)
+        return Decision(
+            id=identity,
+            person=person,
+            at=case.now,
+            point=case.point,
+            policy=policy.rules.policy,
+            available=False,
+            action=NONE,
+            kind=None,
+            reason=reason,
+            chosen=None,
+            declined=declined,
+            until=until,
+        )
+    probabilities: dict[str, float] = {}
+    u: float | None = None
+    held_out = False
+    if all(each.coin for each in candidates):
+        hold_out = policy.rules.hold_out
+        u = draw(policy, person, case.point, day)
+        probabilities = {
+            NONE: hold_out,
+            **dict.fromkeys(eligible, (1.0 - hold_out) / len(candidates)),
+        }
+        held_out = u < hold_out
+        # Within either arm the place of u names the candidate, so that both arms have a target drawn by the same rule.
+        place = u / hold_out if held_out else (u - hold_out) / (1.0 - hold_out)
+        target = candidates[min(int(place * len(candidates)), len(candidates) - 1)]
+    else:
+        # Asked for, or no nudge: no coin. The one with most to show for it.
+        target = max(candidates, key=lambda each: (each.proposal.count if each.proposal else 0, each.action))
+    losers = "another-first" if u is None else "hold-out" if held_out else "coin"
+    return Decision(
+        id=identity,
+        person=person,
+        at=case.now,
+        point=case.point,
+        policy=policy.rules.policy,
+        available=True,
+        action=NONE if held_out else target.action,
+        kind=target.kind,
+        reason="hold-out" if held_out else None,
+        chosen=None if held_out else target,
+        eligible=eligible,
+        probabilities=probabilities,
+        draw=u,
+        held_out=held_out,
+        declined=declined
+        + tuple(
+            Declined(each.action, each.kind, losers) for each in candidates if held_out or each is not target
+        ),
+        target=target,
+    )
+
+
+_LATER_IS_CLOSER = (
+    "no-data",
+    "not-asked-of-role",
+    "first-tip-on-own-records",
+    "at-target",
+    "barrier-open",
+    "rests-after-not-for-me",
+    "coin-window",
+    "cooldown",
+    "expired",
+    "not-for-me",
+    "not-your-goal",
+    "same-text",
+    "not-true-any-more",
+    "no-evidence",
+    "missing-field",
+)
+
+
+def _reason(considered: Considered, declined: tuple[Declined, ...]) -> tuple[str, datetime | None]:
+    """The one reason of a decision that sends nothing: of the loser that came closest; all are in ``declined``."""
+    if considered.refusal is not None:
+        return considered.refusal.reason, considered.refusal.until
+    closest, reason = -1, "nothing-timely"
+    for each in declined:
+        word = each.reason.partition(":")[0]
+        rank = _LATER_IS_CLOSER.index(word) if word in _LATER_IS_CLOSER else -1
+        if each.kind == TIP and rank > closest:
+            closest, reason = rank, each.reason
+    # Triggers that may not look are no news while others looked and found nothing.
+    return ("nothing-timely" if closest == 0 and considered.looked else reason), None
+
+
+# --- the draw ----------------------------------------------------------------------------------------------------
+
+
+def _key(policy: Policy, person: str, point: str, day: date, label: str) -> bytes:
+    """The draw's key: workspace | person | rule version | target | window start | policy (design.md §4)."""
+    parts = (
+        label,
+        policy.workspace,
+        person,
+        str(PLANNER_VERSION),
+        point,
+        day.isoformat(),
+        policy.rules.policy,
+    )
+    return hmac.new(policy.secret, "\x1f".join(parts).encode(), hashlib.sha256).digest()
+
+
+def draw(policy: Policy, person: str, point: str, day: date) -> float:
+    """A number in [0, 1): the same key gives the same u, so a crash never redraws (reference/science.md §8.1)."""
+    return min(int.from_bytes(_key(policy, person, point, day, "draw")) / 2**256, 1.0 - 2**-53)
+
+
+def decision_id(policy: Policy, person: str, point: str, day: date) -> str:
+    """From the same key as the draw, under another label: the id gives nothing away about the coin."""
+    return "d" + _key(policy, person, point, day, "id").hex()[:23]
+
+
+def postponed(case: Case, policy: Policy) -> datetime | None:
+    """When to look again instead of deciding now; None: decide.
+
+    Not inside the person's window on one of their working days: there is no decision point now. Everything that forbids
+    a message ends later today, inside the window: the slot moves there.
+    """
+    standing, rules, now = case.standing, policy.rules, case.now
+    if attention.zone_of(standing.person) is None:
+        return None
+    kind = WELCOME if standing.person.welcomed_at is None else TIP
+    opens = attention.next_window(standing, rules, now, kind=WELCOME)
+    if opens is None:
+        return None
+    if opens > now:
+        if case.point == GOAL_CHOSEN:
+            return opens
+        if attention.local_day(standing, opens) == case.day:
+            return max(opens, attention.slot_on(standing, rules, case.day) or opens)
+        return attention.next_slot(standing, rules, case.day + timedelta(days=1)) or opens
+    if case.offers:
+        return None
+    ends = [no.until for no in attention.refusals(kind, standing, rules, now)]
+    closes = attention.window_closes(standing, rules, now, kind=kind)
+    known = [end for end in ends if end is not None]
+    if not ends or closes is None or len(known) < len(ends) or max(known) >= closes:
+        return None
+    return max(known)
