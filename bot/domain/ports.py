@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Protocol
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
 
 from bot.domain.messages import Message
 from bot.domain.people import CrmUser, SlackUser
@@ -64,6 +64,15 @@ class Connector(Protocol):
         ...
 
 
+@runtime_checkable
+class Historical(Protocol):
+    """A connector that can say how far back it reaches, so that everything can be imported at once."""
+
+    async def first_day(self, through: date) -> date | None:
+        """The day of the oldest row on or before ``through``; None when there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message on its way. ``delivery``: outbox id, put into Slack's metadata for reconciliation.
@@ -100,12 +109,37 @@ class Messenger(Protocol):
         """Remove a posted message."""
         ...
 
-    async def find(self, delivery: str, channel: str, since: datetime) -> Receipt | None:
-        """Look for a posted message by its delivery id. Raises Retryable or Permanent when it cannot look."""
+    async def find(
+        self, delivery: str, channel: str, since: datetime, *, thread: str | None = None
+    ) -> Receipt | None:
+        """Look for a posted message by its delivery id. Raises Retryable or Permanent when it cannot look.
+
+        ``channel``: channel id, or a Slack user id for the DM with that user. ``thread``: where it would be a reply.
+        """
         ...
 
     async def respond(self, response_url: str, message: Message | None, *, replace: bool) -> None:
         """Answer a click or command through its response_url. ``message`` None with replace: delete the original."""
+        ...
+
+
+class Pacing(Protocol):
+    """How fast the workspace may be written to. Nobody sleeps: it says when to ask again."""
+
+    def room(self, now: datetime) -> int:
+        """How many messages may go at ``now``."""
+        ...
+
+    def wait(self, now: datetime, channel: str) -> datetime | None:
+        """Ask for one message to an address: None means go (and takes a place), a time says when to ask again."""
+        ...
+
+    def free_at(self, now: datetime, messages: int = 1) -> datetime:
+        """When so many messages may go, if nothing is sent until then."""
+        ...
+
+    def slow_down(self, now: datetime, after: timedelta, scope: str = ...) -> None:
+        """Learn from a Retry-After. ``scope``: ``workspace`` or a channel."""
         ...
 
 

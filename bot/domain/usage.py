@@ -149,12 +149,14 @@ class Collected:
     """A part of what a poll brought. Facts of one (person, day) come whole, never split over two parts.
 
     ``notes``: counted blemishes that are no faults, e.g. ``{"undated opportunities": 500}``.
+    ``fingerprint``: of what was read, where the CRM is files: the same means that nothing has changed.
     """
 
     facts: tuple[UsageFact, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     faults: tuple[RowFault, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""Read Slack's users and tie them to the CRM's people, by e-mail address only."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from bot.domain.ports import Directory
+from store import people
+from store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+async def match(database: Database, directory: Directory, now: datetime) -> people.MatchReport:
+    """Read every Slack user, page by page, and match. Raises Retryable or Permanent when Slack does not answer:
+
+    what earlier readings matched stays. Whoever is not ``matched`` is listed in the report and never written to.
+    """
+    async for page in directory.users():
+        await database.write(people.keep_slack_users, list(page), now)
+    report = await database.write(people.match_by_email, now)
+    log.info(
+        "people.matched",
+        extra={
+            "matched": len(report.matched),
+            "unmatched": len(report.unmatched),
+            "ambiguous": len(report.ambiguous),
+            "guests": len(report.guests),
+            "bots": len(report.bots),
+            "deactivated": len(report.deactivated),
+        },
+    )
+    return report

@@ -1,0 +1,201 @@
+"""Read a CRM: its people, then facts and coverage since the watermark, minus an overlap."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.domain.errors import Permanent, Retryable
+from bot.domain.ports import Connector, Historical
+from bot.domain.programme import Programme
+from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RowFault, Window
+from store import people, usage
+from store.database import Database, UnitOfWork
+
+log = logging.getLogger(__name__)
+
+OVERLAP_DAYS = 3
+"""Days that are read again: CRMs show rows late (crm.md finding 9)."""
+CHANGED_OVERLAP_DAYS = 28
+"""The same when the files are new ones: an export may correct weeks. Not more than raw usage allows (forget_raw)."""
+BACKFILL_DAYS = 90
+"""What the first poll of a source reads; an import reads everything."""
+_NOT_READ = (CoverageStatus.PARTIAL, CoverageStatus.ERROR, CoverageStatus.THROTTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """What a poll brought.
+
+    ``facts``: (person, day) rows kept. ``by_metric``: how many of them have that metric. ``totals``: sums of each event
+    metric. ``coverage``: status per metric on ``through``. ``failure``: why nothing more could be read, None if all went
+    well; ``retry_after``: when to try again. ``unknown``: facts of people who are not in the CRM's list of people.
+    """
+
+    source: str
+    since: date
+    through: date
+    people: people.KeptUsers = field(default_factory=people.KeptUsers)
+    facts: int = 0
+    unknown: int = 0
+    by_metric: Mapping[str, int] = field(default_factory=dict)
+    totals: Mapping[str, float] = field(default_factory=dict)
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    faults: tuple[RowFault, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
+    failure: str | None = None
+    retry_after: timedelta | None = None
+
+
+async def poll(
+    database: Database,
+    connector: Connector,
+    programme: Programme,
+    now: datetime,
+    *,
+    full: bool = False,
+    since: date | None = None,
+) -> PollReport:
+    """Read a CRM once and keep what it says. Polling twice is polling once.
+
+    ``full``: from the oldest row on, where the connector knows it. ``since``: from that day on. A poll that fails keeps what
+    it had read, writes ``error`` coverage for the days it owes, and says why in the report; it does not raise.
+    """
+    through = last_day(programme, connector.lag_days, now)
+    known = (await database.read(usage.sources)).get(connector.name)
+    if known is None:
+        await database.write(usage.keep_source, connector.name, "crm", {})
+    watermark = known.watermark if known is not None else None
+    first = min(since or _since(watermark, through, OVERLAP_DAYS), through)
+    report = PollReport(connector.name, first, through)
+    try:
+        users, faults = await connector.users(through)
+        report = replace(
+            report,
+            faults=tuple(faults),
+            people=await database.write(
+                _keep_people, connector.name, list(users), programme, now, complete=not faults
+            ),
+        )
+        if since is None:
+            first = await _first_day(connector, known, through, full=full)
+            report = replace(report, since=first)
+        return await _read(database, connector, report, now)
+    except (Retryable, Permanent) as error:
+        log.warning("poll.failed", extra={"source": connector.name, "code": error.code})
+        owed = Window(through if watermark is None else min(watermark + timedelta(days=1), through), through)
+        await database.write(_keep_failure, connector.name, owed, str(error), now)
+        after = error.after if isinstance(error, Retryable) else None
+        return replace(report, failure=str(error), retry_after=after)
+
+
+async def import_files(
+    database: Database,
+    connector: Connector,
+    programme: Programme,
+    now: datetime,
+    *,
+    kind: str,
+    settings: Mapping[str, Any],
+) -> PollReport:
+    """Read everything that a source has, and remember how to open it again. Importing twice changes nothing."""
+    await database.write(usage.keep_source, connector.name, kind, settings)
+    return await poll(database, connector, programme, now, full=True)
+
+
+def last_day(programme: Programme, lag_days: int, now: datetime) -> date:
+    """The last day that a poll may ask for: today where the programme lives, minus the lag."""
+    zone = ZoneInfo(programme.zone or "UTC")
+    return now.astimezone(zone).date() - timedelta(days=lag_days)
+
+
+def _since(watermark: date | None, through: date, overlap: int) -> date:
+    if watermark is None:
+        return through - timedelta(days=BACKFILL_DAYS - 1)
+    # Never further back than the first poll reads: days that stay partial must not make every poll longer.
+    return max(watermark - timedelta(days=overlap - 1), through - timedelta(days=BACKFILL_DAYS - 1))
+
+
+async def _first_day(connector: Connector, known: usage.Source | None, through: date, *, full: bool) -> date:
+    if full and isinstance(connector, Historical):
+        return await connector.first_day(through) or through
+    watermark = known.watermark if known is not None else None
+    overlap = OVERLAP_DAYS
+    if known is not None and known.fingerprint:
+        probe = await connector.probe()
+        overlap = OVERLAP_DAYS if probe.version == known.fingerprint else CHANGED_OVERLAP_DAYS
+    return min(_since(watermark, through, overlap), through)
+
+
+async def _read(database: Database, connector: Connector, report: PollReport, now: datetime) -> PollReport:
+    """Every part is kept, and the watermark moved over its days, in one transaction."""
+    window = Window(report.since, report.through)
+    by_metric: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
+    notes: Counter[str] = Counter()
+    faults = list(report.faults)
+    coverage: dict[str, Coverage] = {}
+    facts = unknown = 0
+    gap: date | None = None
+    async with aclosing(connector.collect(window, frozenset(METRICS))) as parts:  # type: ignore[type-var]  # collect is a generator
+        async for part in parts:
+            not_read = [row.day for row in part.coverage if row.status in _NOT_READ]
+            gap = min([*not_read, *([gap] if gap is not None else [])], default=None)
+            kept = await database.write(_keep_part, connector.name, part, gap, now)
+            facts += kept.facts
+            unknown += kept.unknown
+            for fact in part.facts:
+                by_metric.update(fact.values.keys())
+                for key, value in fact.values.items():
+                    if METRICS[key].kind != "snapshot":
+                        totals[key] += value
+            notes.update(part.notes)
+            faults.extend(part.faults)
+            coverage |= {row.metric: row for row in part.coverage if row.day == window.through}
+    return replace(
+        report,
+        facts=facts,
+        unknown=unknown,
+        by_metric=dict(sorted(by_metric.items())),
+        totals=dict(sorted(totals.items())),
+        coverage=coverage,
+        faults=tuple(faults),
+        notes=dict(sorted(notes.items())),
+    )
+
+
+def _keep_people(uow: UnitOfWork, source: str, *args: Any, complete: bool) -> people.KeptUsers:
+    users, programme, now = args
+    kept = people.keep_users(uow, source, users, programme, now, complete=complete)
+    if kept.added or kept.changed or kept.left:
+        people.match_by_email(uow, now)
+    return kept
+
+
+def _keep_part(
+    uow: UnitOfWork, source: str, part: Collected, gap: date | None, now: datetime
+) -> usage.KeptFacts:
+    """``gap``: the first day of this poll that could not be read whole: the watermark stops before it."""
+    kept = usage.keep(uow, source, part, now)
+    days = [row.day for row in part.coverage]
+    if days:
+        reached = max(days) if gap is None else min(max(days), gap - timedelta(days=1))
+        usage.move_watermark(uow, source, reached, part.fingerprint or None, now)
+    return kept
+
+
+def _keep_failure(uow: UnitOfWork, source: str, owed: Window, error: str, now: datetime) -> None:
+    days = [owed.since + timedelta(days=n) for n in range((owed.through - owed.since).days + 1)]
+    rows = [
+        Coverage(metric, day, CoverageStatus.ERROR, error)
+        for day in days or [owed.through]
+        for metric in METRICS
+    ]
+    usage.keep_failure(uow, source, rows, now)
+    usage.mark_failed(uow, source, error, now)
