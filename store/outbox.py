@@ -185,6 +185,7 @@ def add_many(uow: UnitOfWork, messages: Sequence[NewMessage]) -> list[str]:
 
 
 def by_id(uow: UnitOfWork, id: str) -> OutboxRow | None:  # noqa: A002 - the column's name
+    """A row by its id, the value that travels in buttons and metadata."""
     row = uow.one(sa.select(outbox).where(outbox.c.id == id))
     return None if row is None else _row(row)
 

@@ -1,0 +1,80 @@
+"""Who is in the Slack workspace, and who does not want to be disturbed (users.list, dnd.teamInfo)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.delivery.faults import FOREIGN, translate
+from bot.domain.people import SlackUser
+from bot.domain.ports import DndWindow
+
+USERS_PAGE = 200
+DND_USERS = 50
+"""dnd.teamInfo takes so many users a call."""
+SLACKBOT = "USLACKBOT"
+
+
+class SlackDirectory:
+    """Reads users with a client that may repeat requests. Implements the port Directory."""
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self._client = client
+
+    async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
+        """All users, page by page, bots and deactivated ones included."""
+        cursor = ""
+        while True:
+            more = {"cursor": cursor} if cursor else {}
+            try:
+                answer = await self._client.users_list(limit=USERS_PAGE, include_locale=True, **more)
+            except FOREIGN as error:
+                raise translate(error, repeatable=True) from error
+            yield [slack_user(member) for member in answer.get("members") or ()]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
+
+    async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
+        """Do-not-disturb, 50 users a call. Somebody Slack says nothing of is absent."""
+        found: dict[str, DndWindow] = {}
+        for start in range(0, len(slack_ids), DND_USERS):
+            try:
+                answer = await self._client.dnd_teamInfo(users=list(slack_ids[start : start + DND_USERS]))
+            except FOREIGN as error:
+                raise translate(error, repeatable=True) from error
+            found |= {each: dnd_window(raw) for each, raw in (answer.get("users") or {}).items()}
+        return found
+
+
+def slack_user(member: Mapping[str, Any]) -> SlackUser:
+    """A user object (docs.slack.dev/reference/objects/user-object) as ours. People of other organisations are guests."""
+    profile = member.get("profile") or {}
+    until = profile.get("status_expiration") or 0
+    return SlackUser(
+        id=str(member["id"]),
+        email=profile.get("email") or None,
+        name=profile.get("real_name") or member.get("real_name") or member.get("name") or "",
+        zone=member.get("tz") or None,
+        language=member.get("locale") or None,
+        is_bot=bool(member.get("is_bot") or member.get("is_workflow_bot") or member["id"] == SLACKBOT),
+        is_guest=any(member.get(key) for key in ("is_restricted", "is_ultra_restricted", "is_stranger")),
+        deleted=bool(member.get("deleted")),
+        status_text=profile.get("status_text") or "",
+        status_emoji=profile.get("status_emoji") or "",
+        status_until=datetime.fromtimestamp(until, UTC) if until else None,
+    )
+
+
+def dnd_window(raw: Mapping[str, Any]) -> DndWindow:
+    """One entry of dnd.teamInfo: the window that runs now or comes next; a snooze counts where it is told."""
+    snoozed = raw.get("snooze_endtime") if raw.get("snooze_enabled") else None
+    if snoozed:
+        return DndWindow(datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(snoozed, UTC))
+    start, end = raw.get("next_dnd_start_ts"), raw.get("next_dnd_end_ts")
+    if not raw.get("dnd_enabled") or not start or not end or end <= start:
+        return DndWindow()
+    return DndWindow(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
