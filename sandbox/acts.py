@@ -1,0 +1,429 @@
+"""What a person can do in Slack: write, press, submit, close, command, use a shortcut, open the Home tab, react.
+
+Each function does it in the workspace, tells the bot as Slack does, and lets the bot's answer take effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox import payloads
+from sandbox.blocks import MODAL, WEBHOOK
+from sandbox.calls import Call
+from sandbox.errors import SlackError
+from sandbox.events import Answer, Outbound
+from sandbox.methods_chat import MAX_TEXT, change, content, named_blocks
+from sandbox.methods_views import checked_view, replace
+from sandbox.slack import Slack
+from sandbox.state import Channel, Message, User, View
+
+Json = dict[str, Any]
+RESPONSE_URL_USES = 5
+RESPONSE_URL_SECONDS = 30 * 60
+
+
+class Impossible(Exception):
+    """A person cannot do that here: no such button, no modal open, a required field left empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An interactive element and the block it stands in."""
+
+    block_id: str
+    element: Json
+
+
+def elements(blocks: list[Json] | None) -> Iterator[Element]:
+    """Every interactive element of some blocks, in order."""
+    for block in blocks or []:
+        block_id = str(block.get("block_id") or "")
+        inner = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
+        inner.extend(block.get("actions") or [])
+        for element in inner:
+            if isinstance(element, dict) and element.get("action_id"):
+                yield Element(block_id, element)
+
+
+def options(element: Json) -> list[Json]:
+    """The options of a select, an overflow, checkboxes or radio buttons."""
+    grouped = [
+        option for group in element.get("option_groups") or [] for option in group.get("options") or []
+    ]
+    return list(element.get("options") or []) + grouped
+
+
+def chosen(element: Json, value: Any) -> Json:
+    """What an element says when `value` was chosen or typed. Raises Impossible for an option it has not."""
+    kind = element["type"]
+    picked = value if isinstance(value, list) else [value]
+    if kind in ("static_select", "radio_buttons", "overflow", "multi_static_select", "checkboxes"):
+        by_value = {option["value"]: option for option in options(element)}
+        if any(v not in by_value for v in picked if v is not None):
+            raise Impossible(f"{element['action_id']} has no option {value!r}; it has {', '.join(by_value)}")
+        if kind in ("multi_static_select", "checkboxes"):
+            return {"selected_options": [by_value[v] for v in picked if v is not None]}
+        return {"selected_option": by_value[value] if value is not None else None}
+    single = {
+        "datepicker": "selected_date",
+        "timepicker": "selected_time",
+        "datetimepicker": "selected_date_time",
+        "users_select": "selected_user",
+        "channels_select": "selected_channel",
+        "conversations_select": "selected_conversation",
+        "external_select": "selected_option",
+    }
+    if kind in single:
+        return {single[kind]: value}
+    many = {
+        "multi_users_select": "selected_users",
+        "multi_channels_select": "selected_channels",
+        "multi_conversations_select": "selected_conversations",
+        "multi_external_select": "selected_options",
+    }
+    if kind in many:
+        return {many[kind]: [v for v in picked if v is not None]}
+    if kind == "button":
+        pressed = {"text": element["text"]}
+        if element.get("value") is not None:
+            pressed["value"] = element["value"]
+        return pressed
+    return {"value": value}
+
+
+class Acts:
+    """People's hands. Functions return the bot's answer and raise Impossible or BotAway."""
+
+    def __init__(self, slack: Slack, outbound: Outbound) -> None:
+        self.slack = slack
+        self.outbound = outbound
+
+    def person(self, user_id: str) -> User:
+        """A member who can act. Raises Impossible."""
+        user = self.slack.workspace.users.get(user_id)
+        if user is None or user.deleted:
+            raise Impossible(f"there is no active member {user_id!r}")
+        return user
+
+    def message(self, channel_id: str, ts: str, user: User) -> Message:
+        """A message that `user` can see. Raises Impossible."""
+        channel = self.slack.workspace.channels.get(channel_id)
+        message = channel.find(ts) if channel else None
+        if channel is None or message is None or user.id not in channel.members:
+            raise Impossible(f"{user.id} sees no message {ts!r} in {channel_id!r}")
+        return message
+
+    # Writing
+
+    async def say(
+        self, user_id: str, text: str, *, channel_id: str = "", thread_ts: str | None = None
+    ) -> Answer:
+        """Write to the bot, in the thread of one of its messages or without; or into a channel."""
+        message = self.write(user_id, text, channel_id=channel_id, thread_ts=thread_ts)
+        return await self.outbound.event(payloads.message_event(self.slack.workspace, message))
+
+    def write(
+        self, user_id: str, text: str, *, channel_id: str = "", thread_ts: str | None = None
+    ) -> Message:
+        """Put a person's message into the workspace without telling the bot yet."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        channel = workspace.channels.get(channel_id) if channel_id else workspace.open_dm(user)[0]
+        if channel is None or user.id not in channel.members:
+            raise Impossible(f"{user_id} is not in {channel_id!r}")
+        if channel.kind == "im" and (not workspace.messages_tab_enabled or workspace.messages_tab_read_only):
+            raise Impossible("the Messages tab of the app takes no messages")
+        if not text.strip():
+            raise Impossible("an empty message cannot be sent")
+        if thread_ts:
+            parent = channel.by_ts.get(thread_ts)
+            if parent is None:
+                raise Impossible(f"there is no message {thread_ts!r} to reply to")
+            thread_ts = parent.thread_ts or parent.ts
+        number = workspace.count("client_msg_id")
+        message = Message(
+            ts=workspace.next_ts(),
+            channel=channel.id,
+            user=user.id,
+            text=text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+            blocks=payloads.rich_text(text),
+            thread_ts=thread_ts,
+            client_msg_id=f"00000000-0000-4000-8000-{number:012x}",
+        )
+        self.slack.via = "person"
+        workspace.keep(message, "said")
+        return message
+
+    async def react(self, user_id: str, channel_id: str, ts: str, name: str) -> Answer:
+        """Put an emoji on a message."""
+        user = self.person(user_id)
+        message = self.message(channel_id, ts, user)
+        users = message.reactions.setdefault(name, [])
+        if user.id in users:
+            raise Impossible(f"{user_id} has already reacted with {name}")
+        users.append(user.id)
+        return await self.outbound.event(payloads.reaction_event(self.slack.workspace, user, message, name))
+
+    # Pressing
+
+    async def press(
+        self,
+        user_id: str,
+        action_id: str,
+        *,
+        channel_id: str = "",
+        message_ts: str = "",
+        view_id: str = "",
+        value: Any = None,
+    ) -> Answer:
+        """Press a button or choose in a menu, in a message or a view."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        where: Message | View
+        if view_id:
+            view = workspace.views.get(view_id)
+            if view is None or view.user != user.id:
+                raise Impossible(f"{user_id} sees no view {view_id!r}")
+            where, blocks = view, view.content["blocks"]
+        else:
+            where = self.message(channel_id, message_ts, user)
+            blocks = where.blocks
+        found = next((e for e in elements(blocks) if e.element["action_id"] == action_id), None)
+        if found is None:
+            raise Impossible(f"there is no {action_id!r} to press")
+        element = found.element
+        said = chosen(element, value)
+
+        def make() -> Json:
+            action = {
+                "type": element["type"],
+                "action_id": action_id,
+                "block_id": found.block_id,
+                "action_ts": workspace.next_ts(),
+                **said,
+            }
+            url = ""
+            if isinstance(where, Message):
+                ephemeral = where.ephemeral_for is not None
+                url = self.slack.url + workspace.response_path_for(
+                    where.channel, user.id, message_ts=where.ts, ephemeral=ephemeral
+                )
+            return payloads.block_actions(workspace, user, where, action, workspace.trigger_for(user.id), url)
+
+        about = {
+            "user": user.id,
+            "action_id": action_id,
+            "channel": channel_id,
+            "ts": message_ts,
+            "view_id": view_id,
+        }
+        self.slack.record.add("pressed", **about, value=value if value is not None else element.get("value"))
+        return await self.outbound.interaction(make, about)
+
+    # Modals
+
+    def open_modal(self, user_id: str, view_id: str = "") -> View:
+        """The modal on top before a person. Raises Impossible."""
+        stack = self.slack.workspace.modals.get(user_id) or []
+        if not stack or (view_id and stack[-1].id != view_id):
+            raise Impossible(f"{user_id} has no such modal open")
+        return stack[-1]
+
+    async def submit(self, user_id: str, inputs: Json, *, view_id: str = "") -> Answer:
+        """Fill in the open modal and submit it. `inputs` are values by action_id (or block_id)."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        view = self.open_modal(user.id, view_id)
+        view.state = fill_in(view.content["blocks"], inputs)
+
+        def make() -> Json:
+            return payloads.view_submission(workspace, user, view, workspace.trigger_for(user.id))
+
+        callback_id = view.content.get("callback_id") or ""
+        about = {"user": user.id, "view_id": view.id, "callback_id": callback_id}
+        self.slack.record.add("submitted", **about, values=view.state)
+        answer = await self.outbound.interaction(make, about)
+        if answer.acked:
+            self._answered_submission(user, view, answer.content() or {})
+        return answer
+
+    def _answered_submission(self, user: User, view: View, said: Json) -> None:
+        workspace = self.slack.workspace
+        stack = workspace.modals.get(user.id, [])
+        what = said.get("response_action")
+        if what == "errors":
+            return
+        if what == "clear":
+            workspace.modals[user.id] = []
+        elif what in ("update", "push"):
+            call = Call(self.slack, f"response_action.{what}", {})
+            made = checked_view(call, MODAL, said.get("view") or {})
+            if what == "update":
+                replace(call, view, made)
+                shown = view
+            else:
+                shown = workspace.new_view(user.id, made, root=stack[0].id, previous=view.id)
+                stack.append(shown)
+            for look in workspace.views_seen_by:
+                look(call.method, shown)
+        elif view in stack:
+            stack.remove(view)
+
+    async def close(self, user_id: str, *, view_id: str = "") -> Answer:
+        """Close the open modal; the bot hears of it only where it asked to."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        view = self.open_modal(user.id, view_id)
+        self.slack.record.add("closed", user=user.id, view_id=view.id)
+        cleared = bool(view.content.get("clear_on_close"))
+        stack = workspace.modals[user.id]
+        workspace.modals[user.id] = [] if cleared else stack[:-1]
+        if not view.content.get("notify_on_close"):
+            return Answer(200, reason="nobody asked")
+        about = {"user": user.id, "view_id": view.id}
+        return await self.outbound.interaction(
+            lambda: payloads.view_closed(workspace, user, view, cleared=cleared), about
+        )
+
+    # Commands, shortcuts, Home
+
+    async def command(self, user_id: str, command: str, text: str = "", *, channel_id: str = "") -> Answer:
+        """Type a slash command; the bot's answer in the body is shown, to one or to all."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        channel = workspace.channels.get(channel_id) if channel_id else workspace.open_dm(user)[0]
+        if channel is None:
+            raise Impossible(f"there is no channel {channel_id!r}")
+
+        def make() -> dict[str, str]:
+            url = self.slack.url + workspace.response_path_for(channel.id, user.id)
+            return payloads.slash_command(
+                workspace, user, channel, command, text, workspace.trigger_for(user.id), url
+            )
+
+        about = {"user": user.id, "command": command, "text": text, "channel": channel.id}
+        self.slack.record.add("commanded", **about)
+        answer = await self.outbound.command(make, about)
+        if answer.acked and answer.body.strip():
+            said = answer.content() or {"text": answer.body.decode("utf-8", "replace")}
+            if said.get("text") or said.get("blocks"):
+                self._speak(channel, user.id, said)
+        return answer
+
+    async def shortcut(self, user_id: str, callback_id: str, channel_id: str, message_ts: str) -> Answer:
+        """Use a message shortcut."""
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        message = self.message(channel_id, message_ts, user)
+
+        def make() -> Json:
+            url = self.slack.url + workspace.response_path_for(channel_id, user.id, message_ts=message_ts)
+            trigger = workspace.trigger_for(user.id)
+            return payloads.message_shortcut(workspace, user, message, callback_id, trigger, url)
+
+        about = {"user": user.id, "callback_id": callback_id, "channel": channel_id, "ts": message_ts}
+        self.slack.record.add("shortcut", **about)
+        return await self.outbound.interaction(make, about)
+
+    async def open_home(self, user_id: str, tab: str = "home") -> Answer:
+        """Open the app's Home or Messages tab."""
+        user = self.person(user_id)
+        self.slack.record.add("opened_home", user=user.id, tab=tab)
+        return await self.outbound.event(payloads.home_event(self.slack.workspace, user, tab))
+
+    # Response URLs
+
+    def respond(self, path: str, args: Json, size: int) -> Json:
+        """The bot answers an interaction through its response_url. Raises SlackError.
+
+        Five uses in thirty minutes (workspace clock); then `used_url` and `expired_url`.
+        """
+        workspace = self.slack.workspace
+        given = workspace.response_urls.get(path)
+        if given is None:
+            raise SlackError("invalid_token", status=404)
+        if workspace.clock.seconds() - given.at > RESPONSE_URL_SECONDS:
+            raise SlackError("expired_url", status=404)
+        if given.uses >= RESPONSE_URL_USES:
+            raise SlackError("used_url", status=404)
+        given.uses += 1
+        channel = workspace.channels[given.channel]
+        original = channel.find(given.message_ts) if given.message_ts else None
+        call = Call(self.slack, "response_url", args, size=size)
+        self.slack.via = "response_url"
+        if args.get("delete_original"):
+            if original is None:
+                raise SlackError("message_not_found", status=404)
+            workspace.drop(original)
+            return {"ok": True}
+        made = content(call, too_long="msg_too_long", cut=MAX_TEXT, surface=WEBHOOK)
+        replaces = args.get("replace_original")
+        if original is not None and replaces is True:
+            change(call, original, made)
+        else:
+            self._put(channel, given.user, call, made)
+        return {"ok": True}
+
+    def _speak(self, channel: Channel, user_id: str, said: Json) -> None:
+        call = Call(self.slack, "answer", said, size=len(str(said)))
+        self.slack.via = "answer"
+        try:
+            made = content(call, too_long="msg_too_long", cut=MAX_TEXT, surface=WEBHOOK)
+        except SlackError as no:
+            self.slack.record.add("rejected", method="slash_command answer", error=no.code)
+            return
+        self._put(channel, user_id, call, made)
+
+    def _put(self, channel: Channel, user_id: str, call: Call, made: Json) -> None:
+        workspace = self.slack.workspace
+        to_all = call.args.get("response_type") == "in_channel"
+        message = Message(
+            ts=workspace.next_ts(),
+            channel=channel.id,
+            user=workspace.bot_user_id,
+            text=made["text"],
+            bot=True,
+            blocks=named_blocks(call, made["blocks"]),
+            attachments=made["attachments"],
+            thread_ts=call.text("thread_ts"),
+            ephemeral_for=None if to_all else user_id,
+        )
+        workspace.keep(message, "posted" if to_all else "ephemeral")
+
+
+def fill_in(blocks: list[Json], inputs: Json) -> Json:
+    """The state of a modal with these values. Raises Impossible when a required input stays empty."""
+    state: Json = {}
+    for block in blocks:
+        if block["type"] != "input":
+            for found in elements([block]):
+                initial = found.element.get("initial_option")
+                value = inputs.get(found.element["action_id"], initial["value"] if initial else None)
+                if found.element["type"] != "button":
+                    here = {"type": found.element["type"], **chosen(found.element, value)}
+                    state.setdefault(found.block_id, {})[found.element["action_id"]] = here
+            continue
+        element = block["element"]
+        action_id = element.get("action_id") or f"a{block['block_id']}"
+        value = inputs.get(action_id, inputs.get(block["block_id"], _initial(element)))
+        if value in (None, "", []) and not block.get("optional"):
+            raise Impossible(f"{action_id} must be filled in")
+        longest = element.get("max_length")
+        if isinstance(value, str) and longest and len(value) > longest:
+            raise Impossible(f"{action_id} takes {longest} characters")
+        typed = value or None if element["type"].endswith("_input") else value
+        state[block["block_id"]] = {action_id: {"type": element["type"], **chosen(element, typed)}}
+    return state
+
+
+def _initial(element: Json) -> Any:
+    if element.get("initial_option"):
+        return element["initial_option"]["value"]
+    if element.get("initial_options"):
+        return [option["value"] for option in element["initial_options"]]
+    for key in ("initial_value", "initial_date", "initial_time", "initial_user", "initial_channel"):
+        if element.get(key) is not None:
+            return element[key]
+    return None

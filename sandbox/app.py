@@ -1,0 +1,187 @@
+"""The sandbox as one ASGI application: the Web API, the response URLs and the sandbox's own interface."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.acts import Acts
+from sandbox.admin import Admin, deliver_due, refuse
+from sandbox.errors import SlackError
+from sandbox.events import BotAway, Outbound
+from sandbox.slack import Slack
+from sandbox.web_api import ConnectionLost, Receive, Scope, Send, WebApi, hang_up, read_body
+
+#: How often the agenda is looked at under real time (seconds).
+LOOK_EVERY = 0.02
+#: The faults that can strike a response_url.
+BROKEN = frozenset({"drop_after_commit", "reset_before_commit"})
+
+
+class NotLoopback(ValueError):
+    """Somebody asked for an address that others could reach."""
+
+
+def loopback(host: str) -> str:
+    """`host`, when it is this machine's loopback and nothing else. Raises NotLoopback."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
+        raise NotLoopback(f"the sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}")
+    return host
+
+
+class Sandbox:
+    """The ASGI application."""
+
+    def __init__(self, slack: Slack, outbound: Outbound) -> None:
+        self.slack = slack
+        self.outbound = outbound
+        self.acts = Acts(slack, outbound)
+        self.web_api = WebApi(slack)
+        self.rest = Starlette(
+            routes=[
+                Route("/actions/{rest:path}", self._response_url, methods=["POST"]),
+                *Admin(slack, self.acts, outbound).routes(),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a foreign Host header (a web page that was led here) is refused."""
+        if scope["type"] != "http":
+            return
+        if not _from_here(scope):
+            answer = refuse("forbidden_host", "the sandbox answers on loopback names only", 403)
+            await answer(scope, receive, send)
+        elif scope["path"].startswith("/api/"):
+            await self.web_api(scope, receive, send)
+        else:
+            scope["sandbox.wire"] = (send, receive)
+            await self.rest(scope, receive, send)
+
+    async def _response_url(self, request: Request) -> Response:
+        slack = self.slack
+        slack.inside += 1
+        try:
+            return JSONResponse(await self._responded(request))
+        except SlackError as no:
+            slack.record.add("rejected", method="response_url", error=no.code)
+            return JSONResponse(no.body(), no.status if no.status != 200 else 400)
+        except ConnectionLost as lost:
+            return _HangUp(reset=lost.reset)
+        finally:
+            slack.inside -= 1
+            slack.touched()
+
+    async def _responded(self, request: Request) -> dict[str, Any]:
+        body = await read_body(request.receive)
+        fault = self.slack.faults.take(BROKEN, "response_url")
+        if fault and fault.kind == "reset_before_commit":
+            raise ConnectionLost(reset=True)
+        try:
+            args = json.loads(body)
+        except (ValueError, RecursionError):
+            args = None
+        if not isinstance(args, dict):
+            raise SlackError("invalid_payload", status=400)
+        answer = self.acts.respond(request.url.path, args, len(body))
+        if fault:
+            raise ConnectionLost(reset=False)
+        return answer
+
+
+class _HangUp(Response):
+    """Not an answer: the connection closes."""
+
+    def __init__(self, *, reset: bool) -> None:
+        super().__init__()
+        self.reset = reset
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw_send, raw_receive = scope["sandbox.wire"]
+        await hang_up(raw_send, raw_receive, reset=self.reset)
+
+
+def _from_here(scope: Scope) -> bool:
+    host = next((value for key, value in scope["headers"] if key == b"host"), b"").decode("latin-1")
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in ("localhost", "[::1]", "") or name.startswith("127.")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on loopback; port 0 is any free one. Raises NotLoopback and OSError."""
+    host = loopback(host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.listen(1024)
+    return sock
+
+
+@asynccontextmanager
+async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> AsyncIterator[Sandbox]:
+    """Serve on `sock` for as long as the block runs. `slack.url` is where."""
+    host, port = sock.getsockname()[:2]
+    slack.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    sandbox = Sandbox(slack, outbound)
+    config = uvicorn.Config(
+        sandbox,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not task.done():  # noqa: ASYNC110 # uvicorn has a flag and no event
+        await asyncio.sleep(0.005)
+    try:
+        yield sandbox
+    finally:
+        server.should_exit = True
+        await task
+        await outbound.close()
+        slack.record.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the command line decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the command line."""
+        yield
+
+
+async def keep_agenda(slack: Slack) -> None:
+    """Deliver what is due as time goes by, until cancelled. For a sandbox that nobody drives."""
+    while True:
+        try:
+            if not slack.driven:
+                await deliver_due(slack)
+        except BotAway:
+            slack.record.add("gave_up", user="", reason="the bot is away")
+        await asyncio.sleep(LOOK_EVERY)

@@ -1,0 +1,246 @@
+"""`python -m sandbox serve` and `python -m sandbox drive`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvloop
+
+from sandbox.app import keep_agenda, listen, loopback, serving
+from sandbox.clock import Clock, RealClock, SteeredClock, moment
+from sandbox.events import BotAway, Outbound
+from sandbox.faults import Faults, read_fault
+from sandbox.limits import Limits
+from sandbox.people import People, read_script
+from sandbox.roster import Roster, read_roster
+from sandbox.slack import Slack
+from sandbox.state import ALL_SCOPES
+from sandbox.steering import Steering, SteeringFailed
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A Slack workspace on this machine: serve it, or drive a bot through time with it.",
+)
+
+BOT_TOKEN = "xoxb-sandbox"  # noqa: S105 # opens nothing but this sandbox
+APP_TOKEN = "xapp-sandbox"  # noqa: S105
+SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
+
+Host = Annotated[str, typer.Option(help="Loopback address to listen on; any other is refused.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 is any free one.", min=0, max=65535)]
+Bot = Annotated[str, typer.Option(help="Where the bot listens, as in http://127.0.0.1:3000.")]
+Token = Annotated[str, typer.Option(help="The bot token that is valid.")]
+Secret = Annotated[str, typer.Option(help="The signing secret of the app.")]
+Manifest = Annotated[
+    Path | None, typer.Option(help="The app's manifest: the token gets its bot scopes; without it, all.")
+]
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault", help="kind[:where][:count=N|rate=R][:seconds=S][:after=N]; may be given many times."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of scripted people and of faults by rate.")]
+RecordFile = Annotated[Path | None, typer.Option(help="Write the record here, one JSON object a line.")]
+Echo = Annotated[bool, typer.Option(help="Send the bot its own messages as events, as Slack does.")]
+
+
+def stop_with(why: str, code: int = 2) -> NoReturn:
+    """Say why, and end."""
+    print(f"sandbox: {why}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def say(line: dict[str, Any]) -> None:
+    """One JSON object on a line of stdout, at once: a parent process reads it."""
+    print(json.dumps(line), flush=True)
+
+
+def scopes_of(manifest: Path | None) -> frozenset[str]:
+    """The bot scopes that a manifest asks for; all that the sandbox knows without one. Raises ValueError."""
+    if manifest is None:
+        return ALL_SCOPES
+    try:
+        return frozenset(json.loads(manifest.read_text(encoding="utf-8"))["oauth_config"]["scopes"]["bot"])
+    except OSError as exc:
+        raise ValueError(f"{manifest}: {exc.strerror}") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ValueError(f"{manifest}: no oauth_config.scopes.bot to read ({exc!r})") from exc
+
+
+def span(start: str, until: str) -> tuple[datetime, datetime]:
+    """The two ends of a drive. Raises ValueError."""
+    begins, ends = moment(start), moment(until)
+    if ends <= begins:
+        raise ValueError(f"--until {until} is not after --from {start}")
+    return begins, ends
+
+
+def build(
+    clock: Clock,
+    *,
+    token: str,
+    manifest: Path | None,
+    faults: list[str] | None,
+    seed: int,
+    record: Path | None,
+    limits: bool,
+) -> Slack:
+    """A workspace from the options. Raises ValueError and OSError."""
+    planned = Faults(seed)
+    for text in faults or []:
+        planned.plan(read_fault(text))
+    slack = Slack(
+        clock, limits=Limits(on=limits), faults=planned, record_file=record, scopes=scopes_of(manifest)
+    )
+    slack.workspace.grant(token)
+    slack.workspace.grant(APP_TOKEN, app_level=True)
+    return slack
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it is done or somebody asks to stop (SIGINT, SIGTERM)."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8686,
+    bot: Bot = "http://127.0.0.1:3000",
+    token: Token = BOT_TOKEN,
+    secret: Secret = SIGNING_SECRET,
+    manifest: Manifest = None,
+    people: Annotated[Path | None, typer.Option(help="JSON or TOML file of users and channels.")] = None,
+    clock: Annotated[
+        str, typer.Option(help="`real`, or an ISO instant at which a steered clock starts.")
+    ] = "real",
+    fault: FaultOption = None,
+    seed: Seed = 0,
+    record: RecordFile = None,
+    echo: Echo = True,
+    limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
+) -> None:
+    """Serve the workspace until stopped."""
+    try:
+        time_of = RealClock() if clock == "real" else SteeredClock(moment(clock))
+        slack = build(
+            time_of, token=token, manifest=manifest, faults=fault, seed=seed, record=record, limits=limits
+        )
+        if people:
+            read_roster(people, slack.workspace)
+        sock = listen(loopback(host), port)
+    except (ValueError, OSError) as exc:
+        stop_with(str(exc))
+    outbound = Outbound(slack, bot, secret, echo=echo)
+
+    async def work() -> None:
+        async with serving(slack, outbound, sock):
+            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url})
+            await keep_agenda(slack)
+
+    uvloop.run(until_stopped(work()))
+
+
+@app.command()
+def drive(
+    bot: Bot,
+    people: Annotated[Path, typer.Option(help="JSON or TOML file of users and channels.")],
+    start: Annotated[str, typer.Option("--from", help="The instant (ISO) at which time starts.")],
+    until: Annotated[str, typer.Option(help="The instant (ISO) at which it ends.")],
+    script: Annotated[
+        Path | None, typer.Option(help="TOML script of what people do; without it they do nothing.")
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    token: Token = BOT_TOKEN,
+    secret: Secret = SIGNING_SECRET,
+    manifest: Manifest = None,
+    fault: FaultOption = None,
+    seed: Seed = 0,
+    record: RecordFile = None,
+    report: Annotated[Path | None, typer.Option(help="Write the totals here, as JSON.")] = None,
+    echo: Echo = False,
+    limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
+    days: Annotated[bool, typer.Option(help="Print one JSON line a simulated day.")] = True,
+    abreast: Annotated[
+        int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
+    ] = 1,
+) -> None:
+    """Drive a bot through time: the sandbox steers the clock, scripted people answer what the bot writes."""
+    try:
+        begins, ends = span(start, until)
+        slack = build(
+            SteeredClock(begins),
+            token=token,
+            manifest=manifest,
+            faults=fault,
+            seed=seed,
+            record=record,
+            limits=limits,
+        )
+        roster = read_roster(people, slack.workspace)
+        read = read_script(script) if script else None
+        sock = listen(loopback(host), port)
+    except (ValueError, OSError) as exc:
+        stop_with(str(exc))
+    outbound = Outbound(slack, bot, secret, insist=True, echo=echo)
+    failure: list[str] = []
+
+    async def work() -> None:
+        async with serving(slack, outbound, sock) as sandbox:
+            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url})
+            scripted = People(slack, sandbox.acts, read, _members(roster), seed) if read else None
+            steering = Steering(slack, outbound, scripted, abreast=abreast, on_day=say if days else None)
+            started = time.monotonic()
+            try:
+                await steering.run(ends)
+            except (BotAway, SteeringFailed) as exc:
+                failure.append(str(exc))
+            told = {**_totals(slack, steering, begins, started), "ok": not failure}
+            say({"done": True, **told})
+            if report:
+                report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+    uvloop.run(until_stopped(work()))
+    if failure:
+        stop_with(failure[0], 1)
+
+
+def _members(roster: Roster) -> dict[str, Any]:
+    """The people who act: no bots, nobody who has left."""
+    return {user.id: roster.hours[user.id] for user in roster.users if not user.is_bot and not user.deleted}
+
+
+def _totals(slack: Slack, steering: Steering, begins: datetime, started: float) -> dict[str, Any]:
+    return {
+        "from": begins.isoformat(),
+        "until": slack.clock.now().isoformat(),
+        "people": len(slack.workspace.users),
+        **slack.record.totals(),
+        "ticks": steering.ticks,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def main() -> None:
+    """Entry point of `python -m sandbox`."""
+    app()

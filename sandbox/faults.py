@@ -1,0 +1,113 @@
+"""Trouble on demand: what can go wrong between an app and Slack.
+
+Kinds, for calls of the Web API (`where` = a method, or `*` for all):
+
+drop_after_commit     the call takes effect, then the connection closes without an answer
+reset_before_commit   the connection is reset and the call has no effect
+http_500              HTTP 500, no effect
+slow                  the call takes effect and the answer comes `seconds` later (real time)
+ratelimited           429 with `Retry-After: seconds`
+token_revoked         the token is refused
+unavailable           the method answers `service_unavailable` (say, conversations.history)
+
+and for what Slack sends to the bot (`where` = an event type, `interaction`, or `*`):
+
+duplicate             the event comes twice, with one event id
+reorder               the event comes after the next one
+lose                  the event never comes
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+INBOUND = frozenset(
+    {
+        "drop_after_commit",
+        "reset_before_commit",
+        "http_500",
+        "slow",
+        "ratelimited",
+        "token_revoked",
+        "unavailable",
+    }
+)
+OUTBOUND = frozenset({"duplicate", "reorder", "lose"})
+
+
+@dataclass(slots=True)
+class Fault:
+    """One kind of trouble: the next `count` times, or each time with probability `rate`, or (neither) until cleared."""
+
+    kind: str
+    where: str = "*"
+    count: int | None = None
+    rate: float | None = None
+    seconds: float = 1.0
+    after: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in INBOUND | OUTBOUND:
+            raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(sorted(INBOUND | OUTBOUND))}")
+        if self.count is not None and self.count < 1:
+            raise ValueError("count must be at least 1")
+        if self.rate is not None and not 0 <= self.rate <= 1:
+            raise ValueError("rate must lie between 0 and 1")
+        if self.seconds < 0 or self.after < 0:
+            raise ValueError("seconds and after must not be negative")
+
+
+class Faults:
+    """The faults in force. Rates are drawn from a seed: the same calls in the same order meet the same faults."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.planned: list[Fault] = []
+        self._draw = random.Random(seed)
+
+    def plan(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self.planned.append(fault)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self.planned.clear()
+
+    def take(self, side: frozenset[str], where: str) -> Fault | None:
+        """The fault that strikes this call or event, counted down; None when all goes well."""
+        if not self.planned:
+            return None
+        for fault in self.planned:
+            if fault.kind not in side or fault.where not in ("*", where):
+                continue
+            if fault.after:
+                fault.after -= 1
+                continue
+            if fault.rate is not None and self._draw.random() >= fault.rate:
+                continue
+            if fault.count is not None:
+                fault.count -= 1
+                if fault.count == 0:
+                    self.planned.remove(fault)
+            return fault
+        return None
+
+
+def read_fault(text: str) -> Fault:
+    """Read `kind[:where[:key=value]...]`, as in `drop_after_commit:chat.postMessage:count=3`. Raises ValueError."""
+    kind, *rest = text.split(":")
+    where = rest.pop(0) if rest and "=" not in rest[0] else "*"
+    given: dict[str, str] = {}
+    for part in rest:
+        key, _, value = part.partition("=")
+        if key not in ("count", "rate", "seconds", "after"):
+            raise ValueError(f"unknown key {key!r} in fault {text!r}; known: count, rate, seconds, after")
+        given[key] = value
+    return Fault(
+        kind,
+        where,
+        count=int(given["count"]) if "count" in given else None,
+        rate=float(given["rate"]) if "rate" in given else None,
+        seconds=float(given.get("seconds", 1.0)),
+        after=int(given.get("after", 0)),
+    )

@@ -1,0 +1,85 @@
+"""The sandbox's own account of what happened: what arrived, what was sent out, what was acknowledged.
+
+It is written by the sandbox alone, so that promises of the bot can be checked from outside.
+One entry is one JSON object with `seq` (1, 2, 3 ...), `at` (workspace clock, ISO 8601) and `kind`:
+
+posted, updated, deleted, ephemeral   a message, with `via` (the method, or response_url)
+view                                  a modal or Home tab that the bot set
+rejected                              a call that got an error: `method`, `error`
+said, pressed, submitted, closed, commanded, shortcut, opened_home   what a person did
+delivery                              one attempt to hand the bot something: `key`, `attempt`, `status`, `acked`
+lost                                  an event that a fault swallowed
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, TextIO
+
+from sandbox.clock import Clock
+
+
+class Record:
+    """An append-only list, mirrored line by line to a file when one is given."""
+
+    def __init__(self, clock: Clock, path: Path | None = None) -> None:
+        self._clock = clock
+        self.entries: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.duplicates = 0
+        self._delivery_ids: set[str] = set()
+        self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
+
+    def add(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Append one entry and return it."""
+        entry = {"seq": len(self.entries) + 1, "at": self._clock.now().isoformat(), "kind": kind, **fields}
+        self.entries.append(entry)
+        self.counts[kind] += 1
+        if kind == "rejected":
+            self.errors[fields["error"]] += 1
+        elif kind == "delivery" and fields["acked"]:
+            self.counts["acked"] += 1
+        elif kind in ("posted", "ephemeral"):
+            self._look_for_a_double(fields.get("metadata"))
+        if self._file:
+            self._file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._file.flush()
+        return entry
+
+    def _look_for_a_double(self, metadata: dict[str, Any] | None) -> None:
+        delivery_id = ((metadata or {}).get("event_payload") or {}).get("delivery_id")
+        if delivery_id is None:
+            return
+        if delivery_id in self._delivery_ids:
+            self.duplicates += 1
+        self._delivery_ids.add(delivery_id)
+
+    def totals(self) -> dict[str, Any]:
+        """Counts of the whole run; `rejected` is by error, `duplicates` counts delivery ids that came twice."""
+        c = self.counts
+        return {
+            "messages": c["posted"] + c["ephemeral"] - c["deleted"],
+            "posts": c["posted"],
+            "ephemerals": c["ephemeral"],
+            "updates": c["updated"],
+            "deletes": c["deleted"],
+            "views": c["view"],
+            "clicks": c["pressed"],
+            "replies": c["said"],
+            "submissions": c["submitted"],
+            "commands": c["commanded"],
+            "deliveries": c["delivery"],
+            "acks": c["acked"],
+            "lost": c["lost"],
+            "duplicates": self.duplicates,
+            "rejected": dict(sorted(self.errors.items())),
+        }
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file:
+            self._file.close()
+            self._file = None
