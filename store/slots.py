@@ -8,17 +8,14 @@ from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.domain.nudging import GOAL_CHOSEN as GOAL_CHOSEN
+from bot.domain.nudging import SLOT
 from bot.domain.people import MATCHED
 from store.database import UnitOfWork
 from store.tables import person, slot
+from store.upsert import CHUNK, upsert
 
-SLOT = "slot"
-"""The ordinary decision point of a working day."""
-GOAL_CHOSEN = "goal_chosen"
-"""The person has just said what they want: the tip that follows was asked for."""
-_CHUNK = 500
 T = TypeVar("T")
 
 
@@ -71,21 +68,15 @@ def without(uow: UnitOfWork) -> tuple[str, ...]:
 
 def keep(uow: UnitOfWork, slots: Sequence[Slot]) -> None:
     """Write slots, each in place of the one before."""
-    insert = sqlite.insert if uow.dialect == "sqlite" else postgresql.insert
-    for chunk in _chunks(sorted(slots, key=lambda each: each.person)):
-        statement = insert(slot).values(
-            [{"person": each.person, "next_at": each.next_at, "point": each.point} for each in chunk]
-        )
-        uow.execute(
-            statement.on_conflict_do_update(
-                index_elements=["person"],
-                set_={"next_at": statement.excluded.next_at, "point": statement.excluded.point},
-            )
-        )
+    upsert(
+        uow,
+        slot,
+        [{"person": each.person, "next_at": each.next_at, "point": each.point} for each in slots],
+    )
 
 
 def bring_forward(uow: UnitOfWork, person_id: str, at: datetime, point: str) -> None:
-    """An event opens a decision point: the person's slot is due at ``at``, for ``point`` (e.g. GOAL_CHOSEN)."""
+    """An event opens a decision point: the person's slot is due at ``at``, for ``point`` (e.g. nudging.GOAL_CHOSEN)."""
     keep(uow, (Slot(person_id, at, point),))
 
 
@@ -102,4 +93,4 @@ def next_due(uow: UnitOfWork) -> datetime | None:
 
 
 def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]

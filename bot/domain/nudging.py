@@ -213,7 +213,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One decision point of one person. ``polled_at``: last successful poll of the source behind the profile.
+    """One decision point of one person. ``read_at``: metric -> when the CRM was last read well for the profile's day.
 
     ``shown``: the behaviours of the person's role, by id. ``offers``: candidates of other kinds (pulse, announcement …).
     """
@@ -222,7 +222,7 @@ class Case:
     profile: Profile
     shown: Mapping[str, Shown]
     history: History
-    polled_at: datetime | None
+    read_at: Mapping[str, datetime]
     now: datetime
     point: str = SLOT
     offers: tuple[Candidate, ...] = ()
@@ -355,15 +355,20 @@ def _tips(case: Case, policy: Policy) -> tuple[tuple[Candidate, ...], tuple[Decl
     return tuple(sorted(candidates, key=lambda each: each.action)), tuple(declined), looked
 
 
+def is_stale(metric: str, case: Case, rules: Rules) -> bool:
+    """Whether the last good reading of a metric is too old to speak of (or there is none)."""
+    read_at = case.read_at.get(metric)
+    return read_at is None or case.now - read_at > timedelta(hours=rules.poll_fresh_hours)
+
+
 def data_objections(trigger: Trigger, case: Case, policy: Policy) -> Iterator[str]:
     """What forbids this trigger to look at all: no data is never no use."""
     for metric in trigger.reads:
         status = case.profile.coverage.get(metric, CoverageStatus.UNSUPPORTED)
         if status is not CoverageStatus.OK:
             yield f"no-data:{metric}:{status}"
-    fresh = timedelta(hours=policy.rules.poll_fresh_hours)
-    if case.polled_at is None or case.now - case.polled_at > fresh:
-        yield f"no-data:{(trigger.reads or (trigger.name,))[0]}:stale"
+        elif is_stale(metric, case, policy.rules):
+            yield f"no-data:{metric}:stale"
 
 
 def trigger_objections(trigger: Trigger, case: Case) -> Iterator[str]:
@@ -384,6 +389,9 @@ def behaviour_objections(behaviour: str, case: Case, policy: Policy) -> Iterator
         return
     if not shown.known:
         yield f"no-data:{shown.why}"
+    for metric in known.metrics:
+        if is_stale(metric, case, policy.rules):
+            yield f"no-data:{metric}:stale"
     if shown.at_target:
         yield "at-target"
     if behaviour in case.standing.frozen:

@@ -1,0 +1,273 @@
+"""Decisions: one row for each decision point, also for "none", with its reason (reference/science.md §8.1)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from bot.domain.feedback import DELETED, NOT_FOR_ME
+from bot.domain.messages import TIP
+from bot.domain.nudging import NONE, REST_DAYS, SAME_TEXT_DAYS, History
+from bot.domain.usage import CoverageStatus
+from store.database import UnitOfWork
+from store.tables import coverage, decision, feedback, outbox
+from store.upsert import CHUNK, insert
+
+OUTCOMES = {"72h": 3, "7d": 7, "28d": 28}
+"""Outcome windows in days, the local day of the decision included: the day is the finest grain of usage."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision as it is kept. ``context``: the state it was made in, and what its outcome is measured on.
+
+    ``declined``: losers as ``{"action", "kind", "reason"}``. ``trigger``, ``behaviour`` and ``metric`` are those of the target:
+    of what was chosen or, when held out, of what would have been. Outcomes are filled in later; None: not known.
+    """
+
+    id: str
+    person: str
+    at: datetime
+    local_day: date
+    local_weekday_hour: str
+    point: str
+    policy: str
+    team: str | None
+    role: str
+    available: bool
+    action: str
+    kind: str | None
+    reason: str | None
+    until: datetime | None
+    trigger: str | None
+    trigger_version: int | None
+    behaviour: str | None
+    metric: str | None
+    record_hash: str | None
+    content_version: int | None
+    eligible: tuple[str, ...]
+    declined: tuple[Mapping[str, Any], ...]
+    probabilities: Mapping[str, float]
+    draw: float | None
+    held_out: bool
+    context: Mapping[str, Any] = field(default_factory=dict)
+    outbox: str | None = None
+    outcome_72h: float | None = None
+    outcome_7d: float | None = None
+    outcome_28d: float | None = None
+    coverage_72h: float | None = None
+    coverage_7d: float | None = None
+    coverage_28d: float | None = None
+    outcome_due: datetime | None = None
+    stale_at_send: bool | None = None
+
+
+def add_many(uow: UnitOfWork, rows: Sequence[DecisionRow]) -> None:
+    """Keep decisions. One that exists stays as it is: the same decision point is never decided twice."""
+    if rows:
+        values = [
+            {
+                name: list(value) if isinstance(value, tuple) else value
+                for name in DecisionRow.__dataclass_fields__
+                for value in (getattr(row, name),)
+            }
+            for row in rows
+        ]
+        uow.execute(insert(uow, decision).on_conflict_do_nothing(index_elements=["id"]), values)
+
+
+def existing(uow: UnitOfWork, ids: Collection[str]) -> frozenset[str]:
+    """Which of these decisions were made already."""
+    return frozenset(
+        row.id
+        for chunk in _chunks(sorted(ids))
+        for row in uow.rows(sa.select(decision.c.id).where(decision.c.id.in_(chunk)))
+    )
+
+
+def get(uow: UnitOfWork, id: str) -> DecisionRow | None:  # noqa: A002 - the column's name
+    """One decision."""
+    row = uow.one(sa.select(decision).where(decision.c.id == id))
+    return None if row is None else _read(row)
+
+
+def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> tuple[DecisionRow, ...]:
+    """The latest decisions about a person, newest first: what they may read about themselves (D9)."""
+    query = (
+        sa.select(decision)
+        .where(decision.c.person == person_id)
+        .order_by(decision.c.at.desc(), decision.c.id)
+        .limit(limit)
+    )
+    return tuple(_read(row) for row in uow.rows(query))
+
+
+def between(uow: UnitOfWork, since: datetime, until: datetime) -> tuple[DecisionRow, ...]:
+    """All decisions in ``[since, until)``, oldest first."""
+    query = (
+        sa.select(decision)
+        .where(decision.c.at >= since, decision.c.at < until)
+        .order_by(decision.c.at, decision.c.id)
+    )
+    return tuple(_read(row) for row in uow.rows(query))
+
+
+def counts(uow: UnitOfWork, since: datetime, until: datetime) -> dict[str, int]:
+    """How many decisions in ``[since, until)`` ended in which reason; ``sent`` for those that chose something."""
+    query = (
+        sa.select(decision.c.reason, sa.func.count())
+        .where(decision.c.at >= since, decision.c.at < until)
+        .group_by(decision.c.reason)
+    )
+    return {row[0] or "sent": int(row[1]) for row in uow.rows(query)}
+
+
+# --- what earlier decisions close --------------------------------------------------------------------------------
+
+
+def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict[str, History]:
+    """What draws, tips and "Not for me" of the last weeks close for each person. Every id asked for has an entry."""
+    drawn: defaultdict[str, dict[str, date]] = defaultdict(dict)
+    spoken: defaultdict[str, dict[str, date]] = defaultdict(dict)
+    told: defaultdict[str, dict[str, tuple[date, ...]]] = defaultdict(dict)
+    rested: defaultdict[str, dict[str, date]] = defaultdict(dict)
+    had_tip: set[str] = set()
+    since = now - timedelta(days=SAME_TEXT_DAYS + 2)
+    for chunk in _chunks(person_ids):
+        decided = (
+            sa.select(
+                decision.c.person,
+                decision.c.local_day,
+                decision.c.action,
+                decision.c.behaviour,
+                decision.c.draw,
+                decision.c.held_out,
+                decision.c.context,
+            )
+            .where(decision.c.person.in_(chunk), decision.c.at >= since, decision.c.kind == TIP)
+            .order_by(decision.c.at)
+        )
+        for row in uow.rows(decided):
+            if row.held_out:
+                for each in row.context.get("eligible_behaviours", ()):
+                    drawn[row.person][each] = row.local_day
+            elif row.action != NONE:
+                if row.draw is not None:
+                    drawn[row.person][row.behaviour] = row.local_day
+                spoken[row.person][row.behaviour] = row.local_day
+                told[row.person][row.action] = (*told[row.person].get(row.action, ()), row.local_day)
+        refused = sa.select(feedback.c.person, feedback.c.trigger, feedback.c.created_at).where(
+            feedback.c.person.in_(chunk),
+            feedback.c.kind == NOT_FOR_ME,
+            feedback.c.state != DELETED,
+            feedback.c.trigger.is_not(None),
+            feedback.c.created_at >= now - timedelta(days=REST_DAYS),
+        )
+        for row in uow.rows(refused.order_by(feedback.c.created_at)):
+            rested[row.person][row.trigger] = row.created_at.date() + timedelta(days=REST_DAYS)
+        tipped = sa.select(outbox.c.person).where(outbox.c.person.in_(chunk), outbox.c.kind == TIP).distinct()
+        had_tip |= {row.person for row in uow.rows(tipped)}
+    return {
+        each: History(
+            drawn.get(each, {}),
+            spoken.get(each, {}),
+            told.get(each, {}),
+            rested.get(each, {}),
+            each in had_tip,
+        )
+        for each in person_ids
+    }
+
+
+# --- outcomes ----------------------------------------------------------------------------------------------------
+
+
+def outcome_due(uow: UnitOfWork, now: datetime, limit: int) -> tuple[DecisionRow, ...]:
+    """Decisions with an outcome to measure, longest due first."""
+    query = (
+        sa.select(decision)
+        .where(decision.c.outcome_due.is_not(None), decision.c.outcome_due <= now)
+        .order_by(decision.c.outcome_due, decision.c.id)
+        .limit(limit)
+    )
+    return tuple(_read(row) for row in uow.rows(query))
+
+
+def next_outcome_due(uow: UnitOfWork) -> datetime | None:
+    """When the next outcome can be measured."""
+    row = uow.one(sa.select(sa.func.min(decision.c.outcome_due)).where(decision.c.outcome_due.is_not(None)))
+    found: datetime | None = row[0] if row is not None else None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a decision in one window. ``value``: None where the coverage was under 0.95, never 0.
+
+    ``window``: a key of OUTCOMES, None when it only waits longer. ``due``: when the next one can be measured.
+    """
+
+    decision: str
+    window: str | None
+    value: float | None
+    covered: float | None
+    due: datetime | None
+
+
+def keep_outcomes(uow: UnitOfWork, outcomes: Sequence[Outcome]) -> None:
+    """Write outcomes, each once."""
+    by_window: defaultdict[str | None, list[Outcome]] = defaultdict(list)
+    for each in outcomes:
+        by_window[each.window].append(each)
+    for window, group in by_window.items():
+        values: dict[str, Any] = {"outcome_due": sa.bindparam("due")}
+        if window is not None:
+            values |= {
+                f"outcome_{window}": sa.bindparam("value"),
+                f"coverage_{window}": sa.bindparam("covered"),
+            }
+        parameters = [
+            {"which": each.decision, "due": each.due}
+            | ({"value": each.value, "covered": each.covered} if window is not None else {})
+            for each in group
+        ]
+        uow.execute(
+            sa.update(decision).where(decision.c.id == sa.bindparam("which")).values(values), parameters
+        )
+
+
+def covered_share(
+    uow: UnitOfWork, source: str, metrics: Collection[str], since: date, through: date
+) -> float:
+    """The share of (metric, day) that was read well, 0..1, both days included."""
+    wanted = len(metrics) * ((through - since).days + 1)
+    if not wanted:
+        return 0.0
+    query = (
+        sa.select(sa.func.count())
+        .select_from(coverage)
+        .where(
+            coverage.c.source == source,
+            coverage.c.metric.in_(sorted(metrics)),
+            coverage.c.day.between(since, through),
+            coverage.c.status == CoverageStatus.OK.value,
+        )
+    )
+    return float(uow.execute(query).scalar_one()) / wanted
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _read(row: sa.Row[Any]) -> DecisionRow:
+    values = {name: getattr(row, name) for name in DecisionRow.__dataclass_fields__}
+    values["eligible"], values["declined"] = tuple(row.eligible), tuple(row.declined)
+    return DecisionRow(**values)

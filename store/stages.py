@@ -1,0 +1,120 @@
+"""Adoption stages of people, one row a person and week: where they stand, why, and the features behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from bot.domain.adoption import StageState
+from store.database import UnitOfWork
+from store.tables import person, person_stage
+from store.upsert import CHUNK, upsert
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """The stage of a person after the week that starts on ``week``. ``features``: WeekFeatures as JSON."""
+
+    person: str
+    week: date
+    state: StageState
+    features: Mapping[str, Any] = field(default_factory=dict)
+
+
+def current(uow: UnitOfWork, ids: Collection[str] | None) -> dict[str, StageState]:
+    """The stage that is in force, by person; people who were never assessed are absent. None: everybody."""
+    return {each: row.state for each, row in latest(uow, ids).items()}
+
+
+def latest(uow: UnitOfWork, ids: Collection[str] | None) -> dict[str, StageRow]:
+    """The newest row of each person."""
+    found: dict[str, StageRow] = {}
+    for chunk in _chunks(sorted(ids)) if ids is not None else (None,):
+        newest = sa.select(person_stage.c.person, sa.func.max(person_stage.c.week).label("week")).group_by(
+            person_stage.c.person
+        )
+        if chunk is not None:
+            newest = newest.where(person_stage.c.person.in_(chunk))
+        last = newest.subquery()
+        query = sa.select(person_stage).join(
+            last, sa.and_(person_stage.c.person == last.c.person, person_stage.c.week == last.c.week)
+        )
+        found |= {row.person: _read(row) for row in uow.rows(query)}
+    return found
+
+
+def of_person(uow: UnitOfWork, person_id: str, limit: int = 60) -> tuple[StageRow, ...]:
+    """The weeks of one person, newest first."""
+    query = (
+        sa.select(person_stage)
+        .where(person_stage.c.person == person_id)
+        .order_by(person_stage.c.week.desc())
+        .limit(limit)
+    )
+    return tuple(_read(row) for row in uow.rows(query))
+
+
+def behind(uow: UnitOfWork, source: str, week: date) -> dict[str, date | None]:
+    """Active people of a source who are not assessed up to ``week`` yet -> their last assessed week, if any."""
+    last = (
+        sa.select(person_stage.c.person, sa.func.max(person_stage.c.week).label("week"))
+        .group_by(person_stage.c.person)
+        .subquery()
+    )
+    query = (
+        sa.select(person.c.id, last.c.week)
+        .select_from(person.outerjoin(last, last.c.person == person.c.id))
+        .where(person.c.source == source, person.c.active, sa.or_(last.c.week.is_(None), last.c.week < week))
+        .order_by(person.c.id)
+    )
+    return {row.id: row.week for row in uow.rows(query)}
+
+
+def keep(uow: UnitOfWork, rows: Sequence[StageRow], now: datetime) -> None:
+    """Write stages. The same week again takes the place of the row before."""
+    upsert(
+        uow,
+        person_stage,
+        [
+            {
+                "person": row.person,
+                "week": row.week,
+                "stage": row.state.stage,
+                "since": row.state.since,
+                "passes": row.state.passes,
+                "fails": row.state.fails,
+                "total": row.state.total,
+                "confidence": row.state.confidence,
+                "facts": list(row.state.facts),
+                "features": dict(row.features),
+                "version": row.state.version,
+                "decided_at": now,
+            }
+            for row in rows
+        ],
+    )
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _read(row: sa.Row[Any]) -> StageRow:
+    state = StageState(
+        row.stage,
+        row.since,
+        row.passes,
+        row.fails,
+        row.total,
+        row.confidence,
+        tuple(row.facts),
+        row.version,
+    )
+    return StageRow(row.person, row.week, state, row.features)
