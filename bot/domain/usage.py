@@ -124,12 +124,14 @@ class RowFault:
     """A row that could not be used, and why. It is counted and named; the rest goes on.
 
     ``row``: line in the file, from 1 (the header is line 1). ``field``: the column's heading, or "" for the whole row.
+    ``dropped``: the row is not used at all; else only what the field says is unknown.
     """
 
     file: str
     row: int
     field: str
     reason: str
+    dropped: bool = True
 
     def __str__(self) -> str:
         where = f", column {self.field}" if self.field else ""

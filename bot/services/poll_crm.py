@@ -80,7 +80,12 @@ async def poll(
             report,
             faults=tuple(faults),
             people=await database.write(
-                _keep_people, connector.name, list(users), programme, now, complete=not faults
+                _keep_people,
+                connector.name,
+                list(users),
+                programme,
+                now,
+                complete=not any(fault.dropped for fault in faults),
             ),
         )
         if since is None:
