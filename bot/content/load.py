@@ -45,6 +45,11 @@ FOLDERS = ("behaviours", "tips", "messages")
 FALLBACK = "en"
 RECORD_DETAIL = "record_"
 """Messages named ``record_<trigger>`` word the line about one record."""
+_NEEDED = {
+    "about": "write what it is about, in the person's own records",
+    "gain": "write what the person gets from it (N9)",
+    "effort": "write what it takes, e.g. It takes a minute.",
+}
 TEXT_PARTS = ("heading", "paragraph", "quote", "note")
 
 
@@ -383,6 +388,11 @@ def _tip(entry: str, table: dict[str, Any]) -> tuple[Tip, list[tuple[str, str]]]
     texts = {language: TipText(**words.model_dump()) for language, words in read.words.items()}
     schema = tip_schema(read.trigger)
     for language, text in texts.items():
+        faults += [
+            (f"{language}.{key}", f"is missing or empty; {advice}")
+            for key, advice in _NEEDED.items()
+            if not getattr(text, key).strip()
+        ]
         for key in ("about", "gain", "effort", "how", "action"):
             faults += [(f"{language}.{key}", fault) for fault in check(getattr(text, key), schema)]
     records = TRIGGERS[read.trigger].records if read.trigger in TRIGGERS else False

@@ -30,8 +30,9 @@ from bot.domain.messages import (
 from bot.domain.nudging import Candidate
 from bot.domain.people import Person
 from bot.domain.programme import Programme
+from bot.domain.tips import Tip
 from bot.domain.usage import METRICS, RecordRef
-from bot.rendering import MissingField, Mrkdwn, escape, mrkdwn, plain, plain_text, safe_url
+from bot.rendering import MissingField, Mrkdwn, mrkdwn, plain, plain_text, safe_url
 
 MAX_NAME = 150
 """Characters of a record's name that are shown; a longer one ends with an ellipsis."""
@@ -59,19 +60,12 @@ def tip_message(
     """
     chosen = content.tips[tip]
     used, words = chosen.text(language)
-    evidence, proposal = candidate.evidence, candidate.proposal
+    evidence = candidate.evidence
     records = evidence.records if evidence else ()
     if chosen.names_records and not records:
         raise MissingField(f"tip {tip} names records, and there are none")
     zone = _zone(person)
-    values: dict[str, object] = {
-        "count": evidence.count if evidence else proposal.count if proposal else 0,
-        "crm": programme.crm_name,
-        "first_name": first_name(person),
-        "today": now.astimezone(zone).date(),
-    }
-    if records:
-        values["records"] = [_record_values(chosen.trigger, record, programme) for record in records]
+    values = tip_values(chosen, candidate, person=person, programme=programme, now=now)
     lines = tuple(
         _line(content, chosen.trigger, record, programme, used, values["today"]) for record in records
     )
@@ -100,6 +94,22 @@ def tip_message(
     return replace(made, template=tip, version=chosen.version)
 
 
+def tip_values(
+    tip: Tip, candidate: Candidate, *, person: Person, programme: Programme, now: datetime
+) -> dict[str, object]:
+    """What the words of a tip may name (content/fields.py), from its evidence."""
+    evidence, proposal = candidate.evidence, candidate.proposal
+    values: dict[str, object] = {
+        "count": evidence.count if evidence else proposal.count if proposal else 0,
+        "crm": programme.crm_name,
+        "first_name": first_name(person),
+        "today": now.astimezone(_zone(person)).date(),
+    }
+    if evidence and evidence.records:
+        values["records"] = [_record_values(tip.trigger, record, programme) for record in evidence.records]
+    return values
+
+
 def message(
     content: Content,
     key: str,
@@ -116,18 +126,12 @@ def message(
     """
     text = content.messages[key]
     used, body = text.body(language)
-    lists = {part.text for part in body.parts if part.part == "records"}
-    given: dict[str, object] = {name: values[name] for name in values if name not in lists}
-    for name in lists:
-        if name not in values:
-            raise MissingField(f"message {key} lists {name}, and it is not there")
-        listed = values[name]
-        if not isinstance(listed, Iterable):
-            raise TypeError(f"{name} is a list of records")
-        given[name] = [_mapping(line) for line in map(_as_line, listed)]
-    parts = tuple(part for raw in body.parts if (part := _part(raw, given, values, used, value)) is not None)
-    words = mrkdwn(body.text, given, used) if body.text else derived_text(parts)
-    return Message(kind or text.kind, str(words), parts, key, text.version, used)
+    listed = {part.text: _lines(key, part.text, values) for part in body.parts if part.part == "records"}
+    given = {name: each for name, each in values.items() if name not in listed}
+    given |= {name: [_mapping(line) for line in lines] for name, lines in listed.items()}
+    parts = tuple(part for raw in body.parts if (part := _part(raw, given, listed, used, value)) is not None)
+    words = plain(body.text, given, used) if body.text else derived_text(parts)
+    return Message(kind or text.kind, words, parts, key, text.version, used)
 
 
 def welcome_message(
@@ -164,7 +168,7 @@ def what_is_read(content: Content, metrics: Iterable[str], language: str) -> lis
     for metric in METRICS:
         group = _READ + _group(metric)
         if metric in wanted and group in content.messages:
-            name = plain_text(Mrkdwn(message(content, group, {}, language=language).text))
+            name = message(content, group, {}, language=language).text
             if name not in names:
                 names.append(name)
     return names
@@ -198,20 +202,18 @@ def record_link(record: RecordRef, programme: Programme) -> str | None:
 
 
 def derived_text(parts: Sequence[Part]) -> str:
-    """The whole message in words, escaped for Slack: what a screen reader speaks. Never empty."""
+    """The whole message in plain words: what a screen reader speaks. Never empty unless a message has no words at all."""
     lines: list[str] = []
     for part in parts:
         if isinstance(part, (Heading, Paragraph, Note)):
-            lines.append(part.text)
+            lines.append(plain_text(Mrkdwn(part.text)))
         elif isinstance(part, Quote):
-            lines.append(f"“{escape(part.text)}”")
+            lines.append(f"“{part.text}”")
         elif isinstance(part, Records):
-            lines += [
-                escape(f"{line.name} · {line.detail}" if line.detail else line.name) for line in part.lines
-            ]
+            lines += [f"{line.name} · {line.detail}" if line.detail else line.name for line in part.lines]
     if not lines:
         labels = [b.label for part in parts if isinstance(part, Buttons) for b in (*part.buttons, *part.menu)]
-        lines = [escape(" · ".join(labels))]
+        lines = [" · ".join(labels)]
     return "\n".join(lines)
 
 
@@ -247,6 +249,15 @@ def _line(
     return RecordLine(name, _short(detail, MAX_NAME), link)
 
 
+def _lines(key: str, name: str, values: Mapping[str, object]) -> tuple[RecordLine, ...]:
+    if name not in values:
+        raise MissingField(f"message {key} lists {name}, and it is not there")
+    listed = values[name]
+    if not isinstance(listed, Iterable):
+        raise TypeError(f"{name} is a list of records")
+    return tuple(map(_as_line, listed))
+
+
 def _as_line(listed: object) -> RecordLine:
     if isinstance(listed, RecordLine):
         return listed
@@ -266,17 +277,18 @@ def _mapping(line: RecordLine) -> dict[str, object]:
 
 
 def _part(
-    raw: PartText, given: Mapping[str, object], values: Mapping[str, object], language: str, value: str
+    raw: PartText,
+    given: Mapping[str, object],
+    listed: Mapping[str, tuple[RecordLine, ...]],
+    language: str,
+    value: str,
 ) -> Part | None:
     if raw.part == "buttons":
         buttons = _button_row(raw.buttons, given, language, value)
         menu = _button_row(raw.menu, given, language, value)
         return Buttons(buttons, menu) if buttons or menu else None
     if raw.part == "records":
-        listed = values[raw.text]
-        assert isinstance(listed, Iterable)
-        lines = tuple(_as_line(line) for line in listed)
-        return Records(lines) if lines else None
+        return Records(listed[raw.text]) if listed[raw.text] else None
     if raw.part == "quote":
         words = plain(raw.text, given, language)
         return Quote(words) if words else None
