@@ -229,18 +229,24 @@ def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> list[OutboxRo
 
 
 def sent_history(
-    uow: UnitOfWork, person_ids: Sequence[str], since: datetime, now: datetime
+    uow: UnitOfWork,
+    person_ids: Sequence[str],
+    since: datetime,
+    now: datetime,
+    *,
+    without: Collection[str] = frozenset(),
 ) -> dict[str, tuple[Sent, ...]]:
     """What each person was sent since then, oldest first, what waits included (``waiting``, at its due time).
 
     A message that may have been posted counts as sent. ``ignored``: True when nothing came back within 72 h of sending,
-    False when something did, None while it is too early. Every id asked for has an entry.
+    False when something did, None while it is too early. Every id asked for has an entry. ``without``: rows to leave out.
     """
     found: dict[str, list[Sent]] = {each: [] for each in person_ids}
     at = sa.case((outbox.c.state == READY, outbox.c.due_at), else_=outbox.c.claimed_at)
     for chunk in _chunks(person_ids):
         statement = (
             sa.select(
+                outbox.c.id,
                 outbox.c.person,
                 outbox.c.kind,
                 outbox.c.state,
@@ -257,6 +263,8 @@ def sent_history(
             .order_by(outbox.c.person, at, outbox.c.id)
         )
         for row in uow.rows(statement):
+            if row.id in without:
+                continue
             waiting = row.state == READY
             when = row.due_at if waiting else row.claimed_at
             ignored = None
@@ -283,6 +291,26 @@ def replace_shown(uow: UnitOfWork, id: str, message: Message) -> None:  # noqa: 
     uow.execute(sa.update(outbox).where(outbox.c.id == id).values(updated_message=message.to_json()))
 
 
+def withdraw(
+    uow: UnitOfWork,
+    person_id: str,
+    reason: str,
+    now: datetime,
+    *,
+    kinds: Collection[str],
+    behaviour: str | None = None,
+) -> int:
+    """Drop what waits for a person because they said so: of these kinds, and only on ``behaviour`` when given. How many."""
+    waiting = sa.and_(outbox.c.person == person_id, outbox.c.state == READY, outbox.c.kind.in_(tuple(kinds)))
+    if behaviour is not None:
+        waiting = sa.and_(waiting, outbox.c.behaviour == behaviour)
+    dropped = sa.update(outbox).where(waiting).values(state=DROPPED, reason=reason, settled_at=now)
+    ids = [row.id for row in uow.rows(dropped.returning(outbox.c.id))]
+    for each in sorted(ids):
+        uow.execute(sa.insert(hold).values(outbox=each, person=person_id, at=now, reason=reason, until=None))
+    return len(ids)
+
+
 def blank_old(uow: UnitOfWork, before: datetime) -> int:
     """Blank texts and record ids of messages settled before then; template, version and outcome stay. Returns how many."""
     done = uow.execute(
@@ -303,8 +331,10 @@ def blank_old(uow: UnitOfWork, before: datetime) -> int:
 # --- claiming ----------------------------------------------------------------------------------------------------
 
 
-def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]:
+def claim(uow: UnitOfWork, now: datetime, limit: int, *, urgent: bool = False) -> list[OutboxRow]:
     """Claim what is due, about ``limit`` rows: state ``sending``, in the order in which they are to be judged.
+
+    ``urgent``: only for people who wait for an answer or a reminder they asked for.
 
     All due rows of a person come together, and none while another row of that person is being sent by somebody else.
     The person's row is the lock: on PostgreSQL it is taken with SKIP LOCKED first, and only the statement after that,
@@ -320,7 +350,7 @@ def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]:
             sa.func.min(_urgency()).label("urgency"),
             sa.func.min(outbox.c.due_at).label("due"),
         )
-        .where(due, outbox.c.person.is_not(None), ~in_flight)
+        .where(due, outbox.c.person.is_not(None), ~in_flight, *([_urgency() == 0] if urgent else []))
         .group_by(outbox.c.person)
         .subquery()
     )
@@ -340,7 +370,7 @@ def claim(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]:
     if len(claimed) < limit:
         free = (
             sa.select(outbox.c.id)
-            .where(due, outbox.c.person.is_(None))
+            .where(due, outbox.c.person.is_(None), *([_urgency() == 0] if urgent else []))
             .order_by(outbox.c.due_at, outbox.c.id)
             .limit(limit - len(claimed))
             .with_for_update(skip_locked=True)
@@ -485,13 +515,15 @@ def next_due(uow: UnitOfWork) -> Due:
     return Due(row.send, min(looks, default=None))
 
 
-def count_due(uow: UnitOfWork, now: datetime) -> int:
-    """How many messages wait to go out right now."""
-    return int(
-        uow.execute(
-            sa.select(sa.func.count()).where(outbox.c.state == READY, outbox.c.due_at <= now)
-        ).scalar_one()
+def count_due(uow: UnitOfWork, now: datetime) -> tuple[int, int]:
+    """How many messages wait to go out right now: all of them, and those that somebody waits for."""
+    row = uow.one(
+        sa.select(
+            sa.func.count().label("every"),
+            sa.func.sum(sa.case((_urgency() == 0, 1), else_=0)).label("urgent"),
+        ).where(outbox.c.state == READY, outbox.c.due_at <= now)
     )
+    return (0, 0) if row is None else (int(row.every), int(row.urgent or 0))
 
 
 def states(uow: UnitOfWork) -> dict[str, int]:
