@@ -67,6 +67,10 @@ class Pace:
         start = max(now, self._closed_until) if self._closed_until else now
         return max(start, self._refilled(now, min(float(messages), self._burst)))
 
+    def close(self, until: datetime) -> None:
+        """Nothing goes before then. No lesson about the rate."""
+        self._closed_until = max(until, self._closed_until or until)
+
     def slow_down(self, now: datetime, after: timedelta, scope: str = WORKSPACE) -> None:
         """Slack said Retry-After. For the workspace the rate is halved, too; it comes back within ``recovery``."""
         now = self._move(now)

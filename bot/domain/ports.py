@@ -138,6 +138,10 @@ class Pacing(Protocol):
         """When so many messages may go, if nothing is sent until then."""
         ...
 
+    def close(self, until: datetime) -> None:
+        """Nothing may go before then: Slack is away, or somebody has to mend something first."""
+        ...
+
     def slow_down(self, now: datetime, after: timedelta, scope: str = ...) -> None:
         """Learn from a Retry-After. ``scope``: ``workspace`` or a channel."""
         ...

@@ -1,0 +1,46 @@
+"""Forget what was kept long enough. Runs daily; running it twice forgets nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.domain.programme import Programme
+from bot.services.poll_crm import last_day
+from store import outbox, retention, usage
+from store.database import UnitOfWork
+
+MESSAGES = timedelta(days=7)
+"""Texts with CRM values, after a message is settled."""
+RAW_USAGE = timedelta(days=35)
+PERSON_WEEKS = timedelta(days=13 * 31)
+"""13 months, the longest there are."""
+TEXT = timedelta(days=731)
+"""24 months: what people said, and why they were sent what."""
+ENVELOPES = timedelta(days=35)
+"""Slack repeats an envelope for a day at most; the keys stay for a month in which somebody may ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many rows of each were blanked or deleted."""
+
+    messages: int
+    usage_days: int
+    person_weeks: int
+    words: int
+    decisions: int
+    envelopes: int
+
+
+def forget_expired(uow: UnitOfWork, programme: Programme, now: datetime) -> Forgotten:
+    """Blank and delete everything that has had its time."""
+    today = last_day(programme, 0, now)
+    return Forgotten(
+        messages=outbox.blank_old(uow, now - MESSAGES),
+        usage_days=usage.forget_raw(uow, today - RAW_USAGE),
+        person_weeks=retention.forget_weeks(uow, today - PERSON_WEEKS),
+        words=retention.forget_words(uow, now - TEXT),
+        decisions=retention.forget_decisions(uow, now - TEXT),
+        envelopes=retention.forget_envelopes(uow, now - ENVELOPES),
+    )
