@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -74,8 +75,6 @@ class _Quiet(uvicorn.Server):
 @asynccontextmanager
 async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     """Serve the fake bot."""
-    import asyncio
-
     sock = listen("127.0.0.1", bot.port)
     bot.port = sock.getsockname()[1]
     app = Starlette(
@@ -86,7 +85,7 @@ async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     )
     server = _Quiet(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[sock]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 # uvicorn has a flag and no event
         await asyncio.sleep(0.005)
     try:
         yield bot
