@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from bot.domain.nudging import GOAL_CHOSEN as GOAL_CHOSEN
 from bot.domain.nudging import SLOT
 from bot.domain.people import MATCHED
 from store.database import UnitOfWork

@@ -374,6 +374,16 @@ def coverage_detail(uow: UnitOfWork, day: date) -> list[tuple[str, Coverage]]:
     ]
 
 
+def read_at(uow: UnitOfWork, source: str, day: date) -> dict[str, datetime]:
+    """When each metric of a day was last read well; a metric that never was is absent."""
+    query = sa.select(coverage_table.c.metric, coverage_table.c.polled_at).where(
+        coverage_table.c.source == source,
+        coverage_table.c.day == day,
+        coverage_table.c.status == CoverageStatus.OK.value,
+    )
+    return {row.metric: row.polled_at for row in uow.rows(query)}
+
+
 def last_polled(uow: UnitOfWork) -> datetime | None:
     """When a poll last brought something, over all sources: the ``as of`` of what is said."""
     row = uow.one(
