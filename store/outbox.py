@@ -139,6 +139,7 @@ class Settlement:
     channel: str | None = None
     ts: str | None = None
     person: str | None = None
+    decision: str | None = None
     counted: bool = True
     held: bool = False
     stale: bool = False
@@ -478,8 +479,8 @@ def _settle(
                 until=each.due_at if each.state == READY else None,
             )
         )
-    if each.stale:
-        uow.execute(sa.update(decision).where(decision.c.outbox == each.id).values(stale_at_send=True))
+    if each.stale and each.decision is not None:
+        uow.execute(sa.update(decision).where(decision.c.id == each.decision).values(stale_at_send=True))
     return 1
 
 

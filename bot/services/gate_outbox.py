@@ -192,7 +192,9 @@ def _held(row: OutboxRow, reason: str, until: datetime) -> Settlement:
 
 
 def _dropped(row: OutboxRow, reason: str, *, stale: bool = False) -> Settlement:
-    return Settlement(row.id, outbox.DROPPED, reason, person=row.person, counted=False, stale=stale)
+    return Settlement(
+        row.id, outbox.DROPPED, reason, person=row.person, decision=row.decision, counted=False, stale=stale
+    )
 
 
 def _silent(row: OutboxRow, reason: str, now: datetime, after: timedelta | None) -> Settlement:
