@@ -185,8 +185,10 @@ def message_shortcut(
     workspace: Workspace, user: User, message: Message, callback_id: str, trigger_id: str, response_url: str
 ) -> Json:
     """`message_action`: a shortcut from the menu of a message."""
+    payload = _interaction(workspace, "message_action", user)
+    del payload["api_app_id"], payload["user"]["username"]  # this payload is older than those two
     return {
-        **_interaction(workspace, "message_action", user),
+        **payload,
         "action_ts": workspace.next_ts(),
         "callback_id": callback_id,
         "trigger_id": trigger_id,
