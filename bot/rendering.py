@@ -32,6 +32,11 @@ Schema = Mapping[str, frozenset[str] | None]
 ALWAYS: Schema = {"language": None, "today": None}
 """Names that every template may use: the language of the text, and the day it is written for."""
 MAX_URL = 3000
+MAX_SOURCE = 4000
+"""Characters of one template."""
+_MAX_DIGITS = 15
+_MAX_DEPTH = 20
+_TOO_DEEP = "has too many brackets inside one another; write it simpler"
 _LOOP_FIELDS = frozenset({"first", "last", "index"})
 
 
@@ -90,9 +95,9 @@ def _number_of(value: object) -> Decimal:
         number = Decimal(str(value).strip())
     except InvalidOperation:
         raise MissingField(f"{str(value)[:40]!r} is not a number") from None
-    if not number.is_finite():
-        raise MissingField(f"{number} is not a number to show")
-    return number
+    if not number.is_finite() or number.adjusted() > _MAX_DIGITS:
+        raise MissingField("a number is too large to show")
+    return number if number.adjusted() >= -_MAX_DIGITS else Decimal(0)
 
 
 def _day_of(value: object) -> date:
@@ -147,11 +152,13 @@ def _plural(context: Context, count: object, one: str, many: str) -> str:
 
 
 @pass_context
-def _names(context: Context, values: Iterable[object], most: int = 3) -> str:
+def _names(context: Context, values: object, most: int = 3) -> str:
     """``A, B and C`` of a list of names or records; beyond ``most`` it ends with an ellipsis."""
     if isinstance(values, Undefined):
         str(values)
-    shown = [str(v["name"] if isinstance(v, Mapping) else v) for v in values]
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise MissingField("names takes a list")
+    shown = [str(_shown(v.get("name") if isinstance(v, Mapping) else v)) for v in values]
     listed = shown[:most] + (["…"] if len(shown) > most else [])
     return str(format_list(listed, locale=_locale(_language(context)))) if listed else ""
 
@@ -159,7 +166,7 @@ def _names(context: Context, values: Iterable[object], most: int = 3) -> str:
 def _link(text: object, url: object = None) -> Mrkdwn:
     if isinstance(text, Undefined):
         str(text)
-    return linked(str(text), None if isinstance(url, Undefined) else url)
+    return linked(str(_shown(text)), None if isinstance(url, Undefined) else url)
 
 
 FILTERS: Mapping[str, Any] = {
@@ -257,13 +264,23 @@ def check(source: str, schema: Schema) -> list[str]:
     Allowed: text, ``{{ name }}``, ``{{ records[0].name }}``, the filters, ``if``, comparisons, and one level of ``for``
     over records. Not: calls, arithmetic, assignments, macros, includes, tests, attributes with ``_``.
     """
+    if len(source) > MAX_SOURCE:
+        return [f"is longer than {MAX_SOURCE} characters; write less"]
+    faults: list[str] = []
     try:
         tree = _MRKDWN.parse(source)
+        if _depth(tree) > _MAX_DEPTH:
+            return [_TOO_DEEP]
+        _check(tree, {**ALWAYS, **schema}, frozenset(), faults)
+    except RecursionError:
+        return [_TOO_DEEP]
     except jinja2.TemplateSyntaxError as error:
         return [f"is no valid template ({error.message}); look for a bracket that is not closed"]
-    faults: list[str] = []
-    _check(tree, {**ALWAYS, **schema}, frozenset(), faults)
     return list(dict.fromkeys(faults))
+
+
+def _depth(node: nodes.Node) -> int:
+    return 1 + max(map(_depth, node.iter_child_nodes()), default=0)
 
 
 def _check(node: nodes.Node, schema: Schema, loop: frozenset[str], faults: list[str]) -> None:
@@ -392,6 +409,8 @@ def _render(source: str, values: Mapping[str, object], language: str, *, escapin
         return _compiled(source, escaping=escaping).render(given).strip()
     except jinja2.UndefinedError as error:
         raise MissingField(str(error.message)) from error
+    except TypeError as error:
+        raise MissingField(f"a template compares what cannot be compared ({error})") from error
 
 
 def mrkdwn(source: str, values: Mapping[str, object], language: str = "en") -> Mrkdwn:

@@ -114,7 +114,7 @@ def lint_paths(paths: Sequence[Path] = (), *, today: date) -> list[Fault]:
     faults = []
     for path in paths:
         root = path.parent.parent if path.is_file() else path
-        faults += [fault for fault in _all_faults(root, today) if fault.file.startswith(str(path))]
+        faults += [fault for fault in _all_faults(root, today) if Path(fault.file).is_relative_to(path)]
     return list(dict.fromkeys(faults))
 
 

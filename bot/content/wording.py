@@ -71,7 +71,7 @@ def tip_message(
     )
     count = evidence.count if evidence else 0
     as_of = evidence.as_of.astimezone(zone) if evidence and records and not live else None
-    link = lines[0].link if lines else None
+    link = next((line.link for line in lines if line.link), None)
     made = message(
         content,
         TIP,
