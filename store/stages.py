@@ -60,6 +60,15 @@ def of_person(uow: UnitOfWork, person_id: str, limit: int = 60) -> tuple[StageRo
     return tuple(_read(row) for row in uow.rows(query))
 
 
+def since(uow: UnitOfWork, week: date) -> dict[str, tuple[StageRow, ...]]:
+    """Rows from that week on, oldest first, by person."""
+    found: dict[str, list[StageRow]] = {}
+    query = sa.select(person_stage).where(person_stage.c.week >= week).order_by(person_stage.c.week)
+    for row in uow.rows(query):
+        found.setdefault(row.person, []).append(_read(row))
+    return {each: tuple(rows) for each, rows in found.items()}
+
+
 def behind(uow: UnitOfWork, source: str, week: date) -> dict[str, date | None]:
     """Active people of a source who are not assessed up to ``week`` yet -> their last assessed week, if any."""
     last = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 HONEYMOON = "honeymoon"
@@ -19,6 +20,46 @@ STAGE_NAMES = {
 STAGE_RULES_VERSION = 1
 
 
+HABIT_WEEKS = 4
+LONG_WEEKS = 8
+FIRST_DAYS = 5
+"""Meaningful days after which nobody is a newcomer any more (CUM)."""
+FIRST_WEEKS = 6
+DAYS_OFF = 3
+"""Working days off in a week from which on the week is skipped, not zeroed."""
+MIN_BEHAVIOURS = 3
+PASSES, FAILS = 2, 3
+PRIOR = 2.0
+"""Shape of the prior of the outcome yield: what we believe before somebody's first outcome."""
+DAILY_ROLES = frozenset({"seller", "sales_development", "customer_success", "service"})
+"""Roles whose work in the CRM is daily; others are judged by weeks and habits, not by days."""
+OUTCOMES: Mapping[str, tuple[str, ...]] = {
+    "seller": ("step_moves",),
+    "sales_development": ("records_created.opportunity", "step_moves"),
+    "customer_success": ("step_moves", "activities_completed.meeting"),
+    "service": ("records_updated.case",),
+}
+"""What counts as an outcome of work in the CRM, by role: something moved. Roles without an entry have no yield."""
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One person's week, the raw material of the features. ``week``: its Monday. ``workdays``: working days without
+    holidays; ``days_off``: those of their working days that were holidays. ``covered``: the numbers may be read.
+    """
+
+    week: date
+    meaningful_days: int
+    workdays: int
+    days_off: int = 0
+    covered: bool = True
+
+    @property
+    def counts(self) -> bool:
+        """Whether the week says anything: skipped and uncovered weeks do not, they are not zeroes."""
+        return self.covered and self.days_off < DAYS_OFF and self.workdays > 0
+
+
 @dataclass(frozen=True, slots=True)
 class WeekFeatures:
     """Features of one person for the ISO week that starts on ``week`` (a Monday), as known at its end.
@@ -27,6 +68,8 @@ class WeekFeatures:
     20 working days; ``breadth``: share of core behaviours done in 28 days, None if fewer than three are covered;
     ``outcome_yield``: empirical-Bayes yield, None if uncovered; ``opinion``: -1..1 or None.
     ``skipped``: three or more days off: the week is not counted. ``covered``: the metrics behind it were ``ok``.
+    ``active`` of ``workdays``: the days behind ``l20``; ``done`` of ``asked``: the core behaviours behind ``breadth``, of
+    which ``asked`` are covered. ``daily``: whether the role's work in the CRM is daily.
     """
 
     week: date
@@ -41,6 +84,11 @@ class WeekFeatures:
     opinion: float | None = None
     skipped: bool = False
     covered: bool = True
+    active: int = 0
+    workdays: int = 20
+    done: int = 0
+    asked: int = 0
+    daily: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +107,174 @@ class StageState:
     confidence: str = "normal"
     facts: tuple[str, ...] = ()
     version: int = STAGE_RULES_VERSION
+
+
+# --- features ----------------------------------------------------------------------------------------------------
+
+
+def week_features(
+    weeks: Sequence[Week],
+    *,
+    weeks_exposed: int,
+    live: bool,
+    done: int,
+    asked: int,
+    outcome_yield: float | None,
+    opinion: float | None = None,
+    daily: bool = True,
+) -> WeekFeatures:
+    """Features of the last of ``weeks`` (oldest first, without gaps). Weeks that do not count are left out, not zeroed.
+
+    ``done`` of ``asked``: core behaviours shown, of those whose metrics are covered.
+    """
+    last = weeks[-1]
+    counted = [week for week in weeks if week.counts]
+    recent = counted[-HABIT_WEEKS:]
+    active, workdays = sum(w.meaningful_days for w in recent), sum(w.workdays for w in recent)
+    return WeekFeatures(
+        week=last.week,
+        meaningful_days=last.meaningful_days,
+        weeks_exposed=weeks_exposed,
+        live=live,
+        f4=sum(week.meaningful_days > 0 for week in recent),
+        f8=sum(week.meaningful_days > 0 for week in counted[-LONG_WEEKS:]),
+        l20=round(min(20.0, 20.0 * active / workdays), 2) if workdays else 0.0,
+        breadth=round(done / asked, 4) if asked >= MIN_BEHAVIOURS else None,
+        outcome_yield=outcome_yield,
+        opinion=opinion,
+        skipped=last.days_off >= DAYS_OFF or last.workdays == 0,
+        covered=last.covered,
+        active=active,
+        workdays=workdays,
+        done=done,
+        asked=asked,
+        daily=daily,
+    )
+
+
+def dispersion(samples: Sequence[tuple[float, float]]) -> float:
+    """Shape a of the role's prior from (events, expected events) of its people, by the method of moments.
+
+    Under the Gamma-Poisson model Var(y) = E + E²/a. PRIOR with fewer than 20 people; held within 0.5 and 50.
+    """
+    if len(samples) < 20:
+        return PRIOR
+    excess = sum((events - expected) ** 2 - expected for events, expected in samples)
+    squares = sum(expected**2 for _, expected in samples)
+    return 50.0 if excess <= 0 else min(50.0, max(0.5, squares / excess))
+
+
+def outcome_yield(events: float, expected: float, shape: float = PRIOR) -> float:
+    """Outcomes against what the person's active days usually bring in their role, shrunk towards 1 (science.md §3.4)."""
+    return (shape + events) / (shape + expected)
+
+
+# --- rules -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Thresholds of one rule. ``f4`` … ``opinion`` as in WeekFeatures; None: not asked."""
+
+    f4: int
+    l20: float
+    breadth: float
+    outcome_yield: float
+    f8: int | None = None
+    opinion: float | None = None
+
+
+ENTER: Mapping[str, Line] = {
+    BUILDING_MOMENTUM: Line(f4=3, l20=8, breadth=0.34, outcome_yield=0.5),
+    FULL_STEAM: Line(f4=4, f8=8, l20=12, breadth=0.67, outcome_yield=0.8, opinion=0.0),
+}
+LEAVE: Mapping[str, Line] = {
+    BUILDING_MOMENTUM: Line(f4=2, l20=6, breadth=0.17, outcome_yield=0.35),
+    FULL_STEAM: Line(f4=3, l20=9, breadth=0.5, outcome_yield=0.6, opinion=-0.25),
+}
+
+
+def _short_of(features: WeekFeatures, line: Line) -> Iterator[str]:
+    """Which thresholds a week stays below. What is not known stays below nothing: no data is never no use."""
+    if features.f4 < line.f4:
+        yield "weeks"
+    if line.f8 is not None and features.f8 < line.f8:
+        yield "long_weeks"
+    if features.daily and features.l20 < line.l20:
+        yield "days"
+    if features.breadth is not None and features.breadth < line.breadth:
+        yield "habits"
+    if features.outcome_yield is not None and features.outcome_yield < line.outcome_yield:
+        yield "yield"
+    if line.opinion is not None and features.opinion is not None and features.opinion < line.opinion:
+        yield "opinion"
+
+
+def advance(state: StageState | None, features: WeekFeatures) -> StageState:
+    """The stage after one more completed week; None: nobody was assessed before.
+
+    Promoted after two passes in a row, demoted after three fails, one step a week, never back to Honeymoon. A week that is
+    skipped or not covered changes nothing but the confidence. Logins are not among the features, so they make no stage.
+    """
+    if state is None:
+        state = StageState(HONEYMOON, features.week)
+    state = replace(state, total=state.total + features.meaningful_days, version=STAGE_RULES_VERSION)
+    if state.stage == HONEYMOON:
+        return _leave_honeymoon(state, features)
+    if not features.covered:
+        return replace(state, confidence="low")
+    if features.skipped:
+        return state
+    if features.breadth is None:
+        return replace(state, confidence="low", facts=_facts(features, ()))
+    place = STAGES.index(state.stage)
+    fails = tuple(_short_of(features, LEAVE[state.stage])) if state.stage in LEAVE else ()
+    if fails:
+        state = replace(
+            state, passes=0, fails=state.fails + 1, confidence="normal", facts=_facts(features, fails)
+        )
+        if state.fails < FAILS:
+            return state
+        return replace(state, stage=STAGES[place - 1], since=features.week, fails=0)
+    state = replace(state, fails=0, confidence="normal", facts=_facts(features, ()))
+    if state.stage == FULL_STEAM:
+        return replace(state, passes=0)
+    short = tuple(_short_of(features, ENTER[STAGES[place + 1]]))
+    if short:
+        return replace(state, passes=0)
+    if state.passes + 1 < PASSES:
+        return replace(state, passes=state.passes + 1)
+    return replace(state, stage=STAGES[place + 1], since=features.week, passes=0)
+
+
+def _leave_honeymoon(state: StageState, features: WeekFeatures) -> StageState:
+    days = f"{_count(state.total, 'day')} with work in the CRM so far"
+    confidence = "normal" if features.covered else "low"
+    if not features.live:
+        return replace(state, facts=("the CRM is not live yet", days), confidence=confidence)
+    facts = (days, f"week {features.weeks_exposed} with the CRM")
+    if state.total >= FIRST_DAYS or features.weeks_exposed >= FIRST_WEEKS:
+        return replace(state, stage=LIVING_TOGETHER, since=features.week, facts=facts, confidence=confidence)
+    return replace(state, facts=facts, confidence=confidence)
+
+
+def _facts(features: WeekFeatures, fails: Sequence[str]) -> tuple[str, str]:
+    """The two facts that decided, for the person to read: what a week fell short of comes first."""
+    texts = {
+        "days": f"{features.active} of the last {_count(features.workdays, 'working day')} with work in the CRM",
+        "weeks": f"work in the CRM in {features.f4} of the last {HABIT_WEEKS} weeks",
+        "long_weeks": f"work in the CRM in {features.f8} of the last {LONG_WEEKS} weeks",
+        "habits": f"{features.done} of {features.asked} core habits",
+        "yield": f"{round(100 * (features.outcome_yield or 0))} % of the results that such active days usually bring",
+        "opinion": "your own answers about the CRM",
+    }
+    if features.breadth is None:
+        known = _count(features.asked, "core habit")
+        texts["habits"] = f"only {known} can be seen here, too few to judge, so the stage stays"
+    order = [*fails, "days" if features.daily else "long_weeks", "habits"]
+    first, second = list(dict.fromkeys(order))[:2]
+    return texts[first], texts[second]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
