@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from bot.domain.behaviours import BehaviourKind
 from store import decisions, usage
-from store.database import Database, UnitOfWork
+from store.database import UnitOfWork
 from store.decisions import OUTCOMES, DecisionRow, Outcome
 
-BATCH = 2_000
+BATCH = 500
 ENOUGH = 0.95
 """Coverage under which an outcome stays empty: it is never filled with 0 (reference/science.md §8.1)."""
 PATIENCE = timedelta(days=7)
@@ -21,21 +20,16 @@ AGAIN = timedelta(hours=6)
 _ORDER = tuple(OUTCOMES)
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeReport:
-    """``measured``: outcomes that were settled, also as unknown. ``next_due``: when the next one can be."""
+def measure(uow: UnitOfWork, now: datetime) -> int:
+    """Settle a batch of outcomes that are due; returns how many decisions were looked at, 0 when none is due."""
+    outcomes = _due(uow, now)
+    decisions.keep_outcomes(uow, outcomes)
+    return len(outcomes)
 
-    measured: int = 0
-    next_due: datetime | None = None
 
-
-async def measure(database: Database, now: datetime) -> OutcomeReport:
-    """Settle every outcome that is due."""
-    measured = 0
-    while outcomes := await database.read(_due, now):
-        await database.write(decisions.keep_outcomes, outcomes)
-        measured += sum(outcome.window is not None for outcome in outcomes)
-    return OutcomeReport(measured, await database.read(decisions.next_outcome_due))
+def next_outcome(uow: UnitOfWork) -> datetime | None:
+    """When the next outcome can be measured; None when all are."""
+    return decisions.next_outcome_due(uow)
 
 
 def _due(uow: UnitOfWork, now: datetime) -> list[Outcome]:
