@@ -37,7 +37,21 @@ from bot.rendering import MissingField, Mrkdwn, mrkdwn, plain, plain_text, safe_
 MAX_NAME = 150
 """Characters of a record's name that are shown; a longer one ends with an ellipsis."""
 MAX_LABEL = 75
+MAX_FIRST_NAME = 40
 _READ = "what_is_read_"
+_READ_ORDER = (
+    "opportunity",
+    "results",
+    "lead",
+    "account",
+    "contact",
+    "case",
+    "activities_completed",
+    "tasks_overdue",
+    "field_completeness",
+    "feature_use",
+    "active_day",
+)
 
 
 def tip_message(
@@ -163,15 +177,13 @@ def back_off_message(content: Content, *, person: Person, language: str, deliver
 
 
 def what_is_read(content: Content, metrics: Iterable[str], language: str) -> list[str]:
-    """Plain names of what is read, each once, in the order of the vocabulary."""
-    wanted, names = set(metrics), []
-    for metric in METRICS:
-        group = _READ + _group(metric)
-        if metric in wanted and group in content.messages:
-            name = message(content, group, {}, language=language).text
-            if name not in names:
-                names.append(name)
-    return names
+    """Plain names of what is read, each once, deals first and sign-in days last."""
+    groups = {_group(metric) for metric in metrics}
+    return [
+        message(content, _READ + group, {}, language=language).text
+        for group in _READ_ORDER
+        if group in groups
+    ]
 
 
 def _group(metric: str) -> str:
@@ -188,8 +200,8 @@ def _group(metric: str) -> str:
 
 
 def first_name(person: Person) -> str:
-    """The first word of the name, as it is."""
-    return person.name.split()[0] if person.name.split() else ""
+    """The first word of the name; a very long one ends with an ellipsis."""
+    return _short(person.name.split()[0], MAX_FIRST_NAME) if person.name.split() else ""
 
 
 def record_link(record: RecordRef, programme: Programme) -> str | None:

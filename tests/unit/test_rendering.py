@@ -8,11 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.rendering import MissingField, Mrkdwn, check, escape, linked, mrkdwn, plain, plain_text, safe_url, unescape
+from bot.rendering import (
+    MissingField,
+    Mrkdwn,
+    check,
+    escape,
+    linked,
+    mrkdwn,
+    plain,
+    plain_text,
+    safe_url,
+    unescape,
+)
 
 SCHEMA = {"x": None, "count": None, "records": frozenset({"name", "link", "days"})}
 TEXT = st.text(max_size=200) | st.sampled_from(
-    ["<!channel>", "<@U012345>", "<https://evil.example|bank>", "&lt;!here&gt;", "{{ x }}", "{% for %}", "\u202eabc", "a|b>"]
+    [
+        "<!channel>",
+        "<@U012345>",
+        "<https://evil.example|bank>",
+        "&lt;!here&gt;",
+        "{{ x }}",
+        "{% for %}",
+        "\u202eabc",
+        "a|b>",
+    ]
 )
 SHAPES = [
     "{{ x }}",
@@ -61,7 +81,16 @@ def test_what_is_escaped_already_passes_as_it_is_and_reads_as_words_in_plain_tex
 
 @pytest.mark.parametrize(
     "url",
-    ["javascript:alert(1)", "https://a b", "http://", "//x.example", "https://x.example/|y", "https://x.example/>", "", None],
+    [
+        "javascript:alert(1)",
+        "https://a b",
+        "http://",
+        "//x.example",
+        "https://x.example/|y",
+        "https://x.example/>",
+        "",
+        None,
+    ],
 )
 def test_only_a_web_address_is_linked(url: str | None) -> None:
     assert safe_url(url) is None
@@ -110,7 +139,9 @@ def test_a_template_may_only_name_choose_and_list(template: str, word: str) -> N
     assert any(word in fault for fault in faults), faults
 
 
-@pytest.mark.parametrize("template", [*SHAPES, "{% for r in records %}{{ loop.index }} {{ r.days|number }}{% endfor %}"])
+@pytest.mark.parametrize(
+    "template", [*SHAPES, "{% for r in records %}{{ loop.index }} {{ r.days|number }}{% endfor %}"]
+)
 def test_what_authors_need_is_allowed(template: str) -> None:
     assert check(template, SCHEMA) == []
 
@@ -120,7 +151,9 @@ def test_any_template_is_refused_or_renders_or_says_what_is_missing(template: st
     if check(template, SCHEMA):
         return
     try:
-        shown = mrkdwn(template, {"x": "<&>", "count": 2, "records": [{"name": "<n>", "link": "l", "days": 1}]})
+        shown = mrkdwn(
+            template, {"x": "<&>", "count": 2, "records": [{"name": "<n>", "link": "l", "days": 1}]}
+        )
     except MissingField:
         return
     assert "<" not in shown
@@ -161,12 +194,20 @@ def test_days_numbers_and_money_follow_the_language() -> None:
     assert mrkdwn(template, values, "en") == "3 Nov 9 Nov 2025 12,345.6 €12,346 12,346"
     assert mrkdwn("{{ d|day }} {{ n|number }}", values, "de") == "3. Nov. 12.345,6"
     assert mrkdwn("{{ d|day }}", values, "en-US") == "Nov 3"
-    assert mrkdwn("{{ d|day }}", {"d": datetime(2026, 11, 3, 9, tzinfo=UTC), "today": date(2026, 1, 1)}, "xx") == "3 Nov"
+    assert (
+        mrkdwn("{{ d|day }}", {"d": datetime(2026, 11, 3, 9, tzinfo=UTC), "today": date(2026, 1, 1)}, "xx")
+        == "3 Nov"
+    )
 
 
 def test_plural_has_a_form_for_one_and_a_form_for_all_other_numbers() -> None:
     template = "{{ n|plural('One deal', '# deals') }}"
-    assert [mrkdwn(template, {"n": n}) for n in (0, 1, 2, 1200)] == ["0 deals", "One deal", "2 deals", "1,200 deals"]
+    assert [mrkdwn(template, {"n": n}) for n in (0, 1, 2, 1200)] == [
+        "0 deals",
+        "One deal",
+        "2 deals",
+        "1,200 deals",
+    ]
 
 
 def test_names_end_with_an_ellipsis_beyond_the_most() -> None:
