@@ -45,7 +45,7 @@ class HolidaysOn:
         return frozenset(day for day in self.days.get(country, frozenset()) if first <= day <= last)
 
 
-class Killed(BaseException):  # noqa: N818
+class Killed(BaseException):
     """The process dies here."""
 
 

@@ -74,6 +74,9 @@ async def gate(
     """
     ids = sorted({row.person for row in rows if row.person is not None})
     known = await database.read(_read, ids, {row.id for row in rows}, now)
+    if directory is not None:  # it is asked below: an older answer must not decide
+        fresh = {each: replace(presence, dnd_until=None) for each, presence in known.presence.items()}
+        known = replace(known, presence=fresh)
     calendars = _calendars(known.people, holidays, now)
     settled: dict[str, Settlement] = {}
     alone: list[OutboxRow] = []
