@@ -236,6 +236,41 @@ class SpreadsheetMapping(_Section):
         }
 
 
+def provided(mapping: SpreadsheetMapping) -> dict[str, tuple[str, ...]]:
+    """Metric -> the tables that it is read from. A metric that is absent is unsupported: no column says it."""
+    found: dict[str, tuple[str, ...]] = {}
+    deals, activities = mapping.opportunities, mapping.activities
+    if deals is not None:
+        table, columns = ("opportunities",), deals.columns
+        found |= dict.fromkeys(
+            ("records_created.opportunity", "opps_open", "opps_open_long", "opps_stuck_step"), table
+        )
+        if columns.closed:
+            found |= dict.fromkeys(("step_moves", "won_count", "lost_count"), table)
+            if columns.won_amount or columns.amount:
+                found["won_amount"] = table
+        if columns.amount:
+            found |= dict.fromkeys(("pipeline_amount", "opps_missing_amount"), table)
+        for metric, heading in (
+            ("opps_missing_account", columns.account),
+            ("opps_past_close", columns.expected_close),
+            ("opps_no_next_step", columns.next_step),
+            ("opps_no_activity_30d", columns.last_activity),
+        ):
+            if heading:
+                found[metric] = table
+        if activities is not None and activities.columns.opportunity:
+            found["opps_no_activity_30d"] = ("opportunities", "activities")
+    if activities is not None:
+        kinds = sorted(set(activities.all_kinds().values()) - {"ignore"})
+        found |= {f"activities_completed.{kind}": ("activities",) for kind in kinds}
+    if mapping.logins is not None:
+        found["active_day"] = ("logins",)
+    if mapping.usage is not None:
+        found |= {metric: ("usage",) for metric in mapping.usage.metrics if metric not in found}
+    return {metric: tables for metric, tables in found.items() if metric not in mapping.said_unsupported()}
+
+
 def columns_of(section: FileSection) -> dict[str, str]:
     """Field -> heading, of the columns that a table maps."""
     columns: BaseModel = getattr(section, "columns")  # noqa: B009 -- every table has one, of a type of its own
@@ -325,6 +360,13 @@ def _faults(mapping: SpreadsheetMapping) -> Iterator[str]:
         yield (
             "only people are mapped, there is nothing to measure: add [opportunities], [activities], [logins] or [usage]"
         )
+    tables = provided(mapping)
+    for metric in mapping.usage.metrics if mapping.usage is not None else ():
+        if tables.get(metric, ("usage",)) != ("usage",):
+            yield (
+                f"[usage] metrics: {metric} is read from [{tables[metric][0]}] already, and would be counted twice: leave it "
+                "out here"
+            )
     for each in mapping.unsupported:
         for pattern in each.metrics:
             if not any(fnmatchcase(metric, pattern) for metric in METRICS):
