@@ -264,19 +264,24 @@ def check(source: str, schema: Schema) -> list[str]:
     Allowed: text, ``{{ name }}``, ``{{ records[0].name }}``, the filters, ``if``, comparisons, and one level of ``for``
     over records. Not: calls, arithmetic, assignments, macros, includes, tests, attributes with ``_``.
     """
+    return list(_faults(source, frozenset({**ALWAYS, **schema}.items())))
+
+
+@lru_cache(maxsize=4096)
+def _faults(source: str, names: frozenset[tuple[str, frozenset[str] | None]]) -> tuple[str, ...]:
     if len(source) > MAX_SOURCE:
-        return [f"is longer than {MAX_SOURCE} characters; write less"]
+        return (f"is longer than {MAX_SOURCE} characters; write less",)
     faults: list[str] = []
     try:
         tree = _MRKDWN.parse(source)
         if _depth(tree) > _MAX_DEPTH:
-            return [_TOO_DEEP]
-        _check(tree, {**ALWAYS, **schema}, frozenset(), faults)
+            return (_TOO_DEEP,)
+        _check(tree, dict(names), frozenset(), faults)
     except RecursionError:
-        return [_TOO_DEEP]
+        return (_TOO_DEEP,)
     except jinja2.TemplateSyntaxError as error:
-        return [f"is no valid template ({error.message}); look for a bracket that is not closed"]
-    return list(dict.fromkeys(faults))
+        return (f"is no valid template ({error.message}); look for a bracket that is not closed",)
+    return tuple(dict.fromkeys(faults))
 
 
 def _depth(node: nodes.Node) -> int:

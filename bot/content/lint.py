@@ -89,19 +89,21 @@ _SENTENCE = re.compile(r"[.!?…:]+(?=\s|$)|\n+")
 _VOWELS = re.compile(r"[aeiouy]+")
 
 
-def lint(content: Content, *, today: date) -> list[Fault]:
-    """Faults of content that loads. ``today``: what has expired by then is a fault."""
+def lint(content: Content, *, today: date, within: Path | None = None) -> list[Fault]:
+    """Faults of content that loads. ``today``: what has expired by then is a fault. ``within``: only what comes from there."""
     faults = list(_behaviour_faults(content))
     for tip in content.tips.values():
         file = content.file_of("tips", tip.id)
-        faults += [
-            Fault(file, f"{tip.id}.{key}" if key else tip.id, said) for key, said in _tip(content, tip, today)
-        ]
+        if _inside(file, within):
+            faults += [
+                Fault(file, f"{tip.id}.{key}" if key else tip.id, said)
+                for key, said in _tip(content, tip, today)
+            ]
     for key, text in content.messages.items():
         file = content.file_of("messages", key)
-        for language in text.bodies:
+        for language in text.bodies if _inside(file, within) else ():
             faults += [Fault(file, f"{key}.{language}", said) for said in _message(content, key, language)]
-    return faults
+    return [fault for fault in faults if _inside(fault.file, within)]
 
 
 def lint_paths(paths: Sequence[Path] = (), *, today: date) -> list[Fault]:
@@ -109,18 +111,17 @@ def lint_paths(paths: Sequence[Path] = (), *, today: date) -> list[Fault]:
 
     A single file stands in a folder ``tips``, ``messages`` or ``behaviours``: that tells what it is.
     """
-    if not paths:
-        return _all_faults(None, today)
-    faults = []
-    for path in paths:
-        root = path.parent.parent if path.is_file() else path
-        faults += [fault for fault in _all_faults(root, today) if Path(fault.file).is_relative_to(path)]
+    faults: list[Fault] = []
+    for path in paths or (None,):
+        root = path.parent.parent if path is not None and path.is_file() else path
+        content, broken = gather(root)
+        faults += [fault for fault in broken if _inside(fault.file, path)]
+        faults += lint(content, today=today, within=path)
     return list(dict.fromkeys(faults))
 
 
-def _all_faults(root: Path | None, today: date) -> list[Fault]:
-    content, faults = gather(root)
-    return [*faults, *lint(content, today=today)]
+def _inside(file: str, folder: Path | None) -> bool:
+    return folder is None or Path(file).is_relative_to(folder)
 
 
 def _behaviour_faults(content: Content) -> Iterator[Fault]:
