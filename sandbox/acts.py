@@ -103,7 +103,7 @@ class Acts:
     def person(self, user_id: str) -> User:
         """A member who can act. Raises Impossible."""
         user = self.slack.workspace.users.get(user_id)
-        if user is None or user.deleted:
+        if user is None or user.deleted or user.is_bot or user.id == "USLACKBOT":
             raise Impossible(f"there is no active member {user_id!r}")
         return user
 

@@ -150,6 +150,7 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
         log_level="warning",
         access_log=False,
         lifespan="off",
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=120,

@@ -17,7 +17,7 @@ import uvloop
 
 from sandbox.app import keep_agenda, listen, loopback, serving
 from sandbox.clock import Clock, RealClock, SteeredClock, moment
-from sandbox.events import BotAway, Outbound
+from sandbox.events import ACK_SECONDS, BotAway, Outbound
 from sandbox.faults import Faults, read_fault
 from sandbox.limits import Limits
 from sandbox.people import People, read_script
@@ -40,8 +40,8 @@ SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
 Host = Annotated[str, typer.Option(help="Loopback address to listen on; any other is refused.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 is any free one.", min=0, max=65535)]
 Bot = Annotated[str, typer.Option(help="Where the bot listens, as in http://127.0.0.1:3000.")]
-Token = Annotated[str, typer.Option(help="The bot token that is valid.")]
-Secret = Annotated[str, typer.Option(help="The signing secret of the app.")]
+Token = Annotated[str, typer.Option("--bot-token", help="The bot token that is valid.")]
+Secret = Annotated[str, typer.Option("--signing-secret", help="The signing secret of the app.")]
 Manifest = Annotated[
     Path | None, typer.Option(help="The app's manifest: the token gets its bot scopes; without it, all.")
 ]
@@ -53,6 +53,12 @@ FaultOption = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of scripted people and of faults by rate.")]
 RecordFile = Annotated[Path | None, typer.Option(help="Write the record here, one JSON object a line.")]
+AckSeconds = Annotated[
+    float,
+    typer.Option(
+        help="How long the bot may take to acknowledge, in real seconds; Slack's figure is 3.", min=0.1
+    ),
+]
 Echo = Annotated[bool, typer.Option(help="Send the bot its own messages as events, as Slack does.")]
 
 
@@ -138,6 +144,7 @@ def serve(
     record: RecordFile = None,
     echo: Echo = True,
     limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
+    ack_seconds: AckSeconds = ACK_SECONDS,
 ) -> None:
     """Serve the workspace until stopped."""
     try:
@@ -150,7 +157,7 @@ def serve(
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
-    outbound = Outbound(slack, bot, secret, echo=echo)
+    outbound = Outbound(slack, bot, secret, echo=echo, ack_seconds=ack_seconds)
 
     async def work() -> None:
         async with serving(slack, outbound, sock):
@@ -180,6 +187,7 @@ def drive(
     report: Annotated[Path | None, typer.Option(help="Write the totals here, as JSON.")] = None,
     echo: Echo = False,
     limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
+    ack_seconds: AckSeconds = ACK_SECONDS,
     days: Annotated[bool, typer.Option(help="Print one JSON line a simulated day.")] = True,
     abreast: Annotated[
         int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
@@ -202,7 +210,7 @@ def drive(
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
-    outbound = Outbound(slack, bot, secret, insist=True, echo=echo)
+    outbound = Outbound(slack, bot, secret, insist=True, echo=echo, ack_seconds=ack_seconds)
     failure: list[str] = []
 
     async def work() -> None:

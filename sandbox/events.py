@@ -87,8 +87,10 @@ class Outbound:
         path: str = "/slack/events",
         insist: bool = False,
         echo: bool = False,
+        ack_seconds: float = ACK_SECONDS,
     ) -> None:
         self.slack = slack
+        self.ack_seconds = ack_seconds
         self.root = bot.rstrip("/")
         self.url = self.root + path
         self.insist = insist
@@ -229,7 +231,7 @@ class Outbound:
             headers["X-Slack-Retry-Reason"] = why or "unknown_error"
         try:
             async with (
-                asyncio.timeout(ACK_SECONDS),
+                asyncio.timeout(self.ack_seconds),
                 self.session.post(
                     self.url, data=parcel.body, headers=headers, allow_redirects=False
                 ) as response,

@@ -20,6 +20,9 @@ from typing import Any, TextIO
 
 from sandbox.clock import Clock
 
+# Made once: json.dumps with options makes an encoder for every call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Record:
     """An append-only list, mirrored line by line to a file when one is given."""
@@ -45,7 +48,7 @@ class Record:
         elif kind in ("posted", "ephemeral"):
             self._look_for_a_double(fields.get("metadata"))
         if self._file:
-            self._file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._file.write(_encode(entry) + "\n")
             self._file.flush()
         return entry
 

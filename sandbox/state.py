@@ -210,6 +210,8 @@ class Workspace:
             self.bot_user_id, bot_name, bot_name.capitalize(), is_bot=True, updated=int(clock.seconds())
         )
         self.users[bot.id] = bot
+        # Every workspace has it, and Slack says of it that it is no bot.
+        self.users["USLACKBOT"] = User("USLACKBOT", "slackbot", "Slackbot")
 
     # Names and numbers
 

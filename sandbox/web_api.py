@@ -31,6 +31,8 @@ METHODS: dict[str, Method] = {
     **methods_users.METHODS,
     **methods_views.METHODS,
 }
+# Made once: json.dumps with options makes an encoder for every call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON_HEADER = (b"content-type", b"application/json; charset=utf-8")
 
 
@@ -118,7 +120,7 @@ class WebApi:
                 await hang_up(send, receive, reset=lost.reset)
                 return
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+            await send({"type": "http.response.body", "body": _encode(answer).encode()})
         finally:
             slack.inside -= 1
             slack.touched()

@@ -289,6 +289,35 @@ async def test_a_submission_can_be_answered_with_errors_update_push_and_clear(
     assert seen == [["ask"], ["second"], ["second", "third"], []]
 
 
+async def test_a_button_of_the_home_tab_is_pressed_in_its_view(bot: FakeBot, here: Running) -> None:
+    home = await here.call("views.publish", user_id="U1", view={"type": "home", "blocks": buttons("pause")})
+    await here.do("press", user="U1", view_id=home["view"]["id"], action_id="pause")
+    payload = payload_of(bot.seen[0])
+    assert payload["container"] == {"type": "view", "view_id": home["view"]["id"]}
+    assert (payload["view"]["type"], "message" in payload, "response_url" in payload) == (
+        "home",
+        False,
+        False,
+    )
+    # The trigger of the click opens a modal before the person who clicked.
+    opened = await here.call("views.open", trigger_id=payload["trigger_id"], view=MODAL)
+    _, shown = await here.admin("GET", "views?user=U1")
+    assert [view["id"] for view in shown["modals"]] == [opened["view"]["id"]]
+
+
+async def test_a_choice_in_a_menu_says_which_option(bot: FakeBot, here: Running) -> None:
+    options = [{"text": {"type": "plain_text", "text": name}, "value": name} for name in ("day", "week")]
+    menu = {"type": "overflow", "action_id": "tip:more", "options": options}
+    blocks = [{"type": "actions", "elements": [menu]}]
+    post = await here.call("chat.postMessage", channel="U1", text="Hi", blocks=blocks)
+    await here.do("press", user="U1", message_ts=post["ts"], action_id="tip:more", value="week")
+    action = payload_of(bot.seen[0])["actions"][0]
+    assert (action["type"], action["selected_option"]["value"]) == ("overflow", "week")
+    body = {"user": "U1", "message_ts": post["ts"], "action_id": "tip:more", "value": "year"}
+    status, answer = await here.admin("POST", "press", body)
+    assert (status, answer["error"]) == (409, "impossible")
+
+
 async def test_a_person_cannot_do_what_slack_does_not_offer(here: Running) -> None:
     post = await here.call("chat.postMessage", channel="U1", text="Hi", blocks=buttons("go"))
     await here.call("views.open", trigger_id=here.slack.workspace.trigger_for("U1"), view=MODAL)

@@ -374,7 +374,18 @@ async def test_the_command_drives_a_bot_and_reports(bot: TinyBot, tmp_path: Path
         bot.sent.clear()
         report, record = tmp_path / f"report{number}.json", tmp_path / f"record{number}.jsonl"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sandbox", "drive", "--bot", bot.url, "--token", TOKEN, "--seed", "3"),
+            *(
+                sys.executable,
+                "-m",
+                "sandbox",
+                "drive",
+                "--bot",
+                bot.url,
+                "--bot-token",
+                TOKEN,
+                "--seed",
+                "3",
+            ),
             *("--from", "2017-03-01T08:00:00Z", "--until", "2017-03-09T00:00:00Z"),
             *("--people", str(tmp_path / "people.json"), "--script", str(REPLIES)),
             *("--report", str(report), "--record", str(record)),
