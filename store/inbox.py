@@ -110,39 +110,51 @@ def settle(uow: UnitOfWork, row_id: int, state: str, reason: str | None, now: da
 
 
 def worked(
-    uow: UnitOfWork, row_id: int, show: Sequence[Mapping[str, Any]], reason: str | None, lease_until: datetime
+    uow: UnitOfWork,
+    row_id: int,
+    show: Sequence[Mapping[str, Any]],
+    reason: str,
+    lease_until: datetime,
+    *,
+    state: str,
 ) -> None:
-    """The work is done; keep only what is still to be shown. After ``lease_until`` another worker shows it."""
+    """The work is done; keep only what is still to be shown, and how the row will end (``state``, ``reason``).
+
+    After ``lease_until`` another worker shows it.
+    """
     uow.execute(
         sa.update(inbox)
         .where(inbox.c.id == row_id)
-        .values(body={SHOW: [dict(one) for one in show]}, reason=reason, next_at=lease_until, attempts=1)
+        .values(
+            body={SHOW: [dict(one) for one in show], "state": state, "reason": reason},
+            reason=reason,
+            next_at=lease_until,
+            attempts=1,
+        )
     )
 
 
-def to_show(uow: UnitOfWork, row_id: int, now: datetime, lease_until: datetime) -> InboxRow | None:
-    """Take over the showing of a row whose worker is gone, until ``lease_until``; None when another was faster."""
-    row = take(uow, row_id, now)
-    if row is not None:
-        uow.execute(sa.update(inbox).where(inbox.c.id == row_id).values(next_at=lease_until))
-    return row
+def lease(uow: UnitOfWork, row_id: int, until: datetime) -> None:
+    """Nobody else takes this row before then."""
+    uow.execute(sa.update(inbox).where(inbox.c.id == row_id).values(next_at=until))
 
 
 def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: timedelta | None = None) -> bool:
     """Working the row failed: later again, with doubling pauses, or dead after MAX_ATTEMPTS. True when it is dead."""
-    attempts = uow.execute(
-        sa.select(inbox.c.attempts).where(inbox.c.id == row_id, inbox.c.state == NEW)
-    ).scalar_one_or_none()
-    if attempts is None:
+    row = uow.one(sa.select(inbox.c.attempts, inbox.c.body).where(inbox.c.id == row_id, inbox.c.state == NEW))
+    if row is None:
         return False
-    if attempts + 1 >= MAX_ATTEMPTS:
+    if row.attempts + 1 >= MAX_ATTEMPTS:
+        if row.body is not None and SHOW in row.body:  # the work was done; only its showing failed
+            settle(uow, row_id, row.body["state"], f"{row.body['reason']} (not shown)", now)
+            return False
         settle(uow, row_id, DEAD, reason, now)
         return True
-    pause = after if after is not None else min(LONGEST_RETRY, FIRST_RETRY * 2**attempts)
+    pause = after if after is not None else min(LONGEST_RETRY, FIRST_RETRY * 2**row.attempts)
     uow.execute(
         sa.update(inbox)
         .where(inbox.c.id == row_id)
-        .values(attempts=attempts + 1, reason=reason, next_at=now + pause)
+        .values(attempts=row.attempts + 1, reason=reason, next_at=now + pause)
     )
     return False
 

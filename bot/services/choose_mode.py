@@ -1,0 +1,73 @@
+"""How a person's words are passed on: with their name, confidentially, or not at all. Asked before the first are kept."""
+
+from __future__ import annotations
+
+from bot.domain.feedback import DELETED, KEPT, MODES, UNSEEN_FOR, Feedback
+from bot.domain.messages import Message
+from bot.services.hearing import Heard, Outcome, Show, changed, refused, show_on, standing_in
+from bot.services.record_feedback import ask_mode, noted
+from store import barriers, feedback, outbox, people
+from store.database import UnitOfWork
+
+
+def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """mode:named, mode:confidential, mode:drop. The choice holds from now on, and for everything that waits."""
+    said = _mine(uow, heard)
+    if said is None:
+        return refused("not-mine")
+    if said.state == DELETED:
+        return refused("gone", _show(uow, heard, said, heard.say("words_gone")))
+    if heard.choice == "drop":
+        take_back(uow, said, heard, "dropped")
+        return Outcome("dropped", (_show(uow, heard, said, heard.say("words_dropped")),))
+    if heard.choice not in MODES:
+        return refused("unknown-mode")
+    if not (said.state == KEPT and said.mode == heard.choice):
+        waiting = [each.id for each in feedback.waiting_of(uow, said.person)]
+        feedback.choose_mode(
+            uow, sorted({said.id, *waiting}), heard.choice, visible_at=heard.now + UNSEEN_FOR
+        )
+        people.change_preferences(uow, said.person, feedback_mode=heard.choice)
+        people.mark_notice_read(uow, said.person, heard.now)
+        said = feedback.get(uow, said.id) or said
+    return Outcome(f"mode-{heard.choice}", (_show(uow, heard, said, noted(uow, heard, said)),))
+
+
+def ask_again(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """feedback:change: who may see it, once more. Until the new choice the old one holds."""
+    said = _mine(uow, heard)
+    if said is None:
+        return refused("not-mine")
+    if said.state == DELETED:
+        return refused("gone", _show(uow, heard, said, heard.say("words_gone")))
+    return Outcome("asked-again", (_show(uow, heard, said, ask_mode(uow, heard, said)),))
+
+
+def delete_feedback(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """feedback:delete: the words are gone, and what they opened is closed."""
+    said = _mine(uow, heard)
+    if said is None:
+        return refused("not-mine")
+    if said.state != DELETED:
+        take_back(uow, said, heard, "deleted")
+    return Outcome("deleted", (_show(uow, heard, said, heard.say("words_deleted")),))
+
+
+def take_back(uow: UnitOfWork, said: Feedback, heard: Heard, why: str) -> None:
+    """Delete feedback and close the barrier that it opened."""
+    feedback.delete(uow, said.id)
+    barriers.close_of(uow, said.id, f"author-{why}", heard.now)
+
+
+def _mine(uow: UnitOfWork, heard: Heard) -> Feedback | None:
+    said = feedback.get(uow, heard.value) if heard.value else None
+    return said if said is not None and said.person == heard.person.id else None
+
+
+def _show(uow: UnitOfWork, heard: Heard, said: Feedback, after: Message) -> Show:
+    """Where the choice was asked: on the message that is about something in the way, else on our question itself."""
+    row = standing_in(uow, heard)
+    about = outbox.by_id(uow, said.outbox) if said.outbox else None
+    if about is not None and row is not None and about.id == row.id:
+        return show_on(uow, heard, row, changed(row.message, after))
+    return show_on(uow, heard, row, after)

@@ -1,0 +1,46 @@
+"""Words whose author never said how to pass them on are deleted after seven days, with a word to the author."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.content.load import Content
+from bot.content.wording import message as word
+from bot.domain.feedback import UNCONFIRMED_FOR
+from bot.domain.programme import Programme
+from store import barriers, feedback, outbox, people
+from store.database import Database, UnitOfWork
+from store.outbox import NewMessage
+
+
+async def drop_unconfirmed(
+    database: Database, *, content: Content, programme: Programme, now: datetime
+) -> datetime | None:
+    """Job: delete what has waited too long. Returns when the next one is due, None when nothing waits."""
+    return await database.write(_drop, content, programme, now)
+
+
+def _drop(uow: UnitOfWork, content: Content, programme: Programme, now: datetime) -> datetime | None:
+    late = feedback.unconfirmed(uow, now - UNCONFIRMED_FOR)
+    known = people.get(uow, sorted({said.person for said in late})) if late else {}
+    for said in late:
+        feedback.delete(uow, said.id)
+        barriers.close_of(uow, said.id, "not-confirmed", now)
+        person = known.get(said.person)
+        if person is None or person.slack_id is None:
+            continue
+        values = {"today": now.date(), "crm": programme.crm_name, "blocked": not said.text}
+        outbox.add(
+            uow,
+            NewMessage(
+                dedupe_key=f"unconfirmed:{said.id}",
+                message=word(content, "words_unconfirmed", values, language=person.language),
+                address=person.slack_id,
+                created_at=now,
+                due_at=now,
+                person=person.id,
+                behaviour=said.behaviour,
+            ),
+        )
+    oldest = feedback.oldest_waiting(uow)
+    return None if oldest is None else oldest + UNCONFIRMED_FOR

@@ -1,0 +1,118 @@
+"""What people said, for those who may read it, in the mode that its author chose. Every export is in the audit log."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+
+from bot.domain.adoption import STAGE_NAMES
+from bot.domain.errors import Refused
+from bot.domain.feedback import NAMED
+from bot.domain.people import Person
+from bot.domain.programme import SEE_CONFIDENTIAL_TEXT, SEE_NAME_WITH_STAGE, SEE_NAMED_FEEDBACK, Programme
+from store import audit, feedback, people
+from store.database import UnitOfWork
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+"""Beginnings that a spreadsheet runs instead of showing (owasp.org/www-community/attacks/CSV_Injection)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedRow:
+    """One thing that somebody said, as the reader may see it. Empty: not for this reader, or not known.
+
+    ``day``: the day of named feedback; of confidential feedback only the Monday of its week. ``team``: the manager's name.
+    """
+
+    kind: str
+    mode: str
+    text: str
+    name: str
+    team: str
+    stage: str
+    behaviour: str
+    barrier: str
+    owner: str
+    day: date
+
+
+def export(
+    uow: UnitOfWork, actor_email: str, programme: Programme, now: datetime, *, stages: bool = False
+) -> tuple[ExportedRow, ...]:
+    """Visible feedback, oldest first. ``stages``: names with stages, for the privacy officer only.
+
+    The adoption lead and the privacy officer read everything, the owner of a barrier type what is theirs, nobody else
+    anything. Raises Refused with words for the actor; then nothing is written and nothing is read.
+    """
+    actor = actor_email.strip().casefold()
+    rights = programme.rights(actor)
+    owns = actor in {owner.casefold() for owner in programme.owners.values()}
+    if SEE_NAMED_FEEDBACK not in rights and not owns:
+        raise Refused(
+            f"{actor_email} may not read feedback. The adoption lead, the privacy officer and the owners of barriers may."
+        )
+    if stages and SEE_NAME_WITH_STAGE not in rights:
+        raise Refused(
+            f"A name together with a stage is for the privacy officer only ({programme.privacy_officer})."
+        )
+    everybody = people.get(uow)
+    sizes = Counter(each.team for each in everybody.values() if each.active and each.team)
+    rows = []
+    for said in feedback.visible(uow, now):
+        if SEE_NAMED_FEEDBACK not in rights and (said.owner or "").casefold() != actor:
+            continue
+        named = said.mode == NAMED
+        if not named and SEE_CONFIDENTIAL_TEXT not in rights and (said.owner or "").casefold() != actor:
+            continue
+        author = everybody.get(said.person)
+        manager = everybody.get(said.team or "")
+        large = sizes[said.team or ""] >= programme.k
+        rows.append(
+            ExportedRow(
+                kind=said.kind,
+                mode=str(said.mode),
+                text=said.text,
+                name=author.name if named and author is not None else "",
+                team=_team(manager) if named or large else "",
+                stage=STAGE_NAMES.get(said.stage or "", "") if named and stages else "",
+                behaviour=said.behaviour or "",
+                barrier=said.barrier_type or "",
+                owner=said.owner or "",
+                day=said.created_at.date() if named else _monday(said.created_at.date()),
+            )
+        )
+    if not all(row.mode == NAMED for row in rows):
+        # In the order in which it was said, a confidential line between two named ones has a day, or an author.
+        rows.sort(key=lambda row: (_monday(row.day), row.mode, row.text, row.day))
+    detail = {"rows": len(rows), "stages": stages, "named": sum(row.mode == NAMED for row in rows)}
+    audit.append(uow, now, actor, "feedback-exported", "feedback", detail)
+    return tuple(rows)
+
+
+def to_csv(rows: Sequence[ExportedRow]) -> str:
+    """CSV with a header. What a spreadsheet would run as a formula starts with an apostrophe, so that it is text."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    names = [each.name for each in fields(ExportedRow)]
+    writer.writerow(names)
+    for row in rows:
+        values = asdict(row)
+        writer.writerow([_harmless(str(values[name])) for name in names])
+    return out.getvalue()
+
+
+def _harmless(text: str) -> str:
+    first = text.lstrip(" \u00a0\ufeff\u200b")[:1]
+    return f"'{text}" if first and first in _FORMULA else text
+
+
+def _team(manager: Person | None) -> str:
+    return manager.name if manager is not None else ""
+
+
+def _monday(day: date) -> date:
+    return date.fromordinal(day.toordinal() - day.weekday())

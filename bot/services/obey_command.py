@@ -1,0 +1,99 @@
+"""``/fullsteam``: what it answers, privately and at once, and what it changes, from the inbox row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.content.load import Content
+from bot.content.wording import message as word
+from bot.domain import intents
+from bot.domain.messages import Message
+from bot.domain.ports import Envelope, Holidays
+from bot.domain.programme import Programme
+from bot.services import pause
+from bot.services.hearing import Heard, Outcome, refused
+from bot.services.record_feedback import record_words
+from bot.services.show_me import show_me
+from store import outbox, people
+from store.database import UnitOfWork
+from store.inbox import InboxRow
+
+WORDS = {"feedback", "say", "idee", "avis"}
+BELONGS_FOR = intents.USUAL_PAUSE
+
+
+def obey_command(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """Do what the command asks for; its answer was given in the acknowledgement."""
+    kind, rest, until = _meaning(heard)
+    if kind == intents.STOP:
+        pause.stop(uow, heard)
+    elif kind == intents.PAUSE:
+        pause.pause(uow, heard, until.until)
+    elif kind == intents.RESUME:
+        pause.resume(uow, heard)
+    elif kind == intents.FEEDBACK and rest:
+        about = outbox.last_to(uow, heard.person.id, heard.row.received_at - BELONGS_FOR)
+        return record_words(uow, _with_text(heard, rest), about)
+    else:
+        return refused(f"command-{kind}")
+    return Outcome(f"command-{kind}")
+
+
+def answer_command(
+    uow: UnitOfWork,
+    envelope: Envelope,
+    *,
+    content: Content,
+    programme: Programme,
+    holidays: Holidays,
+    now: datetime,
+) -> Message:
+    """The words of the acknowledgement; reads only, the same for a repeated envelope.
+
+    Somebody whom the CRM does not know, or who may not be written to, is told so and whom to ask.
+    """
+    person = people.by_slack(uow, envelope.user) if envelope.user else None
+    if person is None or not person.active:
+        values = {"crm": programme.crm_name, "lead": programme.adoption_lead, "today": now.date()}
+        return word(content, "not_known", values, language=programme.language)
+    row = InboxRow(0, envelope.key, envelope.kind, envelope.name, envelope.user, envelope.body, now, 0)
+    heard = Heard(row, person, content, programme, holidays, now)
+    kind, rest, intent = _meaning(heard)
+    if kind == intents.STOP:
+        return heard.say("stopped")
+    if kind == intents.PAUSE:
+        return pause.paused_words(heard, intent.until or heard.today + intents.USUAL_PAUSE)
+    if kind == intents.RESUME:
+        return heard.say("resumed")
+    if kind == intents.ME:
+        return show_me(uow, heard)
+    if kind == intents.FEEDBACK:
+        return heard.say("command_feedback", words=rest, any=bool(rest))
+    return heard.say("help")
+
+
+def _meaning(heard: Heard) -> tuple[str, str, intents.Intent]:
+    """(intent, the words after it, the intent as recognised). What is none of ours is help."""
+    text = str(heard.body.get("text") or "").strip()
+    first, _, rest = text.partition(" ")
+    if intents.fold(first) in WORDS:
+        return intents.FEEDBACK, rest.strip(), intents.Intent(intents.FEEDBACK)
+    intent = intents.recognise(text, heard.today)
+    if intents.fold(text) in {"me", "ich", "moi", "yo"}:
+        return intents.ME, "", intents.Intent(intents.ME)
+    if intent.kind in (intents.STOP, intents.PAUSE, intents.RESUME, intents.ME):
+        return intent.kind, "", intent
+    return intents.HELP, "", intent
+
+
+def _with_text(heard: Heard, text: str) -> Heard:
+    row = heard.row
+    body = {**row.body, "text": text}
+    return Heard(
+        InboxRow(row.id, row.key, row.kind, row.name, row.user, body, row.received_at, row.attempts),
+        heard.person,
+        heard.content,
+        heard.programme,
+        heard.holidays,
+        heard.now,
+    )
