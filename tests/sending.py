@@ -40,7 +40,7 @@ def message(kind: str = TIP, text: str = "Two deals are past their date", **chan
     return replace(Message(kind, text, parts, template=f"{kind}.one"), **changes)
 
 
-def add_person(uow: UnitOfWork, number: int = 1, **changes: Any) -> str:
+def add_person(uow: UnitOfWork, /, number: int = 1, **changes: Any) -> str:
     """A matched, welcomed person in a pilot team, in UTC, and their Slack account. Returns the person's id."""
     name = f"p{number:04d}"
     values: dict[str, Any] = {

@@ -150,7 +150,7 @@ def _part(part: Part, room: _Room, cancel: str) -> Iterator[Block]:
             whole = pieces(_clean(text), room.text)
             for number, piece in enumerate(whole[: room.splits], 1):
                 last = number == room.splits and len(whole) > room.splits
-                yield _section(_cut(f"{piece} {_CUT}", room.text) if last else piece)
+                yield _section(pieces(piece, room.text - len(_CUT))[0] + _CUT if last else piece)
         case Records(lines):
             items = [_line(line.name, line.detail, line.link, room) for line in lines[: room.lines]]
             if len(lines) > room.lines:

@@ -27,13 +27,18 @@ class Pace:
         self._full_rate = rate
         self._rate = rate
         self._floor = rate / 16
-        self._burst = float(burst)
+        self._burst = burst
         self._tokens = float(burst)
         self._channel_gap = channel_gap
         self._recovery = recovery
         self._at: datetime | None = None
         self._closed_until: datetime | None = None
         self._channels: dict[str, datetime] = {}
+
+    @property
+    def burst(self) -> int:
+        """How many messages may go at once after a rest."""
+        return self._burst
 
     @property
     def rate(self) -> float:
@@ -65,7 +70,7 @@ class Pace:
         """When the workspace takes so many messages (at most a full bucket) if nothing is sent until then."""
         now = self._move(now)
         start = max(now, self._closed_until) if self._closed_until else now
-        return max(start, self._refilled(now, min(float(messages), self._burst)))
+        return max(start, self._refilled(now, min(messages, self._burst)))
 
     def close(self, until: datetime) -> None:
         """Nothing goes before then. No lesson about the rate."""

@@ -126,6 +126,11 @@ class Messenger(Protocol):
 class Pacing(Protocol):
     """How fast the workspace may be written to. Nobody sleeps: it says when to ask again."""
 
+    @property
+    def burst(self) -> int:
+        """How many messages may go at once after a rest."""
+        ...
+
     def room(self, now: datetime) -> int:
         """How many messages may go at ``now``."""
         ...

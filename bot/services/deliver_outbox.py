@@ -136,7 +136,7 @@ async def deliver(
         only_urgent, limit = False, BATCH
         if pacing is not None:
             room = pacing.room(now)
-            gathered = min(due, GATHER)
+            gathered = min(due, GATHER, pacing.burst)
             if room < gathered and not (urgent and room):
                 wait = pacing.free_at(now, gathered)
                 break
