@@ -216,6 +216,8 @@ class DealBook:
         if metric == "opps_no_activity_30d":
             last = self.last_activity(deal, day)
             if last is not None:
+                if last > deal.created:
+                    details["last_activity"] = date.fromordinal(last).isoformat()
                 details["days_quiet"] = str(day - last)
         if metric == "opps_open_long":
             usual = self.usual_days(deal.owner, day)

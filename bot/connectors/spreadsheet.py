@@ -22,7 +22,7 @@ from bot.connectors.deals import RECORD_METRICS, Deal, DealBook
 from bot.connectors.events import NUMBER
 from bot.connectors.mapping import SpreadsheetMapping, load_mapping, provided
 from bot.connectors.reading import SNAPSHOTS, FileFigures, Reading, read_files
-from bot.domain.errors import Permanent, Retryable
+from bot.domain.errors import ConfigurationError, Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Clock, Probe
 from bot.domain.usage import (
@@ -47,10 +47,16 @@ Stamp = tuple[int, int]
 """Modification time (ns) and size of a file."""
 
 
+class _FileSystemTime:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
 class SpreadsheetConnector:
     """Reads spreadsheets; implements :class:`bot.domain.ports.Connector` and ``Historical``.
 
-    ``folder``: where the files are. ``settle``: how long a file must lie still (0: for an import by hand).
+    ``folder``: where the files are. ``settle``: how long a file must lie still (0: for an import by hand), by ``clock``;
+    None: by the machine's own time, which is what its file system writes too.
     ``record_link``: deep link with ``{id}``, used where the mapping has none.
     """
 
@@ -58,8 +64,8 @@ class SpreadsheetConnector:
         self,
         mapping: SpreadsheetMapping,
         folder: Path,
-        clock: Clock,
         *,
+        clock: Clock | None = None,
         settle: timedelta = SETTLE,
         record_link: str | None = None,
     ) -> None:
@@ -67,7 +73,7 @@ class SpreadsheetConnector:
         self.lag_days = mapping.source.lag_days
         self._mapping = mapping
         self._folder = folder
-        self._clock = clock
+        self._clock = clock or _FileSystemTime()
         self._settle = settle
         self._link = mapping.source.record_link or record_link
         self._zone = ZoneInfo(mapping.source.zone)
@@ -310,9 +316,9 @@ class SpreadsheetConnector:
 
 def open_spreadsheet(
     mapping_file: Path,
-    folder: Path | None,
-    clock: Clock,
+    folder: Path | None = None,
     *,
+    clock: Clock | None = None,
     settle: timedelta = SETTLE,
     record_link: str | None = None,
 ) -> SpreadsheetConnector:
@@ -321,8 +327,10 @@ def open_spreadsheet(
     Raises ConfigurationError with every fault of the mapping, or when there is no such folder.
     """
     mapping = load_mapping(mapping_file)
+    if folder is not None and not folder.is_dir():
+        raise ConfigurationError([f"there is no folder {folder}: name the one with the files"])
     return SpreadsheetConnector(
-        mapping, folder or mapping_file.parent, clock, settle=settle, record_link=record_link
+        mapping, folder or mapping_file.parent, clock=clock, settle=settle, record_link=record_link
     )
 
 
