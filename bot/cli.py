@@ -239,9 +239,10 @@ def lint(
     ] = None,
 ) -> None:
     """Check tips and texts: gain and effort present, no blame, not too long, no undefined names."""
+    from bot.clock import SystemClock
     from bot.content.lint import lint_paths
 
-    faults = lint_paths(folder)
+    faults = lint_paths([folder] if folder else [], today=SystemClock().now().date())
     for fault in faults:
         err.print(str(fault), markup=False, highlight=False, soft_wrap=True)
     if faults:
@@ -254,7 +255,9 @@ def lint(
 def preview(
     tip: Annotated[str, typer.Argument(help="Id of a tip; `fullsteam preview list` lists them.")],
     language: Annotated[str, typer.Option(help="Language of the reader.")] = "en",
-    role: Annotated[str, typer.Option(help="Role of the reader.")] = "seller",
+    role: Annotated[
+        str | None, typer.Option(help="Role of the reader; default: the first of the tip's.")
+    ] = None,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Print the Block Kit JSON that Slack gets.")
     ] = False,

@@ -56,7 +56,8 @@ def fits_slack(shown: Message) -> None:
         if isinstance(part, (Heading, Paragraph, Note)):
             assert 0 < len(part.text) <= (150 if isinstance(part, Heading) else 3000)
         if isinstance(part, Buttons):
-            assert 0 < len(part.buttons) <= 5
+            assert part.buttons or part.menu
+            assert len(part.buttons) <= 5
             assert len(part.menu) <= 5
             for button in (*part.buttons, *part.menu):
                 assert 0 < len(button.label) <= 75
