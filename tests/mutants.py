@@ -1,0 +1,192 @@
+"""Each rule switched off in turn: the test that holds it must fail then. `make mutants`, or: mutants.py WORD to run some.
+
+A row of MUTANTS names a rule, how to switch it off (a function of ours is replaced in a process of its own), and the test
+that has to notice. Prints rule | test | bites; ends with 1 if a test does not bite, or fails without the switch.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RULES = "tests/unit/test_nudging.py"
+PROMISES = "tests/unit/test_planner_properties.py"
+STAGES = "tests/unit/test_adoption.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``target``: ``module:function`` of ours. ``switch``: the function as it is -> the function without the rule."""
+
+    rule: str
+    target: str
+    switch: Callable[[Callable[..., Any]], Callable[..., Any]]
+    test: str
+
+
+def without(*reasons: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Switch for functions that yield refusals or reasons: these are left out, by the word before the colon."""
+
+    def switch(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def mutated(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            for each in function(*args, **kwargs):
+                if getattr(each, "reason", each).partition(":")[0] not in reasons:
+                    yield each
+
+        return mutated
+
+    return switch
+
+
+def always(value: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Switch for any function: it gives this instead."""
+
+    def switch(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def mutated(*_: Any, **__: Any) -> Any:
+            return value
+
+        return mutated
+
+    return switch
+
+
+def _no_welcome_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(case: Any, policy: Any) -> Any:
+        from dataclasses import replace
+
+        person = case.standing.person
+        if person.welcomed_at is None:
+            person = replace(person, welcomed_at=case.now)
+        return function(replace(case, standing=replace(case.standing, person=person)), policy)
+
+    return mutated
+
+
+def _first_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def mutated(first: Any, *_: Any) -> Any:
+        return first
+
+    return mutated
+
+
+def _only(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Switch for the choice among places: the draw always names this end of the range."""
+    return always(0.0 if what == "none" else 0.999)
+
+
+ATTENTION = "bot.domain.attention:refusals"
+MUTANTS = [
+    Mutant("weekly cap", ATTENTION, without("weekly-cap", "cap-zero"), f"{PROMISES}::test_never_over_the_cap_in_any_seven_days"),
+    Mutant("48 hours apart", ATTENTION, without("spacing", "back-off"), f"{PROMISES}::test_two_days_lie_between_messages_unless_the_second_was_asked_for"),
+    Mutant("no tip before the welcome", "bot.domain.nudging:consider", _no_welcome_first, f"{PROMISES}::test_nothing_before_the_welcome_and_never_two_welcomes"),
+    Mutant("only the welcome may come before the welcome", ATTENTION, without("not-welcomed"), "tests/unit/test_attention.py::test_nothing_but_the_welcome_goes_to_a_person_who_was_not_welcomed"),
+    Mutant("send window", "bot.domain.nudging:postponed", always(None), f"{PROMISES}::test_every_decision_has_a_reason_or_an_action_and_sound_probabilities"),
+    Mutant("quiet hours at the gate", ATTENTION, without("outside-window"), "tests/unit/test_attention.py::test_zero_sends_outside_the_window_over_ninety_days_with_both_clock_changes"),
+    Mutant("do not disturb", ATTENTION, without("dnd"), f"{PROMISES}::test_never_outside_the_window_or_on_a_day_off"),
+    Mutant("working days", "bot.domain.attention:is_working_day", always(True), f"{PROMISES}::test_never_outside_the_window_or_on_a_day_off"),
+    Mutant("ceiling", "bot.domain.nudging:behaviour_objections", without("at-target"), f"{PROMISES}::test_never_to_somebody_at_target_or_on_data_that_may_not_be_read"),
+    Mutant("open barrier", "bot.domain.nudging:behaviour_objections", without("barrier-open"), f"{PROMISES}::test_never_on_a_behaviour_with_an_open_barrier"),
+    Mutant("coin window", "bot.domain.nudging:behaviour_objections", without("coin-window"), f"{PROMISES}::test_a_behaviour_is_drawn_once_a_week_and_a_text_sent_twice_in_28_days"),
+    Mutant("stale readings", "bot.domain.nudging:is_stale", always(False), f"{PROMISES}::test_never_to_somebody_at_target_or_on_data_that_may_not_be_read"),
+    Mutant("the same text twice at most", "bot.domain.nudging:tip_objections", without("same-text"), f"{RULES}::test_the_same_text_at_most_twice_in_28_days"),
+    Mutant("declared goal", "bot.domain.nudging:tip_objections", without("not-your-goal"), f"{PROMISES}::test_tips_serve_the_declared_goal_and_no_tip_comes_back_that_was_refused"),
+    Mutant("not for me", "bot.domain.nudging:tip_objections", without("not-for-me"), f"{PROMISES}::test_tips_serve_the_declared_goal_and_no_tip_comes_back_that_was_refused"),
+    Mutant("expired tips", "bot.domain.nudging:tip_objections", without("expired"), f"{RULES}::test_an_expired_tip_is_not_sent"),
+    Mutant("first tip on own records", "bot.domain.nudging:trigger_objections", without("first-tip-on-own-records"), f"{RULES}::test_a_first_tip_is_about_the_present_state_of_own_records"),
+    Mutant("rest after not for me", "bot.domain.nudging:trigger_objections", without("rests-after-not-for-me"), f"{RULES}::test_not_for_me_is_for_ever_and_rests_the_trigger"),
+    Mutant("better day", "bot.domain.attention:wait_for_a_better_day", always(False), f"{RULES}::test_monday_waits_for_a_better_day"),
+    Mutant("one place kept for tips", ATTENTION, without("place-kept-for-tips"), f"{RULES}::test_one_of_two_places_is_kept_for_a_tip"),
+    Mutant("six ignored: silence", ATTENTION, without("ignored-pause"), f"{RULES}::test_after_six_ignored_messages_it_asks_once_and_then_is_silent"),
+    Mutant("ask once", "bot.domain.attention:asked_to_go_on", always(False), f"{RULES}::test_after_six_ignored_messages_it_asks_once_and_then_is_silent"),
+    Mutant("three ignored: half as often", "bot.domain.attention:ignored_in_a_row", always(0), f"{RULES}::test_three_ignored_messages_double_the_interval"),
+    Mutant("pause", ATTENTION, without("paused"), "tests/unit/test_attention.py::test_who_paused_or_stopped_gets_nothing_until_they_say_so"),
+    Mutant("stop", ATTENTION, without("stopped"), "tests/unit/test_attention.py::test_who_paused_or_stopped_gets_nothing_until_they_say_so"),
+    Mutant("kinds switched off", ATTENTION, without("kind-off"), "tests/unit/test_attention.py::test_a_kind_that_was_switched_off_is_not_sent"),
+    Mutant("recent load", ATTENTION, without("recent-load"), "tests/unit/test_attention.py::test_who_got_much_today_gets_nothing_unasked"),
+    Mutant("pilot teams only", ATTENTION, without("not-in-pilot"), f"{RULES}::test_nobody_is_welcomed_who_may_not_be_written_to"),
+    Mutant("matched people only", ATTENTION, without("not-matched"), f"{RULES}::test_nobody_is_welcomed_who_may_not_be_written_to"),
+    Mutant("fair coin", "bot.domain.nudging:draw", _only("tip"), f"{RULES}::test_the_coin_is_fair"),
+    Mutant("fair hold-out", "bot.domain.nudging:draw", _only("none"), f"{RULES}::test_the_coin_is_fair"),
+    Mutant("still true when looked up", "bot.domain.nudging:substantiate", _first_argument, f"{RULES}::test_the_records_are_looked_up_before_the_coin"),
+]  # fmt: skip
+
+
+def switch_off(mutant: Mutant) -> None:
+    """Replace the function in its module, and wherever it was imported by name."""
+    module_name, _, name = mutant.target.partition(":")
+    function = getattr(importlib.import_module(module_name), name)
+    mutated = mutant.switch(function)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(("bot.", "store.")):
+            for key, value in list(vars(module).items()):
+                if value is function:
+                    setattr(module, key, mutated)
+
+
+def run_here(index: int) -> int:
+    """Run the test of one mutant in this process, with its rule switched off. Returns pytest's code."""
+    import pytest
+
+    mutant = MUTANTS[index]
+    # Test modules import by name: they have to find the mutated function there.
+    importlib.import_module("tests.builders")
+    switch_off(mutant)
+    return int(
+        pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", str(REPOSITORY / mutant.test)])
+    )
+
+
+def _start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CI": "1", "PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def _bites(index: int) -> bool:
+    return _start(str(Path(__file__)), f"--only={index}").returncode == 1
+
+
+def main(words: list[str]) -> int:
+    """Run the mutants whose rule or test names one of the words (none: all)."""
+    chosen = [
+        index
+        for index, mutant in enumerate(MUTANTS)
+        if not words or any(word in mutant.rule or word in mutant.test for word in words)
+    ]
+    tests = sorted({MUTANTS[index].test for index in chosen})
+    sound = _start("-m", "pytest", "-q", "--no-header", *tests)
+    if sound.returncode != 0:
+        print(sound.stdout)
+        print("These tests fail with every rule in force; mutants say nothing about them.")
+        return 1
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(_bites, chosen))
+    width = max((len(MUTANTS[index].rule) for index in chosen), default=0)
+    for index, bites in zip(chosen, found, strict=True):
+        mutant = MUTANTS[index]
+        print(f"{mutant.rule:{width}} | {mutant.test.partition('::')[2]} | {'yes' if bites else 'NO'}")
+    print(f"{sum(found)} of {len(found)} rules are held by a test that bites.")
+    return 0 if all(found) else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2 and sys.argv[1].startswith("--only="):
+        sys.exit(run_here(int(sys.argv[1].removeprefix("--only="))))
+    sys.exit(main(sys.argv[1:]))
