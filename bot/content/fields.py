@@ -90,8 +90,11 @@ TRIGGERS: Mapping[str, TriggerFields] = {
         "deals open longer than three quarters of the person's own won deals took",
         "deals_closed_in_time",
         "opps_open_long",
-        {"days_open": NUMBER, "step": TEXT},
-        ({"days_open": "112", "step": "Proposal"}, {"days_open": "97", "step": "Discovery"}),
+        {"days_open": NUMBER, "usual_days": NUMBER, "step": TEXT},
+        (
+            {"days_open": "112", "usual_days": "78", "step": "Proposal"},
+            {"days_open": "97", "step": "Discovery"},
+        ),
     ),
     "first_weeks": TriggerFields(
         "a person in their first weeks with the CRM who does not show a behaviour of their role yet; count: the week",
