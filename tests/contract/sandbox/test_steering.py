@@ -237,6 +237,23 @@ async def test_a_lost_answer_to_a_post_is_a_double_in_the_totals_if_the_bot_post
         assert here.slack.record.totals()["duplicates"] == 1
 
 
+async def test_a_message_that_came_twice_is_answered_once() -> None:
+    once: list[int] = []
+    for times in (1, 2):
+        async with listening(FakeBot()) as bot, running(bot=bot, clock=SteeredClock(MORNING)) as here:
+            People(here.slack, here.sandbox.acts, read_script(REPLIES), HOURS, 1)
+            here.slack.limits.on = False
+            for n in range(30):
+                meta = {"event_type": "t", "event_payload": {"delivery_id": f"{n}"}}
+                for _ in range(times):
+                    await here.call(
+                        "chat.postMessage", channel="U1", text="x", blocks=buttons("tip:do"), metadata=meta
+                    )
+            before = len(here.slack.agenda)
+            once.append(before)
+    assert once[0] == once[1] > 10
+
+
 async def test_time_stands_still_while_the_bot_is_away_and_the_sandbox_gives_up_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -255,6 +272,7 @@ async def test_a_press_that_was_refused_is_pressed_again(bot: TinyBot) -> None:
     here = await drive(bot, until=MORNING + timedelta(days=3))
     tries = [e for e in here.slack.record.entries if e["kind"] == "delivery" and e["what"] == "block_actions"]
     assert [e["status"] for e in tries[:3]] == [500, 500, 200]
+    assert len({(e["user"], e["ts"], e["action_id"]) for e in tries[:3]}) == 1
     assert len({e["key"] for e in tries}) == len(tries)  # each press has a trigger of its own
 
 
