@@ -84,6 +84,8 @@ _MORE_ASKS = re.compile(
     re.IGNORECASE,
 )
 _EMOJI = re.compile(r"(?<!\w):[a-z0-9_+-]+:(?!\w)|[\U0001F300-\U0001FAFF\u2600-\u27BF]")
+_SHOUT = re.compile(r"(?<!\w)[A-ZÄÖÜ]{4,}(?!\w)")
+"""Four capitals and more; abbreviations such as CRM are shorter."""
 _WORD = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 _SENTENCE = re.compile(r"[.!?…:]+(?=\s|$)|\n+")
 _VOWELS = re.compile(r"[aeiouy]+")
@@ -206,6 +208,8 @@ def _words_of(tip: Tip, text: TipText, language: str) -> dict[str, str]:
 
 
 def _sins(text: str) -> Iterator[str]:
+    if shouted := _SHOUT.search(text):
+        yield f"shouts ({shouted.group(0)!r}); write it in small letters"
     for name, pattern, advice in _PATTERNS:
         if found := pattern.search(text):
             yield f"{name} ({found.group(0)!r}); {advice}"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot import nudges
 from bot.content.fields import TRIGGERS, typed
 from bot.content.lint import lint_paths
 from bot.content.load import RECORD_DETAIL, Content, gather, load
@@ -19,9 +20,11 @@ from bot.content.wording import back_off_message, message, tip_message, welcome_
 from bot.domain.behaviours import check as check_behaviour
 from bot.domain.errors import ConfigurationError, Refused
 from bot.domain.messages import Button, Buttons, Heading, Message, Note, Paragraph, Quote, RecordLine, Records
+from bot.domain.nudging import Trigger
 from bot.domain.people import GOALS, ROLES
 from bot.domain.programme import MAX_BEHAVIOURS_PER_ROLE
 from bot.domain.usage import METRICS, RecordRef
+from bot.plugins import discover
 from bot.rendering import MissingField
 
 CONTENT = load()
@@ -119,6 +122,15 @@ def test_every_trigger_with_records_says_which_state_behaviour_it_is_about() -> 
         if fields.metric is not None:
             assert CONTENT.behaviours[fields.behaviour].metrics == (fields.metric,), name
             assert RECORD_DETAIL + name in CONTENT.messages
+
+
+def test_the_contract_with_the_triggers_is_what_the_triggers_say() -> None:
+    triggers = {trigger.name: trigger for trigger in discover(nudges, Trigger)}
+    assert set(triggers) == set(TRIGGERS)
+    for name, fields in TRIGGERS.items():
+        assert triggers[name].behaviour == fields.behaviour
+        assert triggers[name].own_records == fields.records
+        assert fields.metric is None or fields.metric in triggers[name].reads
 
 
 def test_a_tip_is_about_its_own_records_then_gain_then_effort_then_buttons() -> None:

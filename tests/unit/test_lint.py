@@ -147,6 +147,13 @@ def test_one_exclamation_mark_at_most(tmp_path: Path) -> None:
     assert "exclamation" in "".join(faults_of(tmp_path, gain="You see who bought before!", how="Great!"))
 
 
+def test_nobody_is_shouted_at(tmp_path: Path) -> None:
+    assert faults_of(tmp_path, gain="You see who bought before (CRM, ISO).") == []
+    (fault,) = faults_of(tmp_path, gain="You see WHO BOUGHT before.")
+    assert "t.en.gain" in fault
+    assert "'BOUGHT'" in fault
+
+
 def test_one_emoji_at_most(tmp_path: Path) -> None:
     assert faults_of(tmp_path, gain="You see who bought before 🎯") == []
     assert "emoji" in "".join(faults_of(tmp_path, gain="You see who 🎯 bought before :tada:"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,12 @@ def test_a_wrong_value_is_named_with_what_to_write(
     fault = the_fault(changed(section, **values))
     assert fault.startswith(f"{key}: ")
     assert word in fault
+
+
+def test_every_rule_there_is_can_be_set_or_is_refused() -> None:
+    for rule in fields(Rules):
+        _, faults = read_programme(changed("rules", **{rule.name: []}), BEHAVIOURS)
+        assert any(fault.startswith(f"rules.{rule.name}: ") for fault in faults), rule.name
 
 
 def test_rules_may_be_changed_within_their_limits() -> None:
