@@ -163,9 +163,10 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
     try:
         yield sandbox
     finally:
-        server.should_exit = True
-        await task
         await outbound.close()
+        # Nobody waits for an answer any more: connections that are kept alive are not waited for.
+        server.should_exit = server.force_exit = True
+        await task
         slack.record.close()
 
 

@@ -90,7 +90,7 @@ async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     try:
         yield bot
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         await task
 
 
