@@ -19,7 +19,8 @@ def add(uow: UnitOfWork, said: Feedback) -> bool:
     """Write it. False when something with its key is there already."""
     values = {name: getattr(said, name) for name in _COLUMNS}
     insert = sqlite.insert(feedback) if uow.dialect == "sqlite" else postgresql.insert(feedback)
-    return uow.execute(insert.values(values).on_conflict_do_nothing(index_elements=["key"])).rowcount == 1
+    once = insert.values(values).on_conflict_do_nothing(index_elements=["key"])
+    return uow.one(once.returning(feedback.c.id)) is not None
 
 
 def get(uow: UnitOfWork, feedback_id: str) -> Feedback | None:

@@ -63,7 +63,8 @@ def keep(uow: UnitOfWork, envelope: Envelope, now: datetime) -> bool:
         "next_at": now,
     }
     insert = sqlite.insert(inbox) if uow.dialect == "sqlite" else postgresql.insert(inbox)
-    return uow.execute(insert.values(values).on_conflict_do_nothing(index_elements=["key"])).rowcount == 1
+    once = insert.values(values).on_conflict_do_nothing(index_elements=["key"])
+    return uow.one(once.returning(inbox.c.id)) is not None
 
 
 def due(

@@ -13,16 +13,23 @@ from bot.handlers import register
 from bot.handlers.commands import Answer
 from bot.handlers.door import build_door
 
+ANSWER_SECONDS = 2
+"""What a listener may wait for Slack, of the three seconds that it has."""
 BOLT_LOGGER = "bot.handlers.bolt"
 
 
 def build_app(
-    *, inbox: Inbox, answer_command: Answer, signing_secret: str, client: AsyncWebClient
+    *,
+    inbox: Inbox,
+    answer_command: Answer,
+    signing_secret: str,
+    token: str,
+    api_url: str = "https://slack.com/api/",
 ) -> AsyncApp:
     """An app for one workspace, with every listener registered. Makes no request.
 
-    ``signing_secret``: "" in Socket Mode, where the connection itself is authenticated. Bolt would call auth.test before
-    the first answer and fail the click when Slack is slow: listeners here need no token, so nobody is asked.
+    ``signing_secret``: "" in Socket Mode, where the connection itself is authenticated. ``token``: the bot token. Bolt would
+    call auth.test before the first answer, and fail the click when Slack is slow; one workspace needs nobody to be asked.
     """
     # Bolt logs whole bodies at DEBUG, and at INFO when a signature is wrong (slack.md §6): never below WARNING.
     logger = logging.getLogger(BOLT_LOGGER)
@@ -31,13 +38,13 @@ def build_app(
     async def authorize(
         enterprise_id: str | None, team_id: str | None, user_id: str | None
     ) -> AuthorizeResult:
-        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, user_id=user_id)
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, user_id=user_id, bot_token=token)
 
     app = AsyncApp(
         name="fullsteam",
         logger=logger,
         signing_secret=signing_secret,
-        client=client,
+        client=AsyncWebClient(base_url=api_url, timeout=ANSWER_SECONDS, retry_handlers=[]),
         authorize=authorize,
         before_authorize=build_door(inbox),
         process_before_response=True,

@@ -19,6 +19,7 @@ from starlette.routing import Route
 MAX_BODY = 4 * 1024 * 1024
 """Bytes. Slack's largest payloads (a view of 250 KB, a message of 40,000 characters) stay far below."""
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
@@ -66,7 +67,8 @@ def build_asgi(
 async def _slack(slack: AsyncSlackRequestHandler, request: Request) -> Response:
     """Refuse what cannot be Slack's before Bolt reads it: it would answer 500 with a traceback."""
     timestamp = request.headers.get("x-slack-request-timestamp", "")
-    if not _TIMESTAMP.fullmatch(timestamp) or not request.headers.get("x-slack-signature"):
+    signature = request.headers.get("x-slack-signature", "")
+    if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
         return JSONResponse({"error": "invalid request"}, status_code=401)
     body = bytearray()
     async for chunk in request.stream():

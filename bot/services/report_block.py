@@ -51,7 +51,8 @@ def say_what(uow: UnitOfWork, heard: Heard) -> Outcome:
     if said.state == DELETED:
         return refused("gone", show_on(uow, heard, row, changed(row.message, heard.say("words_gone"))))
     kind = None if heard.choice == "other" else heard.choice
-    owner = heard.programme.owners[kind] if kind else heard.programme.adoption_lead
+    lead = heard.programme.adoption_lead
+    owner = heard.programme.owners.get(kind, lead) if kind else lead
     feedback.label(uow, said.id, kind, owner)
     barriers.label(uow, said.id, kind, owner)
     said = replace(said, barrier_type=kind, owner=owner)

@@ -1,0 +1,341 @@
+"""The door: nothing that Slack was told we have is missing, and nothing is answered that was not kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, Counter
+from slack_sdk.signature import SignatureVerifier
+
+from bot.domain.errors import Retryable
+from bot.domain.messages import Message
+from bot.domain.ports import Envelope
+from bot.handlers.http import MAX_BODY, build_asgi
+from bot.services.check_health import check_health
+from store.database import Database, open_database
+from store.tables import inbox
+from tests.hearing import SECRET, TUESDAY, Workspace
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_database(database_url, durable=False)
+    yield opened
+    opened.close()
+
+
+class Away:
+    """An inbox whose database does not answer."""
+
+    async def keep(self, envelope: Envelope) -> bool:
+        raise Retryable("away", code="database-away")
+
+
+class Broken:
+    """An inbox that fails in a way that nobody thought of."""
+
+    async def keep(self, envelope: Envelope) -> bool:
+        raise RuntimeError("surprise")
+
+
+def seen_from_outside(url: str) -> list[str]:
+    """Keys of the inbox as another process sees them."""
+    other = open_database(url, durable=False)
+    try:
+        return [row.key for row in other.read_now(lambda uow: uow.rows(sa.select(inbox.c.key)))]
+    finally:
+        other.close()
+
+
+async def test_an_event_is_committed_before_it_is_answered(database: Database, database_url: str) -> None:
+    slack = Workspace(database)
+    response = await slack.words("hello", key="Ev42")
+    assert (response.status, seen_from_outside(database_url), slack.handed) == (200, ["Ev42"], ["Ev42"])
+
+
+async def test_a_click_and_a_command_are_committed_before_they_are_answered(
+    database: Database, database_url: str
+) -> None:
+    slack = Workspace(database)
+    assert (await slack.click("tip:do", "m1", trigger="tr-a")).status == 200
+    assert (await slack.command("help", trigger="tr-b")).status == 200
+    assert seen_from_outside(database_url) == ["tr-a", "tr-b"]
+
+
+async def test_fifty_envelopes_at_once_are_all_kept(database: Database) -> None:
+    slack = Workspace(database)
+    answers = await asyncio.gather(*(slack.words(f"word {n}", key=f"Ev{n}") for n in range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert sorted(row.key for row in slack.rows()) == sorted(f"Ev{n}" for n in range(50))
+
+
+async def test_the_same_envelope_again_is_answered_the_same_and_kept_once(database: Database) -> None:
+    slack = Workspace(database)
+    first, second = await slack.command("help", trigger="t"), await slack.command("help", trigger="t")
+    assert (await slack.words("hi", key="Ev1")).status == (await slack.words("hi", key="Ev1")).status == 200
+    assert (first.status, first.body) == (second.status, second.body)
+    assert len(slack.rows()) == 2
+    assert slack.handed == ["t", "Ev1"]
+
+
+@pytest.mark.parametrize("inbox_away", [Away(), Broken()])
+async def test_what_could_not_be_kept_is_not_answered_200(database: Database, inbox_away: Any) -> None:
+    slack = Workspace(database, inbox=inbox_away)
+    answers = [await slack.words("x"), await slack.click("tip:do", "m"), await slack.command("help")]
+    assert [answer.status for answer in answers] == [503, 503, 503]
+    assert slack.rows() == []
+
+
+async def test_our_own_messages_and_those_of_bots_are_not_kept(database: Database) -> None:
+    slack = Workspace(database)
+    own = await slack.words("posted by us", user="UBOT")
+    bot = await slack.words("posted by a bot", bot_id="B1")
+    changed = await slack.words(
+        "", subtype="message_changed", message={"bot_id": "B1", "ts": "1.1", "text": "x"}
+    )
+    assert [own.status, bot.status, changed.status] == [200, 200, 200]
+    assert slack.rows() == []
+
+
+async def test_url_verification_is_answered_and_not_kept(database: Database) -> None:
+    slack = Workspace(database)
+    response = await slack.send({"type": "url_verification", "challenge": "c4"})
+    assert response.status == 200
+    assert "c4" in str(response.body)
+    assert slack.rows() == []
+
+
+async def test_suggestions_are_answered_and_not_kept(database: Database) -> None:
+    slack = Workspace(database)
+    body = {
+        "type": "block_suggestion",
+        "action_id": "who",
+        "value": "a",
+        "user": {"id": "U1"},
+        "team": {"id": "T1"},
+    }
+    response = await slack.send(body, form="payload")
+    assert (response.status, json.loads(response.body)) == (200, {"options": []})
+    assert slack.rows() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "block_actions", "trigger_id": "1", "actions": [{"action_id": "old:thing", "value": "x"}]},
+        {"type": "block_actions", "trigger_id": "1", "actions": [{"action_id": ""}]},
+        {
+            "type": "view_submission",
+            "trigger_id": "1",
+            "view": {"id": "V1", "type": "modal", "callback_id": "gone"},
+        },
+        {"type": "view_closed", "view": {"id": "V1", "type": "modal", "hash": "h", "callback_id": "gone"}},
+        {"type": "shortcut", "trigger_id": "1", "callback_id": "gone"},
+        {"type": "message_action", "trigger_id": "1", "callback_id": "gone", "message": {"text": "a"}},
+    ],
+)
+async def test_what_no_listener_knows_is_kept_and_answered_200(
+    database: Database, body: dict[str, Any]
+) -> None:
+    slack = Workspace(database)
+    response = await slack.send({"user": {"id": "U1"}, "team": {"id": "T1"}, **body}, form="payload")
+    assert (response.status, len(slack.rows())) == (200, 1)
+    report = await slack.work()
+    assert (report.refused, report.failed) == (1, 0)
+
+
+async def test_an_unknown_event_and_command_are_answered_200(database: Database) -> None:
+    slack = Workspace(database)
+    assert (await slack.event({"type": "emoji_changed", "subtype": "add"})).status == 200
+    body = {"command": "/other", "text": "", "user_id": "U1", "team_id": "T1", "trigger_id": "9"}
+    assert (await slack.send(body, form="*")).status == 200
+
+
+async def test_a_listener_that_fails_after_the_commit_is_answered_200(database: Database) -> None:
+    async def broken(envelope: Envelope) -> Message:
+        raise RuntimeError("boom")
+
+    slack = Workspace(database, answer=broken)
+    assert (await slack.command("help")).status == 200
+    assert len(slack.rows()) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["שלום <!channel> " * 2_000, "nul \x00 in it", "half a pair \ud83d", "🎉" * 20_000, "=1+1\t|"]
+)
+async def test_whatever_people_write_is_kept(database: Database, text: str) -> None:
+    slack = Workspace(database)
+    assert (await slack.words(text)).status == 200
+    (row,) = slack.rows()
+    assert len(row.body["text"]) == min(len(text), 40_000)
+    assert "\x00" not in row.body["text"]
+
+
+async def test_a_choice_behind_the_dots_is_its_action(database: Database) -> None:
+    slack = Workspace(database)
+    await slack.click("tip:why", "m1", menu=True)
+    (row,) = slack.rows()
+    assert (row.name, row.body["value"]) == ("tip:why", "m1")
+
+
+async def test_an_envelope_keeps_no_more_than_the_work_needs(database: Database) -> None:
+    slack = Workspace(database)
+    await slack.words("my words", token="verification", client_msg_id="x", blocks=[{"type": "rich_text"}])
+    (row,) = slack.rows()
+    assert set(row.body) == {"channel", "in_dm", "ts", "text", "files"}
+
+
+# --- HTTP ----------------------------------------------------------------------------------------------------------
+
+
+def calls(asgi: Any, client: tuple[str, int] = ("127.0.0.1", 50000)) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=asgi, client=client), base_url="http://bot")
+
+
+class Web:
+    """The ASGI application with what wiring passes it."""
+
+    def __init__(self, slack: Workspace, client: tuple[str, int] = ("127.0.0.1", 50000)) -> None:
+        self.moved: list[datetime] = []
+        registry = CollectorRegistry()
+        Counter("fullsteam_sent", "Messages sent", registry=registry).inc(3)
+
+        async def health() -> dict[str, Any]:
+            return await check_health(slack.database, TUESDAY)
+
+        async def advance(now: datetime) -> datetime | None:
+            self.moved.append(now)
+            return TUESDAY
+
+        async def inspect(user: str) -> dict[str, Any] | None:
+            return {"user": user} if user == "U1" else None
+
+        self.asgi = build_asgi(slack.app, health=health, registry=registry, advance=advance, inspect=inspect)
+        self.plain = build_asgi(slack.app, health=health, registry=registry)
+        self.client = calls(self.asgi, client)
+
+
+def signed(raw: bytes, *, at: str | None = None, secret: str = SECRET) -> dict[str, str]:
+    stamp = at or str(int(time.time()))
+    signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=raw) or ""
+    return {
+        "content-type": "application/json",
+        "x-slack-request-timestamp": stamp,
+        "x-slack-signature": signature,
+    }
+
+
+EVENT = json.dumps(
+    {"type": "event_callback", "event_id": "E1", "event": {"type": "app_home_opened"}}
+).encode()
+
+
+async def test_a_signed_request_comes_in_over_http(database: Database) -> None:
+    slack = Workspace(database)
+    response = await Web(slack).client.post("/slack/events", content=EVENT, headers=signed(EVENT))
+    assert response.status_code == 200
+    assert [row.name for row in slack.rows()] == ["app_home_opened"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        signed(EVENT, secret="another"),
+        signed(EVENT, at="1000000000"),
+        {**signed(EVENT), "x-slack-request-timestamp": "yesterday"},
+        {**signed(EVENT), "x-slack-request-timestamp": "1" * 400},
+        {**signed(EVENT), "x-slack-request-timestamp": "-5"},
+        {**signed(EVENT), "x-slack-signature": ""},
+        {**signed(EVENT), "x-slack-signature": "v0=é".encode("latin-1").decode("latin-1")},
+    ],
+)
+async def test_what_slack_did_not_sign_is_401_and_not_kept(
+    database: Database, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    slack = Workspace(database)
+    raw = {key: value.encode("latin-1") for key, value in headers.items()}
+    response = await Web(slack).client.post("/slack/events", content=EVENT, headers=raw)
+    assert response.status_code == 401
+    assert slack.rows() == []
+    assert "app_home_opened" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_bytes_that_are_no_text_and_bodies_without_end_are_refused(database: Database) -> None:
+    web = Web(Workspace(database))
+    assert (
+        await web.client.post("/slack/events", content=b"\xff\xfe", headers=signed(b"x"))
+    ).status_code == 401
+    assert (
+        await web.client.post("/slack/events", content=b"a" * (MAX_BODY + 1), headers=signed(b"x"))
+    ).status_code == 413
+
+
+async def test_health_says_how_long_things_have_waited(database: Database) -> None:
+    state = (await Web(Workspace(database)).client.get("/healthz")).json()
+    assert state["ok"] is True
+    assert set(state) >= {
+        "database",
+        "last_poll",
+        "outbox_age_seconds",
+        "inbox_age_seconds",
+        "dead",
+        "sending",
+    }
+
+
+async def test_health_is_503_when_the_database_is_away(database: Database) -> None:
+    slack = Workspace(database)
+    web = Web(slack)
+
+    class Gone:
+        async def read(self, *_arguments: object, **_named: object) -> None:
+            raise Retryable("away", code="database-away")
+
+    slack.database = Gone()  # type: ignore[assignment] # a database that is away
+    response = await web.client.get("/healthz")
+    assert (response.status_code, response.json()) == (503, {"ok": False, "database": "away"})
+
+
+async def test_metrics_are_served(database: Database) -> None:
+    assert "fullsteam_sent_total 3.0" in (await Web(Workspace(database)).client.get("/metrics")).text
+
+
+async def test_the_steered_clock_answers_what_is_due_next(database: Database) -> None:
+    web = Web(Workspace(database))
+    response = await web.client.post("/clock", json={"now": "2026-11-17T10:00:00Z"})
+    assert (response.json(), web.moved) == ({"next_due": "2026-11-17T10:00:00+00:00"}, [TUESDAY])
+    assert (await web.client.post("/clock", json={"now": TUESDAY.timestamp()})).status_code == 200
+    for wrong in ({}, {"now": "soon"}, {"now": "2026-11-17T10:00:00"}):
+        assert (await web.client.post("/clock", json=wrong)).status_code == 400
+    assert web.moved == [TUESDAY, datetime.fromtimestamp(TUESDAY.timestamp(), UTC)]
+
+
+async def test_the_clock_and_the_look_inside_are_for_this_machine_only(database: Database) -> None:
+    slack = Workspace(database)
+    far = Web(slack, client=("10.1.2.3", 4711))
+    assert (await far.client.post("/clock", json={"now": "2026-11-17T10:00:00Z"})).status_code == 403
+    assert (await far.client.get("/inspect/U1")).status_code == 403
+    near = Web(slack)
+    forwarded = {"x-forwarded-for": "10.1.2.3"}
+    assert (await near.client.get("/inspect/U1", headers=forwarded)).status_code == 403
+    assert (await near.client.get("/inspect/U1")).json() == {"user": "U1"}
+    assert (await near.client.get("/inspect/U2")).status_code == 404
+    assert far.moved == near.moved == []
+
+
+async def test_without_steered_time_the_clock_does_not_exist(database: Database) -> None:
+    client = calls(Web(Workspace(database)).plain)
+    assert (await client.post("/clock", json={"now": "2026-11-17T10:00:00Z"})).status_code == 404
+    assert (await client.get("/inspect/U1")).status_code == 404
