@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.content.load import Content, load
 from bot.domain.messages import TIP, Button, Buttons, Heading, Message, Paragraph
@@ -69,8 +70,7 @@ class Workspace:
             inbox=self.inbox,
             answer_command=self.answer or self._answer,
             signing_secret=SECRET,
-            token="xoxb-none",
-            api_url="http://127.0.0.1:1/",
+            client=AsyncWebClient(token="xoxb-none", base_url="http://127.0.0.1:1/"),
         )
         self._numbers = itertools.count(1)
 

@@ -23,13 +23,13 @@ def build_app(
     inbox: Inbox,
     answer_command: Answer,
     signing_secret: str,
-    token: str,
-    api_url: str = "https://slack.com/api/",
+    client: AsyncWebClient,
 ) -> AsyncApp:
     """An app for one workspace, with every listener registered. Makes no request.
 
-    ``signing_secret``: "" in Socket Mode, where the connection itself is authenticated. ``token``: the bot token. Bolt would
-    call auth.test before the first answer, and fail the click when Slack is slow; one workspace needs nobody to be asked.
+    ``signing_secret``: "" in Socket Mode, where the connection itself is authenticated. ``client``: gives
+    token, address and session. Bolt would call auth.test before the first answer, and fail the click when Slack is slow; one
+    workspace needs nobody to be asked.
     """
     # Bolt logs whole bodies at DEBUG, and at INFO when a signature is wrong (slack.md §6): never below WARNING.
     logger = logging.getLogger(BOLT_LOGGER)
@@ -44,7 +44,9 @@ def build_app(
         name="fullsteam",
         logger=logger,
         signing_secret=signing_secret,
-        client=AsyncWebClient(base_url=api_url, timeout=ANSWER_SECONDS, retry_handlers=[]),
+        client=AsyncWebClient(  # without the token: Bolt would warn that it takes the one of authorize
+            base_url=client.base_url, timeout=ANSWER_SECONDS, session=client.session, retry_handlers=[]
+        ),
         authorize=authorize,
         before_authorize=build_door(inbox),
         process_before_response=True,

@@ -264,7 +264,7 @@ async def test_what_slack_did_not_sign_is_401_and_not_kept(
     database: Database, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     slack = Workspace(database)
-    raw = {key: value.encode("latin-1") for key, value in headers.items()}
+    raw = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]
     response = await Web(slack).client.post("/slack/events", content=EVENT, headers=raw)
     assert response.status_code == 401
     assert slack.rows() == []
