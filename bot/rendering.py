@@ -81,11 +81,13 @@ def linked(text: str, url: object) -> Mrkdwn:
 
 @lru_cache(maxsize=64)
 def _locale(language: str) -> Locale:
-    """English is written the British way ("3 Nov") unless a country is named."""
-    try:
-        return Locale.parse("en_GB" if language == "en" else language.replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        return Locale.parse("en_GB")
+    """English is written the British way ("3 Nov") unless a country is named; an unknown country is left out."""
+    for name in (language, language.replace("_", "-").split("-", maxsplit=1)[0]):
+        try:
+            return Locale.parse("en_GB" if name == "en" else name.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale.parse("en_GB")
 
 
 def _number_of(value: object) -> Decimal:

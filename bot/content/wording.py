@@ -73,7 +73,8 @@ def tip_message(
     when its words name a value that is not there: then it is not sent (N4). Raises KeyError for an unknown tip.
     """
     chosen = content.tips[tip]
-    used, words = chosen.text(language)
+    found, words = chosen.text(language.replace("_", "-"))
+    used = _regional(language, found)
     evidence = candidate.evidence
     records = evidence.records if evidence else ()
     if chosen.names_records and not records:
@@ -139,13 +140,14 @@ def message(
     Raises MissingField when a name has no value, KeyError for an unknown key.
     """
     text = content.messages[key]
-    used, body = text.body(language)
+    found, body = text.body(language)
+    used = _regional(language, found)
     listed = {part.text: _lines(key, part.text, values) for part in body.parts if part.part == "records"}
     given = {name: each for name, each in values.items() if name not in listed}
     given |= {name: [_mapping(line) for line in lines] for name, lines in listed.items()}
     parts = tuple(part for raw in body.parts if (part := _part(raw, given, listed, used, value)) is not None)
     words = plain(body.text, given, used) if body.text else derived_text(parts)
-    return Message(kind or text.kind, words, parts, key, text.version, used)
+    return Message(kind or text.kind, words, parts, key, text.version, found)
 
 
 def welcome_message(
@@ -229,6 +231,11 @@ def derived_text(parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
+def _regional(wanted: str, found: str) -> str:
+    """The language that dates and numbers are written in: the reader's own region of the language of the words."""
+    return wanted if wanted.replace("_", "-").split("-", maxsplit=1)[0].lower() == found else found
+
+
 def _zone(person: Person) -> ZoneInfo:
     try:
         return ZoneInfo(person.zone or "UTC")
@@ -256,8 +263,8 @@ def _line(
     if key not in content.messages:
         return RecordLine(name, "", link)
     values = {**dict.fromkeys(TRIGGERS[trigger].details), **typed(trigger, record.details), "today": today}
-    used, body = content.messages[key].body(language)
-    detail = plain(body.parts[0].text, values, used)
+    found, body = content.messages[key].body(language)
+    detail = plain(body.parts[0].text, values, _regional(language, found))
     return RecordLine(name, _short(detail, MAX_NAME), link)
 
 

@@ -306,6 +306,17 @@ def test_the_language_path_falls_back_from_country_to_language_to_english() -> N
     assert CONTENT.untranslated("en") == ()
 
 
+def test_dates_follow_the_region_of_the_reader_and_words_the_language() -> None:
+    record = RecordRef("1", "N", None, {"close_date": "2026-11-03"})
+    american = tip_with(record, language="en-US")
+    assert "was due Nov 3" in american.text
+    assert "As of Nov 10" in american.text
+    assert american.language == "en"
+    assert "was due 3 Nov" in tip_with(record, language="en-XX").text
+    assert "was due 3 Nov" in tip_with(record, language="fr-CA").text
+    assert "war fällig am 3. Nov." in tip_with(record, language="de_AT").text
+
+
 def test_a_tip_that_is_not_translated_is_english_in_all_its_parts() -> None:
     shown = preview(CONTENT, "open_long_manager", "de")
     assert shown.language == "en"
