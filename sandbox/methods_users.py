@@ -6,6 +6,7 @@ from sandbox.blocks import Fault, check_attachments, check_blocks, check_view
 from sandbox.calls import Call, Json, Method
 from sandbox.errors import SlackError, invalid_arguments
 from sandbox.methods_conversations import page
+from sandbox.state import User
 
 #: Slack answers `limit_required` when a whole workspace does not fit in one answer.
 MAX_UNPAGED_USERS = 1_000
@@ -45,25 +46,24 @@ def user_list(call: Call) -> Json:
     if not call.text("limit") and len(users) > MAX_UNPAGED_USERS:
         raise SlackError("limit_required")
     some, cursor = page(call, users, MAX_UNPAGED_USERS, 1000, "invalid_arguments")
-    email = _sees_email(call)
     return {
-        "members": [workspace.user_object(user, email=email) for user in some],
+        "members": [_shown(call, user) for user in some],
         "cache_ts": int(workspace.clock.seconds()),
         "response_metadata": {"next_cursor": cursor},
     }
 
 
-def _sees_email(call: Call) -> bool:
-    return call.token is not None and "users:read.email" in call.token.scopes
+def _shown(call: Call, found: User) -> Json:
+    email = call.token is not None and "users:read.email" in call.token.scopes
+    shown = call.workspace.user_object(found, email=email)
+    if call.flag("include_locale"):
+        shown["locale"] = found.locale
+    return shown
 
 
 def user(call: Call) -> Json:
     """One member."""
-    found = call.user()
-    shown = call.workspace.user_object(found, email=_sees_email(call))
-    if call.flag("include_locale"):
-        shown["locale"] = found.locale
-    return {"user": shown}
+    return {"user": _shown(call, call.user())}
 
 
 def user_by_email(call: Call) -> Json:

@@ -1,7 +1,7 @@
 """Scripted people: they read what the bot writes and do what a script says people do.
 
 What somebody does about a message is a pure function of the seed, the person and the message (its
-`metadata.event_payload.delivery_id`, or a hash of its text and how often it came), drawn by HMAC. So a bot that was
+`metadata.event_payload.delivery_id` or `.id`, or a hash of its text and how often it came), drawn by HMAC. So a bot that was
 killed and came back meets the same people. They act inside their working hours, on a grid of minutes.
 
 The script is TOML; `examples/replies.toml` explains every key.
@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.acts import Acts, Impossible, elements, options
 from sandbox.events import Answer
+from sandbox.record import delivery_of
 from sandbox.roster import Hours
 from sandbox.slack import Slack
 from sandbox.state import Message, View
@@ -280,7 +281,7 @@ class People:
             self._later(at, user, lambda: self.acts.command(user, name, rest))
 
     def _key(self, user: str, message: Message, new: frozenset[str]) -> str:
-        given = ((message.metadata or {}).get("event_payload") or {}).get("delivery_id")
+        given = delivery_of(message.metadata)
         if given is None:
             digest = hashlib.sha256(message.text.encode()).hexdigest()[:16]
             self._times[user, digest] += 1

@@ -24,6 +24,13 @@ from sandbox.clock import Clock
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+def delivery_of(metadata: dict[str, Any] | None) -> str | None:
+    """The name by which the app knows a message: `delivery_id`, else `id`, of its metadata's payload."""
+    payload = (metadata or {}).get("event_payload") or {}
+    given = payload.get("delivery_id", payload.get("id"))
+    return str(given) if given is not None else None
+
+
 class Record:
     """An append-only list, mirrored line by line to a file when one is given."""
 
@@ -53,7 +60,7 @@ class Record:
         return entry
 
     def _look_for_a_double(self, metadata: dict[str, Any] | None) -> None:
-        delivery_id = ((metadata or {}).get("event_payload") or {}).get("delivery_id")
+        delivery_id = delivery_of(metadata)
         if delivery_id is None:
             return
         if delivery_id in self._delivery_ids:

@@ -231,10 +231,18 @@ async def test_a_bot_that_dies_and_comes_back_meets_the_same_people_and_loses_no
 async def test_a_lost_answer_to_a_post_is_a_double_in_the_totals_if_the_bot_posts_again(bot: TinyBot) -> None:
     async with running(bot=bot, clock=SteeredClock(MORNING), insist=True) as here:
         bot.api = here.slack.url
-        for _ in range(2):
-            meta = {"event_type": "t", "event_payload": {"delivery_id": "same"}}
-            await here.call("chat.postMessage", channel="U1", text="x", metadata=meta)
-        assert here.slack.record.totals()["duplicates"] == 1
+        for payload in (
+            {"delivery_id": "one"},
+            {"delivery_id": "two"},
+            {"id": "two"},
+            {"other": "two"},
+            {"id": "one"},
+        ):
+            meta = {"event_type": "t", "event_payload": payload}
+            await here.call(
+                "chat.postMessage", channel=f"U{1 if 'id' in payload else 4}", text="x", metadata=meta
+            )
+        assert here.slack.record.totals()["duplicates"] == 2
 
 
 async def test_a_message_that_came_twice_is_answered_once() -> None:

@@ -354,6 +354,8 @@ async def test_slack_sdk_works_against_it() -> None:
         await client.chat_update(channel=posted["channel"], ts=posted["ts"], text="Done", blocks=[])
         opened = await client.views_open(trigger_id=here.slack.workspace.trigger_for("U1"), view=MODAL)
         assert opened["view"]["callback_id"] == "ask"
+        found = await client.users_list(include_locale=True)
+        assert {user["locale"] for user in found["members"]} == {"en-US"}
         assert (await client.dnd_teamInfo(users=["U1"]))["users"]["U1"]["dnd_enabled"] is False
         with pytest.raises(SlackApiError, match="channel_not_found"):
             await client.chat_postMessage(channel="C404", text="x")
