@@ -237,7 +237,7 @@ class Case:
 class Considered:
     """A case before the coin. ``candidates``: what may be sent, all of one kind. ``refusal``: why nothing may be.
 
-    ``looked``: whether any trigger had the data that it reads.
+    ``looked``: whether any trigger that reads numbers could read them.
     """
 
     candidates: tuple[Candidate, ...]
@@ -314,7 +314,7 @@ def _tips(case: Case, policy: Policy) -> tuple[tuple[Candidate, ...], tuple[Decl
         if no is not None:
             declined.append(Declined(trigger.name, TIP, no))
             continue
-        looked = True
+        looked = looked or bool(trigger.reads)
         proposal = trigger.propose(case.profile, policy.behaviours)
         if proposal is None:
             continue
