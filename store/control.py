@@ -9,8 +9,11 @@ import sqlalchemy as sa
 
 from store.database import UnitOfWork
 from store.tables import control
+from store.upsert import insert
 
 _SENDING = "sending"
+_REPLAY = "replay"
+_INSTANT = "instant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def stopped(uow: UnitOfWork) -> Stopped | None:
 
 def stop(uow: UnitOfWork, by: str, at: datetime, why: str = "") -> bool:
     """Hold everything. False when it was stopped already: the first stop stays as it was."""
-    if stopped(uow) is not None:
+    if _locked(uow, at):
         return False
     _switch(uow, {"stopped": True, "by": by, "why": why}, at)
     return True
@@ -40,12 +43,43 @@ def stop(uow: UnitOfWork, by: str, at: datetime, why: str = "") -> bool:
 
 def start(uow: UnitOfWork, by: str, at: datetime) -> bool:
     """Send again. False when nothing was stopped."""
-    if stopped(uow) is None:
+    if not _locked(uow, at):
         return False
     _switch(uow, {"stopped": False, "by": by}, at)
     return True
 
 
+def _locked(uow: UnitOfWork, at: datetime) -> bool:
+    """Take the switch, so that two who turn it at once do so one after the other. Whether it is stopped."""
+    first = insert(uow, control).values(name=_SENDING, value={"stopped": False}, at=at)
+    uow.execute(first.on_conflict_do_nothing(index_elements=["name"]))
+    row = uow.one(sa.select(control.c.value).where(control.c.name == _SENDING).with_for_update())
+    return row is not None and bool(row.value["stopped"])
+
+
 def _switch(uow: UnitOfWork, value: dict[str, object], at: datetime) -> None:
-    uow.execute(sa.delete(control).where(control.c.name == _SENDING))
-    uow.execute(sa.insert(control).values(name=_SENDING, value=value, at=at))
+    uow.execute(sa.update(control).where(control.c.name == _SENDING).values(value=value, at=at))
+
+
+def replayed(uow: UnitOfWork) -> dict[str, object] | None:
+    """What a replay in this database replays; None in a live one."""
+    row = uow.one(sa.select(control.c.value).where(control.c.name == _REPLAY))
+    return None if row is None else dict(row.value)
+
+
+def mark_replay(uow: UnitOfWork, mark: dict[str, object], at: datetime) -> None:
+    """Say that this database belongs to a replay."""
+    uow.execute(sa.insert(control).values(name=_REPLAY, value=mark, at=at))
+
+
+def keep_instant(uow: UnitOfWork, now: datetime) -> None:
+    """Steered time only: where the clock stands, so that a restart goes on from there."""
+    done = uow.execute(sa.update(control).where(control.c.name == _INSTANT).values(at=now))
+    if done.rowcount == 0:
+        uow.execute(sa.insert(control).values(name=_INSTANT, value={}, at=now))
+
+
+def kept_instant(uow: UnitOfWork) -> datetime | None:
+    """Where a steered clock stood last; None before its first step."""
+    row = uow.one(sa.select(control.c.at).where(control.c.name == _INSTANT))
+    return None if row is None else row.at

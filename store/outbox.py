@@ -343,8 +343,7 @@ def claim(uow: UnitOfWork, now: datetime, limit: int, *, urgent: bool = False) -
     would not do: a row that becomes due a moment later could be claimed by a second process.)
     """
     due = sa.and_(outbox.c.state == READY, outbox.c.due_at <= now)
-    other = outbox.alias("other")
-    in_flight = sa.exists().where(other.c.person == outbox.c.person, other.c.state == SENDING)
+    in_flight = _in_flight()
     first = (
         sa.select(
             outbox.c.person,
@@ -552,6 +551,12 @@ def unresolved(uow: UnitOfWork) -> list[OutboxRow]:
         .order_by(outbox.c.created_at, outbox.c.id)
     )
     return [_row(row) for row in uow.rows(statement)]
+
+
+def _in_flight() -> sa.ColumnElement[bool]:
+    """Whether a row of the same person is being sent."""
+    other = outbox.alias("other")
+    return sa.exists().where(other.c.person == outbox.c.person, other.c.state == SENDING)
 
 
 def _urgency() -> sa.ColumnElement[int]:

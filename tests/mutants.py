@@ -86,7 +86,84 @@ def _only(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return always(0.0 if what == "none" else 0.999)
 
 
+def later(value: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Switch for a coroutine function: it gives this instead."""
+
+    def switch(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        async def mutated(*_: Any, **__: Any) -> Any:
+            return value
+
+        return mutated
+
+    return switch
+
+
+def _post_again(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def mutated(_: Any, row: Any, now: Any) -> Any:
+        from store.outbox import READY, Settlement
+
+        return "again", Settlement(row.id, READY, None, now), False, None
+
+    return mutated
+
+
+def _blind_to_the_batch(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(row: Any, known: Any, windows: Any, calendars: Any, earlier: Any, *rest: Any) -> Any:
+        return function(row, known, windows, calendars, (), *rest)
+
+    return mutated
+
+
+def _everybody_in_flight_is_free(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated() -> Any:
+        import sqlalchemy as sa
+
+        return sa.false()
+
+    return mutated
+
+
+def _still_ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _uow, rows, _now: frozenset(row.id for row in rows)
+
+
+def _as_if_repeatable(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda error, **_: function(error, repeatable=True)
+
+
+def _with_retries(function: Callable[..., Any]) -> Callable[..., Any]:
+    import contextlib
+
+    @contextlib.asynccontextmanager
+    async def mutated(*arguments: Any, **options: Any) -> Any:
+        from dataclasses import replace
+
+        async with function(*arguments, **options) as connection:
+            yield replace(connection, writing=connection.reading)
+
+    return mutated
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda text: text
+
+
+def _wave_of_everybody(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The switch is read once, before anything is claimed, and never again."""
+    looked: list[Any] = []
+
+    def mutated(uow: Any) -> Any:
+        looked.append(function(uow))
+        return looked[0]
+
+    return mutated
+
+
 ATTENTION = "bot.domain.attention:refusals"
+GATE = "tests/integration/test_gate.py"
+DELIVERY = "tests/integration/test_delivery.py"
+MESSENGER = "tests/contract/test_messenger.py"
 MUTANTS = [
     Mutant("weekly cap", ATTENTION, without("weekly-cap", "cap-zero"), f"{PROMISES}::test_never_over_the_cap_in_any_seven_days"),
     Mutant("48 hours apart", ATTENTION, without("spacing", "back-off"), f"{PROMISES}::test_two_days_lie_between_messages_unless_the_second_was_asked_for"),
@@ -120,6 +197,23 @@ MUTANTS = [
     Mutant("fair coin", "bot.domain.nudging:draw", _only("tip"), f"{RULES}::test_the_coin_is_fair"),
     Mutant("fair hold-out", "bot.domain.nudging:draw", _only("none"), f"{RULES}::test_the_coin_is_fair"),
     Mutant("still true when looked up", "bot.domain.nudging:substantiate", _first_argument, f"{RULES}::test_the_records_are_looked_up_before_the_coin"),
+    Mutant("gate: everything the planner asks", "bot.services.gate_outbox:_judge", always(None), f"{GATE}::test_what_may_not_go_now_is_held_with_its_reason_until_it_may"),
+    Mutant("gate: reasons that stay", "bot.services.gate_outbox:_judge", always(None), f"{GATE}::test_what_will_not_change_by_waiting_is_dropped_with_its_reason"),
+    Mutant("gate: still true", "bot.services.gate_outbox:_still_true", later({}), f"{GATE}::test_a_message_whose_record_is_mended_meanwhile_is_dropped_as_stale_and_its_decision_says_so"),
+    Mutant("gate: a silent CRM holds", "bot.services.gate_outbox:_still_true", later({}), f"{GATE}::test_while_the_crm_does_not_answer_a_message_is_held_and_in_the_end_it_expires"),
+    Mutant("gate: do not disturb, now", "bot.services.gate_outbox:_do_not_disturb", later(({}, {})), f"{GATE}::test_do_not_disturb_holds_until_it_ends"),
+    Mutant("gate: expiry", "bot.services.gate_outbox:_own_no", always(None), f"{GATE}::test_an_expired_message_is_dropped"),
+    Mutant("gate: somebody else's account", "bot.services.gate_outbox:_own_no", always(None), f"{GATE}::test_what_will_not_change_by_waiting_is_dropped_with_its_reason"),
+    Mutant("gate: earlier in the batch counts", "bot.services.gate_outbox:_judge", _blind_to_the_batch, f"{GATE}::test_of_two_messages_in_one_batch_the_second_counts_the_first"),
+    Mutant("the switch", "store.control:stopped", always(None), f"{GATE}::test_the_switch_holds_everything_and_lets_it_go"),
+    Mutant("the switch, in mid-batch", "store.control:stopped", _wave_of_everybody, f"{GATE}::test_the_switch_stops_a_batch_that_is_under_way"),
+    Mutant("one sender a person", "store.outbox:_in_flight", _everybody_in_flight_is_free, f"{DELIVERY}::test_all_due_rows_of_a_person_are_claimed_together_and_none_while_one_is_in_flight"),
+    Mutant("look before posting again", "bot.services.reconcile_outbox:_look", _post_again, f"{DELIVERY}::test_a_lost_answer_is_looked_for_and_the_message_is_not_posted_again"),
+    Mutant("look after a crash", "bot.services.reconcile_outbox:_look", _post_again, f"{DELIVERY}::test_wherever_the_process_dies_every_message_is_seen_exactly_once"),
+    Mutant("a claim that grew old is not sent", "store.outbox:renew", _still_ours, f"{DELIVERY}::test_what_was_taken_for_crashed_while_the_crm_was_slow_is_not_posted_by_the_slow_one"),
+    Mutant("doubt is not a no", "bot.delivery.faults:translate", _as_if_repeatable, f"{MESSENGER}::test_an_answer_lost_after_the_post_is_uncertain_posted_once_and_found"),
+    Mutant("the writing client repeats nothing", "bot.delivery.slack:connect", _with_retries, f"{MESSENGER}::test_an_answer_lost_after_the_post_is_uncertain_posted_once_and_found"),
+    Mutant("plain text calls nobody", "bot.rendering:escape", _as_it_is, "tests/unit/test_blocks.py::test_the_plain_text_calls_nobody"),
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ WORKSPACE = "workspace"
 _FORGET_AT = 10_000
 
 
-class Pace:
+class Bucket:
     """``rate``: messages a second in the long run. ``burst``: how many may go at once after a rest."""
 
     def __init__(

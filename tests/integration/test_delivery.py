@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.delivery.pacing import Pace
+from bot.delivery.pacing import Bucket
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.messages import ANSWER, DIGEST, PULSE, STATUS, WELCOME
 from bot.services.forget_expired import forget_expired
@@ -383,7 +383,7 @@ async def test_no_transaction_is_open_while_a_message_is_on_its_way(sender: Send
 
 
 async def test_the_workspace_is_written_to_at_the_pace_of_the_bucket(sender: Sender) -> None:
-    sender.pacing = Pace(rate=4, burst=5)
+    sender.pacing = Bucket(rate=4, burst=5)
     sender.put(*(new(number) for number in range(1, 21)))
     reports = await sender.until_quiet()
     _seen_once(sender, 20)
@@ -393,7 +393,7 @@ async def test_the_workspace_is_written_to_at_the_pace_of_the_bucket(sender: Sen
 
 
 async def test_one_channel_gets_one_message_a_second(sender: Sender) -> None:
-    sender.pacing = Pace()
+    sender.pacing = Bucket()
     sender.put(*(new(1, key=f"answer{n}", kind=ANSWER) for n in range(4)))
     await sender.until_quiet()
     _seen_once(sender, 4)
@@ -403,7 +403,7 @@ async def test_one_channel_gets_one_message_a_second(sender: Sender) -> None:
 
 
 async def test_somebody_who_waits_for_an_answer_does_not_wait_for_the_crowd(sender: Sender) -> None:
-    pace = Pace(rate=4, burst=60)
+    pace = Bucket(rate=4, burst=60)
     sender.pacing = pace
     sender.put(*(new(number) for number in range(1, 21)))
     for channel in range(58):

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery.directory import SlackDirectory
-from bot.delivery.pacing import Pace
+from bot.delivery.pacing import Bucket
 from bot.delivery.slack import SlackMessenger, connect
 from sandbox.clock import SteeredClock
 from sandbox.faults import Fault, Faults
@@ -56,7 +56,7 @@ async def test_through_a_workspace_full_of_faults_every_message_arrives_exactly_
             database,
             messenger=SlackMessenger(connection),
             directory=SlackDirectory(connection.reading),
-            pacing=Pace(),
+            pacing=Bucket(),
         )
         sender.people(PEOPLE)
         tips = [new(number, at=TUESDAY) for number in range(1, PEOPLE + 1)]
