@@ -8,6 +8,7 @@ Source: https://docs.slack.dev/messaging/formatting-message-text (escaping), doc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -34,6 +35,7 @@ ALWAYS: Schema = {"language": None, "today": None}
 MAX_URL = 3000
 MAX_SOURCE = 4000
 """Characters of one template."""
+_NOT_IN_URL = re.compile(r'[\x00-\x20<>|"\\`]')
 _MAX_DIGITS = 15
 _MAX_DEPTH = 20
 _TOO_DEEP = "has too many brackets inside one another; write it simpler"
@@ -63,7 +65,7 @@ def unescape(text: str) -> str:
 def safe_url(url: object) -> str | None:
     """The address if it can stand in a Slack link or button (http or https, 3,000 characters), else None."""
     text = str(url).strip() if url else ""
-    if not text or len(text) > MAX_URL or any(ord(c) <= 32 or c in '<>|"\\`' for c in text):
+    if not text or len(text) > MAX_URL or _NOT_IN_URL.search(text):
         return None
     try:
         parts = urlsplit(text)
@@ -408,8 +410,20 @@ def _value(name: str, value: object) -> object:
     )
 
 
+class Checked(dict[str, object]):
+    """Values that :func:`checked` has seen."""
+
+
+def checked(values: Mapping[str, object]) -> Checked:
+    """Values for several templates, looked through once. Raises TypeError for what may not enter a template."""
+    return Checked((name, _value(name, value)) for name, value in values.items())
+
+
 def _render(source: str, values: Mapping[str, object], language: str, *, escaping: bool) -> str:
-    given = {name: _value(name, value) for name, value in values.items()}
+    if "{" not in source:
+        words = source.strip()
+        return escape(words) if escaping else words
+    given = dict(values if isinstance(values, Checked) else checked(values))
     given["language"] = language
     given.setdefault("today", None)
     try:

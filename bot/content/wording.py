@@ -32,7 +32,7 @@ from bot.domain.people import Person
 from bot.domain.programme import Programme
 from bot.domain.tips import Tip
 from bot.domain.usage import METRICS, RecordRef
-from bot.rendering import MissingField, Mrkdwn, mrkdwn, plain, plain_text, safe_url
+from bot.rendering import MissingField, Mrkdwn, checked, mrkdwn, plain, plain_text, safe_url
 
 MAX_NAME = 150
 """Characters of a record's name that are shown; a longer one ends with an ellipsis."""
@@ -122,7 +122,7 @@ def tip_values(
     }
     if evidence and evidence.records:
         values["records"] = [_record_values(tip.trigger, record, programme) for record in evidence.records]
-    return values
+    return checked(values)
 
 
 def message(
@@ -145,6 +145,7 @@ def message(
     listed = {part.text: _lines(key, part.text, values) for part in body.parts if part.part == "records"}
     given = {name: each for name, each in values.items() if name not in listed}
     given |= {name: [_mapping(line) for line in lines] for name, lines in listed.items()}
+    given = checked(given)
     parts = tuple(part for raw in body.parts if (part := _part(raw, given, listed, used, value)) is not None)
     words = plain(body.text, given, used) if body.text else derived_text(parts)
     return Message(kind or text.kind, words, parts, key, text.version, found)
