@@ -98,17 +98,12 @@ def _open_text(
             if not any(row) or not any(cell.strip() for cell in row):
                 continue
             if len(row) != width:
-                if len(row) > width and not any(cell.strip() for cell in row[width:]):
-                    pass  # nothing but delimiters at the end
-                else:
-                    more = "more" if len(row) > width else "fewer"
-                    hint = " (a delimiter in a text without quotation marks?)" if len(row) > width else ""
-                    refuse(
-                        RowFault(
-                            name, line, "", f"{len(row)} columns, {more} than the {width} headings{hint}"
-                        )
-                    )
-                    continue
+                # Also when the last ones are empty: a comma in a text would shift every cell after it.
+                more = "more" if len(row) > width else "fewer"
+                hint = " (a delimiter in a text without quotation marks?)" if len(row) > width else ""
+                reason = f"{len(row)} columns, {more} than the {width} headings{hint}"
+                refuse(RowFault(name, line, "", reason))
+                continue
             if not clean and _undecodable(row):
                 reason = f'some characters are not {section.encoding}: declare the encoding, e.g. encoding = "cp1252"'
                 refuse(RowFault(name, line, "", reason))
