@@ -14,7 +14,7 @@ import hmac
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -179,6 +179,26 @@ def _script(found: Json) -> Script:
     return Script(grid * 60, tuple(rules), languages, lines, modal, tuple(daily))
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something to press: an element, and for an entry of a menu its value."""
+
+    element: Json
+    value: str | None = None
+
+
+def offers(blocks: list[Json] | None) -> dict[str, Offer]:
+    """What can be pressed, by name: an action id, or what stands before the first `|` of a menu entry's value."""
+    found: dict[str, Offer] = {}
+    for place in elements(blocks):
+        element = place.element
+        found.setdefault(element["action_id"], Offer(element))
+        if element["type"] in ("overflow", "static_select"):
+            for option in options(element):
+                found.setdefault(option["value"].partition("|")[0], Offer(element, option["value"]))
+    return found
+
+
 class People:
     """Everybody who is scripted, and what they have seen."""
 
@@ -218,7 +238,7 @@ class People:
         kind = self._choose(kinds, self.draw(user, key, "kind"))
         lines = self.script.lines
         bank = lines[language].get(str(kind)) or lines["en"][str(kind)]
-        return bank[int(self.draw(user, key, "line") * len(bank))]
+        return self._one_of(bank, user, key, "line")
 
     def due(self, user: str, key: str, least: float, most: float) -> float:
         """When somebody gets round to it: log-uniform between least and most, then at work, on the grid."""
@@ -250,7 +270,8 @@ class People:
         user = message.ephemeral_for or (channel.user if channel.kind == "im" else None)
         if user is None or user not in self.hours:
             return
-        actions = {e.element["action_id"] for e in elements(message.blocks)}
+        pressable = offers(message.blocks)
+        actions = set(pressable)
         place = (message.channel, message.ts)
         new = frozenset(actions - self._buttons_seen.get(place, set()))
         self._buttons_seen[place] = actions
@@ -275,7 +296,8 @@ class People:
             thread_ts = root if to_thread else None
             self._later(at, user, lambda: self.acts.say(user, text, thread_ts=thread_ts), again=False)
         elif doing.startswith("press "):
-            self._press_later(at, user, key, message, doing[6:], new)
+            fitting = sorted(name for name in new if fnmatchcase(name, doing[6:]))
+            self._press_later(at, user, key, message, pressable[self._one_of(fitting, user, key, "which")])
         else:
             name, _, rest = doing[8:].partition(" ")
             self._later(at, user, lambda: self.acts.command(user, name, rest))
@@ -288,15 +310,14 @@ class People:
             given = f"{digest}#{self._times[user, digest]}"
         return f"{given}|{','.join(sorted(new))}"
 
-    def _press_later(
-        self, at: float, user: str, key: str, message: Message, pattern: str, new: frozenset[str]
-    ) -> None:
-        fitting = sorted(action for action in new if fnmatchcase(action, pattern))
-        action = fitting[int(self.draw(user, key, "which") * len(fitting))]
-        element = next(e.element for e in elements(message.blocks) if e.element["action_id"] == action)
-        choices = options(element)
-        value = choices[int(self.draw(user, key, "option") * len(choices))]["value"] if choices else None
-        channel, ts = message.channel, message.ts
+    def _one_of(self, things: Sequence[Thing], user: str, key: str, what: str) -> Thing:
+        return things[int(self.draw(user, key, what) * len(things))]
+
+    def _press_later(self, at: float, user: str, key: str, message: Message, offer: Offer) -> None:
+        value = offer.value
+        if value is None and options(offer.element):
+            value = self._one_of(options(offer.element), user, key, "option")["value"]
+        action, channel, ts = offer.element["action_id"], message.channel, message.ts
         self._later(
             at, user, lambda: self.acts.press(user, action, channel_id=channel, message_ts=ts, value=value)
         )
@@ -333,8 +354,7 @@ class People:
             elif kind == "users_select":
                 inputs[name] = user
             elif kind != "button" and options(element):
-                choices = options(element)
-                value = choices[int(self.draw(user, here, "option") * len(choices))]["value"]
+                value = self._one_of(options(element), user, here, "option")["value"]
                 inputs[name] = [value] if kind in ("checkboxes", "multi_static_select") else value
         return inputs
 

@@ -245,6 +245,23 @@ async def test_a_lost_answer_to_a_post_is_a_double_in_the_totals_if_the_bot_post
         assert here.slack.record.totals()["duplicates"] == 2
 
 
+async def test_an_entry_of_a_menu_goes_by_the_name_before_the_bar() -> None:
+    names = ("tip:why", "tip:remind", "unknown")
+    menu_options = [{"text": {"type": "plain_text", "text": n}, "value": f"{n}|d1"} for n in names]
+    blocks = [
+        {"type": "actions", "elements": [{"type": "overflow", "action_id": "menu", "options": menu_options}]}
+    ]
+    async with listening(FakeBot()) as bot, running(bot=bot, clock=SteeredClock(MORNING)) as here:
+        People(here.slack, here.sandbox.acts, read_script(REPLIES), HOURS, 1)
+        here.slack.limits.on = False
+        for n in range(60):
+            await here.call("chat.postMessage", channel="U1", text=f"tip {n}", blocks=blocks)
+        await Steering(here.slack, here.outbound).run(MORNING + timedelta(days=5))
+        pressed = Counter(e["value"] for e in here.slack.record.entries if e["kind"] == "pressed")
+    assert pressed["tip:remind|d1"] > 2
+    assert pressed.keys() <= {"tip:remind|d1", "tip:why|d1"}
+
+
 async def test_a_message_that_came_twice_is_answered_once() -> None:
     once: list[int] = []
     for times in (1, 2):
