@@ -232,14 +232,25 @@ def switch_off(mutant: Mutant) -> None:
 def run_here(index: int) -> int:
     """Run the test of one mutant in this process, with its rule switched off. Returns pytest's code."""
     import pytest
+    from hypothesis import Phase, settings
+
+    class NoShrinking:
+        """That a test fails is enough; the smallest example of it would take minutes."""
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_configure(self) -> None:
+            phases = (Phase.explicit, Phase.generate)
+            settings.register_profile(
+                "mutants", deadline=None, derandomize=True, database=None, phases=phases
+            )
+            settings.load_profile("mutants")
 
     mutant = MUTANTS[index]
     # Test modules import by name: they have to find the mutated function there.
     importlib.import_module("tests.builders")
     switch_off(mutant)
-    return int(
-        pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", str(REPOSITORY / mutant.test)])
-    )
+    options = ["-q", "-x", "--no-header", "--tb=line", "-p", "no:cacheprovider"]
+    return int(pytest.main([*options, str(REPOSITORY / mutant.test)], plugins=[NoShrinking()]))
 
 
 def _start(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -47,6 +47,7 @@ def pid(number: int = 1) -> str:
 
 def add_people(
     uow: UnitOfWork,
+    /,
     number: int = 1,
     *,
     welcomed: datetime | None = MONDAY - timedelta(days=60),

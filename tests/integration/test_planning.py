@@ -161,14 +161,18 @@ async def test_a_goal_that_was_chosen_brings_a_tip_without_a_coin(database_url: 
     with opened(database_url) as database:
         numbers = await _ready(database, slots_at=MONDAY + timedelta(hours=5))
         now = MONDAY + timedelta(hours=5)
-        await database.write(people.change_preferences, pid(), goal="personal", goal_chosen_at=now)
-        await database.write(slots.bring_forward, pid(), now, GOAL_CHOSEN)
+        await database.write(_choose, "personal", now)
         await plan_at(database, now, crm_with(numbers))
         [made] = await database.read(decisions.of_person, pid())
         assert (made.point, made.draw, made.kind) == (GOAL_CHOSEN, None, TIP)
         assert CONTENT.tips[made.action].goal == "personal"
         [queued] = rows(database, outbox_table)
         assert queued.due_at == now
+
+
+def _choose(uow: UnitOfWork, goal: str, at: datetime) -> None:
+    people.change_preferences(uow, pid(), goal=goal, goal_chosen_at=at)
+    slots.bring_forward(uow, pid(), at, GOAL_CHOSEN)
 
 
 async def test_a_crm_that_is_away_puts_the_decision_off(database_url: str) -> None:

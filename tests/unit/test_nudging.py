@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from bot import nudges
-from bot.domain import nudging
+from bot.domain import attention, nudging
 from bot.domain.attention import Presence, Sent
 from bot.domain.messages import BACK_OFF, PULSE, TIP, WELCOME
 from bot.domain.nudging import (
@@ -448,6 +448,6 @@ def test_a_record_trigger_speaks_from_the_first_record_on(trigger: Trigger) -> N
 
 def test_a_window_of_ones_own_moves_the_slot_into_it() -> None:
     late = standing(choices=Preferences("p1", window_start=time(14), window_end=time(16)))
-    slot = nudging.attention.slot_on(late, Rules(), TUESDAY.date())
+    slot = attention.slot_on(late, Rules(), TUESDAY.date())
     assert slot is not None
     assert time(14) <= slot.time() <= time(14, 40)
