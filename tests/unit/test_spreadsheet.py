@@ -575,7 +575,7 @@ def test_a_locked_file_is_left_alone(tmp_path: Path, lock: Any) -> None:
 
 
 def test_lock_files_and_downloads_are_no_files(tmp_path: Path) -> None:
-    files = {
+    files: dict[str, str | bytes] = {
         "deals.csv": DEALS + ROW.replace(";", ","),
         "~$deals.xlsx": b"lock",
         "deals2.csv.part": "half",
