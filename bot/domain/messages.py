@@ -144,9 +144,15 @@ class Message:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready mapping; :meth:`from_json` is its inverse."""
-        body = asdict(self)
-        body["parts"] = [{"part": type(part).__name__, **asdict(part)} for part in self.parts]
-        return body
+        return {
+            "kind": self.kind,
+            "text": self.text,
+            "parts": [{"part": type(part).__name__, **asdict(part)} for part in self.parts],
+            "template": self.template,
+            "version": self.version,
+            "language": self.language,
+            "extra": dict(self.extra),
+        }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Message:

@@ -26,7 +26,6 @@ from store import people as people_store
 from store import stages, usage
 from store.database import Database, UnitOfWork
 from store.stages import StageRow
-from store.usage import PersonWeek
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +112,7 @@ class _Assessment:
             for each, weeks in usage.weeks(uow, None, last - LONGEST * _ONE).items()
             if each in self._people
         }
+        self._calendar: dict[tuple[tuple[int, ...], str | None, date], tuple[int, int]] = {}
         self._states = stages.current(uow, list(waiting))
         self._known: dict[str, dict[date, Week]] = {}
         for each, before in stages.since(uow, last - LOOK_BACK * _ONE).items():
@@ -155,7 +155,8 @@ class _Assessment:
         seen = [status for status in this_week.values() if status not in _NEVER]
         covered = bool(seen) and all(status is CoverageStatus.OK for status in seen)
         snapshots = usage.snapshots(self._uow, [person.id for person in due], end, end)
-        rates = self._rates(week, four_weeks)
+        fours = {each: self._four_weeks(each, week) for each in self._people}
+        rates = self._rates(fours, four_weeks)
         live = self._programme.go_live <= end
         for person in due:
             known = self._known.setdefault(person.id, {})
@@ -165,7 +166,7 @@ class _Assessment:
                 or self._week(person.id, week - back * _ONE, covered=self._had_numbers(person.id, week, back))
                 for back in range(LOOK_BACK - 1, -1, -1)
             ]
-            sums = self._sums(person.id, week)
+            sums, active = fours[person.id]
             workdays = sum(each.workdays for each in weeks[-4:])
             core = [
                 shown(each, sums, snapshots.get(person.id, {}), four_weeks, working_share=workdays / 20)
@@ -178,7 +179,7 @@ class _Assessment:
                 live=live,
                 done=sum(each.done for each in judged),
                 asked=len(judged),
-                outcome_yield=rates.yield_of(person.role, sums, self._active(person.id, week)),
+                outcome_yield=rates.yield_of(person.role, sums, active),
                 daily=person.role in DAILY_ROLES,
             )
             before = self._states.get(person.id)
@@ -198,13 +199,16 @@ class _Assessment:
         return Week(week, row.meaningful_days if row else 0, workdays, off, covered)
 
     def _days(self, person: Person, choice: Preferences | None, week: date) -> tuple[int, int]:
+        """Working days of a person's week, and how many of theirs are holidays; the same for many people."""
         weekdays = (choice.working_days if choice else None) or person.working_days
+        key = (weekdays, person.country, week)
+        if key not in self._calendar:
+            self._calendar[key] = self._count_days(weekdays, person.country, week)
+        return self._calendar[key]
+
+    def _count_days(self, weekdays: tuple[int, ...], country: str | None, week: date) -> tuple[int, int]:
         days = [week + timedelta(days=offset) for offset in range(7) if offset in weekdays]
-        holidays = (
-            self._holidays.between(person.country, week, week + timedelta(days=6))
-            if person.country
-            else frozenset()
-        )
+        holidays = self._holidays.between(country, week, week + timedelta(days=6)) if country else frozenset()
         off = sum(day in holidays for day in days)
         return len(days) - off, off
 
@@ -213,28 +217,34 @@ class _Assessment:
         since = person.access_since or min(self._weeks.get(person.id, {}), default=end)
         return max(0, (end - max(since, self._programme.go_live)).days // 7 + 1)
 
-    def _sums(self, person: str, week: date) -> dict[str, float]:
+    def _four_weeks(self, person: str, week: date) -> tuple[dict[str, float], int]:
+        """Sums of the event metrics, and meaningful days, over the four weeks that end with this one."""
         found: dict[str, float] = {}
-        for row in self._last_four(person, week):
-            for metric, value in row.values.items():
-                found[metric] = found.get(metric, 0.0) + value
-        return found
-
-    def _active(self, person: str, week: date) -> int:
-        return sum(row.meaningful_days for row in self._last_four(person, week))
-
-    def _last_four(self, person: str, week: date) -> list[PersonWeek]:
+        active = 0
         weeks = self._weeks.get(person, {})
-        return [weeks[day] for back in range(4) if (day := week - back * _ONE) in weeks]
+        for back in range(4):
+            row = weeks.get(week - back * _ONE)
+            if row is not None:
+                active += row.meaningful_days
+                for metric, value in row.values.items():
+                    found[metric] = found.get(metric, 0.0) + value
+        return found, active
 
-    def _rates(self, week: date, coverage: Mapping[str, CoverageStatus]) -> _Rates:
-        """Outcomes for each meaningful day, by role, over the four weeks that end with this one."""
+    def _rates(
+        self, fours: Mapping[str, tuple[dict[str, float], int]], coverage: Mapping[str, CoverageStatus]
+    ) -> _Rates:
+        """Outcomes for each meaningful day, by role."""
+        known = {
+            role: metrics
+            for role, metrics in OUTCOMES.items()
+            if all(coverage.get(metric) is CoverageStatus.OK for metric in metrics)
+        }
         samples: dict[str, list[tuple[float, int]]] = {}
         for person in self._people.values():
-            if all(coverage.get(metric) is CoverageStatus.OK for metric in OUTCOMES.get(person.role, ("-",))):
-                sums = self._sums(person.id, week)
-                events = sum(sums.get(metric, 0.0) for metric in OUTCOMES[person.role])
-                samples.setdefault(person.role, []).append((events, self._active(person.id, week)))
+            if person.role in known:
+                sums, active = fours[person.id]
+                events = sum(sums.get(metric, 0.0) for metric in known[person.role])
+                samples.setdefault(person.role, []).append((events, active))
         return _Rates(samples)
 
 
