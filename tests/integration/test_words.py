@@ -1,0 +1,508 @@
+"""Words: silence is obeyed, feedback is kept in its author's mode and seen by nobody else for ten minutes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.domain.adoption import BUILDING_MOMENTUM, LIVING_TOGETHER
+from bot.domain.errors import Refused
+from bot.domain.feedback import UNCONFIRMED_FOR, UNSEEN_FOR
+from bot.domain.messages import Message, delivery_id
+from bot.services.drop_unconfirmed import drop_unconfirmed
+from bot.services.export_feedback import ExportedRow, export, to_csv
+from bot.services.inspect_person import inspect_person
+from store import audit, barriers, feedback, outbox, people
+from store.audit import BrokenChain
+from store.database import Database, UnitOfWork, open_database
+from store.tables import audit as audit_table
+from store.tables import person
+from tests.hearing import (
+    BEHAVIOUR,
+    CONTENT,
+    PROGRAMME,
+    TUESDAY,
+    Workspace,
+    add_person,
+    buttons,
+    in_stage,
+    posted_tip,
+    ts_of,
+)
+
+pytestmark = pytest.mark.anyio
+LATER = TUESDAY + UNSEEN_FOR
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_database(database_url, durable=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def slack(database: Database) -> Workspace:
+    """Six people in the team of person 9; persons 1 and 2 have a tip; person 7 is alone in the team of person 8."""
+
+    def seed(uow: UnitOfWork) -> None:
+        for number in (9, 8):
+            add_person(uow, number, role="manager", name=f"Manager {number}")
+        for number in range(1, 7):
+            add_person(uow, number, team="p0009")
+        add_person(uow, 7, team="p0008")
+        posted_tip(uow, 1)
+        posted_tip(uow, 2)
+        in_stage(uow, LIVING_TOGETHER)
+
+    database.write_now(seed)
+    return Workspace(database)
+
+
+def chose(slack: Workspace, mode: str, *numbers: int) -> None:
+    for number in numbers:
+        slack.database.write_now(
+            lambda uow, who: people.change_preferences(uow, who, feedback_mode=mode), f"p{number:04d}"
+        )
+
+
+def preferences(slack: Workspace, number: int = 1) -> Any:
+    who = f"p{number:04d}"
+    return slack.database.read_now(people.preferences, [who])[who]
+
+
+def said(slack: Workspace, number: int = 1) -> list[Any]:
+    return slack.database.read_now(feedback.of_person, f"p{number:04d}")
+
+
+# --- feedback -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reply_is_feedback_with_its_message_behaviour_decision_and_stage(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The close date is locked for me", thread=ts_of())
+    (kept,) = said(slack)
+    tip = delivery_id("tip|1")
+    assert (kept.text, kept.outbox, kept.decision) == ("The close date is locked for me", tip, f"d-{tip}")
+    assert (kept.behaviour, kept.trigger, kept.stage) == (BEHAVIOUR, "past_close_date", LIVING_TOGETHER)
+    assert (kept.mode, kept.state, kept.team) == ("named", "kept", "p0009")
+    (row,) = slack.queued()
+    assert (row.kind, row.thread, row.due_at) == ("answer", ts_of(), TUESDAY)
+    assert row.message is not None
+    assert buttons(row.message)["feedback:delete"] == kept.id
+
+
+async def test_the_stage_stays_what_it_was_when_they_said_it(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The close date is locked for me")
+    slack.database.write_now(
+        lambda uow: uow.execute(sa.text("UPDATE person_stage SET stage = :new"), {"new": BUILDING_MOMENTUM})
+    )
+    assert said(slack)[0].stage == LIVING_TOGETHER
+
+
+async def test_words_without_a_thread_belong_to_the_last_message_of_seven_days(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The close date is locked for me")
+    slack.clock.move(timedelta(days=8))
+    await slack.said("And the search is slow")
+    late, early = said(slack)
+    assert (early.outbox, late.outbox, late.behaviour) == (delivery_id("tip|1"), None, None)
+
+
+async def test_a_reply_is_a_reaction(slack: Workspace) -> None:
+    await slack.said("thanks")
+    row = slack.database.read_now(outbox.by_id, delivery_id("tip|1"))
+    assert row is not None
+    assert row.reaction == "reply"
+
+
+async def test_before_the_first_reply_is_kept_its_author_reads_who_will_see_it(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    (waiting,) = said(slack)
+    assert (waiting.state, waiting.mode) == ("waiting", None)
+    (asked,) = slack.answers()
+    assert set(buttons(asked)) == {"mode:named", "mode:confidential", "mode:drop"}
+    for name in ("lead@example.com", "privacy@example.com", "5 people"):
+        assert name in asked.text
+    assert slack.database.read_now(feedback.visible, TUESDAY + timedelta(days=6)) == []
+    assert slack.database.read_now(people.get, ["p0001"])["p0001"].notice_read_at is None
+
+
+async def test_the_choice_is_kept_for_what_waits_and_for_what_comes(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    await slack.said("And the search is slow")
+    await slack.pressed("mode:confidential", said(slack)[-1].id)
+    assert {(each.state, each.mode) for each in said(slack)} == {("kept", "confidential")}
+    assert "confidentially" in slack.shown.text
+    await slack.said("The report is wrong")
+    assert {each.mode for each in said(slack)} == {"confidential"}
+    assert slack.database.read_now(people.get, ["p0001"])["p0001"].notice_read_at == TUESDAY
+
+
+async def test_not_keeping_it_deletes_it_and_decides_nothing_else(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    await slack.pressed("mode:drop", said(slack)[0].id)
+    assert said(slack) == []
+    assert preferences(slack).feedback_mode is None
+    assert slack.database.read_now(
+        lambda uow: [row.text for row in uow.rows(sa.text("SELECT text FROM feedback"))]
+    ) == [""]
+
+
+async def test_choosing_twice_starts_the_ten_minutes_once(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    (waiting,) = said(slack)
+    await slack.pressed("mode:named", waiting.id)
+    slack.clock.move(timedelta(minutes=9))
+    await slack.pressed("mode:named", waiting.id)
+    assert said(slack)[0].visible_at == LATER
+
+
+async def test_the_choice_can_be_changed(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The approval takes four days")
+    await slack.pressed("feedback:change", said(slack)[0].id)
+    assert "mode:confidential" in buttons(slack.shown)
+    await slack.pressed("mode:confidential", said(slack)[0].id)
+    assert said(slack)[0].mode == "confidential"
+
+
+async def test_nobody_chooses_or_deletes_for_somebody_else(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    (waiting,) = said(slack)
+    for action in ("mode:named", "mode:drop", "feedback:delete", "feedback:change"):
+        assert (await slack.pressed(action, waiting.id, number=2)).refused == 1
+    assert said(slack) == [waiting]
+
+
+async def test_for_ten_minutes_nobody_else_sees_it(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The approval takes four days")
+    assert exported(slack, at=LATER - timedelta(seconds=1)) == ()
+    assert [row.text for row in exported(slack, at=LATER)] == ["The approval takes four days"]
+
+
+async def test_a_redelivered_envelope_and_a_repeated_message_change_nothing(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    for key in ("Ev1", "Ev1", "Ev2"):
+        await slack.said("The approval takes four days", key=key, ts="1700000000.000001")
+    assert (len(said(slack)), len(slack.answers())) == (1, 1)
+
+
+async def test_an_edit_counts_and_is_unseen_for_ten_minutes_again(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The aproval takes", ts="5.5")
+    slack.clock.move(timedelta(minutes=9))
+    edited = {"ts": "5.5", "user": "U00000001", "text": "The approval takes four days"}
+    await slack.words("", subtype="message_changed", message=edited)
+    assert (await slack.work()).reasons == {"words-changed": 1}
+    (kept,) = said(slack)
+    assert (kept.text, kept.visible_at) == ("The approval takes four days", slack.clock.now() + UNSEEN_FOR)
+
+
+async def test_deleting_the_message_in_slack_deletes_the_feedback(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The approval takes four days", ts="5.5")
+    before = {"ts": "5.5", "user": "U00000001", "text": "The approval takes four days"}
+    await slack.words("", subtype="message_deleted", deleted_ts="5.5", previous_message=before)
+    await slack.work()
+    assert said(slack) == []
+    assert exported(slack, at=LATER) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 40_000,
+        "המשוב שלי <@U123> <!channel>",
+        '=HYPERLINK("http://evil")',
+        "a\x00b",
+        "slow 😀" * 100,
+        "*bold* _x_ `y`",
+    ],
+)
+async def test_text_is_data(slack: Workspace, text: str) -> None:
+    chose(slack, "named", 1)
+    assert (await slack.said(text)).failed == 0
+    assert said(slack)[0].text == text.replace("\x00", "\ufffd")
+
+
+async def test_words_nobody_chose_a_mode_for_are_deleted_after_seven_days_with_a_word_to_their_author(
+    slack: Workspace,
+) -> None:
+    await slack.said("The approval takes four days")
+    await slack.pressed("tip:blocked", delivery_id("tip|1"))
+
+    async def drop() -> Any:
+        return await drop_unconfirmed(
+            slack.database, content=CONTENT, programme=PROGRAMME, now=slack.clock.now()
+        )
+
+    slack.clock.move(UNCONFIRMED_FOR - timedelta(seconds=1))
+    assert await drop() == TUESDAY + UNCONFIRMED_FOR
+    assert len(said(slack)) == 2
+    slack.clock.move(timedelta(seconds=1))
+    assert await drop() is None
+    await drop()
+    assert said(slack) == []
+    assert slack.database.read_now(barriers.open_for, None) == {}
+    told = [row.message.text for row in slack.queued() if row.kind == "status" and row.message]
+    assert len(told) == 2
+    assert all("deleted" in text for text in told)
+
+
+# --- obeyed at once, never filed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["Stop", "bitte aufhören", "arrête", "para", "This is useless. Stop."])
+async def test_stop_is_obeyed_and_never_filed(slack: Workspace, text: str) -> None:
+    await slack.pressed("remind:tomorrow", delivery_id("tip|1"))
+    await slack.said(text)
+    assert preferences(slack).stopped_at == TUESDAY
+    assert [row.kind for row in slack.queued()] == ["answer"]
+    assert said(slack) == []
+    await slack.said("resume")
+    assert preferences(slack).stopped_at is None
+
+
+async def test_pause_until_a_day_is_obeyed_and_never_filed(slack: Workspace) -> None:
+    slack.database.write_now(lambda uow: uow.execute(sa.update(person).values(zone="Europe/Berlin")))
+    await slack.said("Pause until Monday")
+    assert preferences(slack).paused_until == TUESDAY.replace(day=22, hour=23)
+    assert said(slack) == []
+    assert "23 Nov" in slack.answers()[0].text
+
+
+async def test_delete_that_deletes_what_was_said_last(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The search is slow")
+    slack.clock.move(timedelta(minutes=1))
+    await slack.said("My manager is the problem")
+    await slack.said("delete that")
+    assert [each.text for each in said(slack)] == ["The search is slow"]
+
+
+async def test_delete_that_in_a_thread_means_what_was_said_there(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    slack.database.write_now(lambda uow: posted_tip(uow, 1, "older"))
+    slack.database.write_now(
+        lambda uow: uow.execute(
+            sa.text("UPDATE outbox SET ts = '9.9' WHERE id = :id"), {"id": delivery_id("older|1")}
+        )
+    )
+    await slack.said("About the older one", thread="9.9")
+    slack.clock.move(timedelta(minutes=1))
+    await slack.said("About the newer one", thread=ts_of())
+    await slack.said("delete that", thread="9.9")
+    assert [each.text for each in said(slack)] == ["About the newer one"]
+
+
+async def test_deleting_nothing_says_so(slack: Workspace) -> None:
+    await slack.said("delete that")
+    assert "nothing of yours to delete" in slack.answers()[0].text
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("why did you write to me?", "Why this?"),
+        ("what do you know about me?", "What I know about you"),
+        ("thanks!", "Glad it helped"),
+        ("help", "What you can tell me"),
+        ("hi", "What you can tell me"),
+        ("", "What you can tell me"),
+    ],
+)
+async def test_free_chat_gets_an_answer_and_is_not_filed(slack: Workspace, text: str, answer: str) -> None:
+    await slack.said(text)
+    assert answer in slack.answers()[0].text
+    assert said(slack) == []
+
+
+async def test_a_question_is_passed_on_like_feedback(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("How do I change the close date?")
+    assert [each.text for each in said(slack)] == ["How do I change the close date?"]
+
+
+async def test_words_outside_of_our_dm_are_not_ours(slack: Workspace) -> None:
+    report = await slack.said("The approval takes four days", channel_type="channel", channel="C1")
+    assert (report.reasons, said(slack)) == ({"not-for-us": 1}, [])
+
+
+# --- /fullsteam -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_command_pauses_resumes_and_stops(slack: Workspace) -> None:
+    async def run(text: str) -> str:
+        response = await slack.command(text)
+        await slack.work()
+        assert "ephemeral" in str(response.body)
+        return str(response.body)
+
+    assert "23 Nov" in await run("pause until monday")
+    assert preferences(slack).paused_until == TUESDAY.replace(day=23, hour=0)
+    assert "I go on" in await run("resume")
+    assert preferences(slack).paused_until is None
+    assert "Stopped" in await run("stop")
+    assert preferences(slack).stopped_at == TUESDAY
+    assert "What you can tell me" in await run("frobnicate")
+    assert "What you can tell me" in await run("")
+    assert slack.queued() == [], "the answer was in the acknowledgement"
+
+
+async def test_feedback_by_command_asks_for_the_mode_in_the_dm(slack: Workspace) -> None:
+    response = await slack.command("feedback The approval takes four days")
+    await slack.work()
+    assert "direct messages" in str(response.body)
+    assert [(each.text, each.kind, each.state) for each in said(slack)] == [
+        ("The approval takes four days", "command", "waiting")
+    ]
+    assert "who may see it" in slack.answers()[0].text
+    await slack.command("feedback")
+    assert (await slack.work()).refused == 1
+
+
+async def test_me_shows_what_is_known_and_why_nothing_came(slack: Workspace) -> None:
+    chose(slack, "confidential", 1)
+    await slack.said("The approval takes four days")
+    await slack.pressed("tip:blocked", delivery_id("tip|1"))
+    body = str((await slack.command("me")).body)
+    for part in (
+        "Living Together",
+        "active in 5 of 8 weeks",
+        "Two of your deals have a close date in the past",
+        "The approval takes four days",
+        "confidentially",
+        "Silent because something is in the way",
+    ):
+        assert part in body
+
+
+async def test_a_stranger_gets_a_helpful_private_answer(slack: Workspace) -> None:
+    response = await slack.command("me", number=77)
+    assert "lead@example.com can help" in str(response.body)
+    assert (await slack.work()).reasons == {"unknown-person": 1}
+
+
+async def test_inspect_leaves_the_words_out(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    found = slack.database.read_now(inspect_person, "U00000001", TUESDAY)
+    assert found is not None
+    assert found["stage"]["stage"] == LIVING_TOGETHER
+    assert "approval" not in repr(found)
+    assert slack.database.read_now(inspect_person, "U00000077", TUESDAY) is None
+
+
+# --- export and audit -------------------------------------------------------------------------------------------------
+
+
+def exported(
+    slack: Workspace, who: str = "lead@example.com", at: Any = LATER, **more: Any
+) -> tuple[ExportedRow, ...]:
+    return slack.database.write_now(partial(export, **more), who, PROGRAMME, at)
+
+
+async def test_an_export_follows_the_mode(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    chose(slack, "confidential", 2, 7)
+    for number, text in ((1, "named words"), (2, "quiet words"), (7, "lonely words")):
+        await slack.said(text, number=number)
+    await slack.said("words that wait", number=3)
+    rows = {row.text: row for row in exported(slack)}
+    assert set(rows) == {"named words", "quiet words", "lonely words"}
+    named, quiet, lonely = rows["named words"], rows["quiet words"], rows["lonely words"]
+    assert (named.name, named.team, named.stage, named.day) == ("Person 1", "Manager 9", "", TUESDAY.date())
+    assert (quiet.name, quiet.team, quiet.stage) == ("", "Manager 9", "")
+    assert (lonely.name, lonely.team) == ("", ""), "a team of one is a name"
+    assert quiet.day == TUESDAY.date() - timedelta(days=1), "the Monday of the week"
+
+
+async def test_a_name_and_a_stage_together_are_for_the_privacy_officer(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    chose(slack, "confidential", 2)
+    in_two = slack.database
+    in_two.write_now(lambda uow: in_stage(uow, BUILDING_MOMENTUM, 2))
+    await slack.said("named words", number=1)
+    await slack.said("quiet words", number=2)
+    with pytest.raises(Refused, match="privacy officer"):
+        exported(slack, stages=True)
+    (row,) = exported(slack, "privacy@example.com", stages=True)
+    assert (row.name, row.stage) == ("Person 1", "Living Together")
+
+
+@pytest.mark.parametrize("who", ["sponsor@example.com", "person1@example.com", ""])
+async def test_who_has_no_right_reads_nothing(slack: Workspace, who: str) -> None:
+    with pytest.raises(Refused):
+        exported(slack, who)
+    assert slack.database.read_now(audit.rows) == []
+
+
+async def test_an_owner_reads_what_is_theirs(slack: Workspace) -> None:
+    chose(slack, "named", 1, 2)
+    await slack.said("the search is slow", number=2)
+    await slack.pressed("tip:blocked", delivery_id("tip|1"))
+    await slack.pressed("blocked:process", delivery_id("tip|1"))
+    assert [row.barrier for row in exported(slack, "process@example.com")] == ["process"]
+    assert exported(slack, "data@example.com") == ()
+
+
+async def test_every_export_leaves_a_row_in_the_audit_log(slack: Workspace) -> None:
+    exported(slack)
+    exported(slack, "Privacy@example.com", stages=True)
+    rows = slack.database.read_now(audit.rows)
+    assert [(row.actor, row.action, row.detail["stages"]) for row in rows] == [
+        ("privacy@example.com", "feedback-exported", True),
+        ("lead@example.com", "feedback-exported", False),
+    ]
+    assert slack.database.read_now(audit.verify) == 2
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"])
+def test_the_audit_log_can_only_grow(slack: Workspace, statement: str) -> None:
+    exported(slack)
+    with pytest.raises(Exception, match=r"(?i)audit|append"):
+        slack.database.write_now(lambda uow: uow.execute(sa.text(statement)))
+    assert slack.database.read_now(audit.verify) == 1
+
+
+def test_a_row_smuggled_into_the_audit_log_is_found(slack: Workspace) -> None:
+    exported(slack)
+    forged = {
+        "at": TUESDAY,
+        "actor": "x",
+        "action": "y",
+        "subject": "z",
+        "detail": {},
+        "previous": "0" * 64,
+        "hash": "1" * 64,
+    }
+    slack.database.write_now(lambda uow: uow.execute(sa.insert(audit_table).values(forged)))
+    with pytest.raises(BrokenChain):
+        slack.database.read_now(audit.verify)
+
+
+def test_a_spreadsheet_runs_nothing_of_what_people_wrote() -> None:
+    texts = ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\u200b=1", "plain, with comma", 'quo"te\nline']
+    rows = [
+        ExportedRow("reply", "named", text, "=cmd()", "", "", "", "", "", TUESDAY.date()) for text in texts
+    ]
+    read = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert [row["text"].lstrip("'") for row in read] == texts
+    assert [row["text"][0] == "'" for row in read] == [True] * 7 + [False] * 2
+    assert {row["name"] for row in read} == {"'=cmd()"}
+
+
+async def test_answers_name_no_stranger_and_every_button_has_its_value(slack: Workspace) -> None:
+    await slack.said("The approval takes four days")
+    await slack.said("why?")
+    answers: list[Message] = slack.answers()
+    assert all(value for message in answers for value in buttons(message).values())
