@@ -23,7 +23,7 @@ DONE = "done"
 REFUSED = "refused"
 """Valid, but nothing to do: from somebody we do not know, out of date, pressed before."""
 DEAD = "dead"
-"""Failed as often as it may; it stays to be looked at, without its body."""
+"""Failed as often as it may. It keeps its body: what somebody said is not thrown away because we could not work it."""
 SHOW = "show"
 MAX_ATTEMPTS = 8
 FIRST_RETRY = timedelta(seconds=10)
@@ -102,7 +102,7 @@ def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
 
 
 def settle(uow: UnitOfWork, row_id: int, state: str, reason: str | None, now: datetime) -> None:
-    """End a row: ``done``, ``refused`` or ``dead``. What it held is blanked; key and kind stay, so twice is once."""
+    """End a row: ``done`` or ``refused``. What it held is blanked; key and kind stay, so twice is once."""
     uow.execute(
         sa.update(inbox)
         .where(inbox.c.id == row_id)
@@ -149,7 +149,8 @@ def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: tim
         if row.body is not None and SHOW in row.body:  # the work was done; only its showing failed
             settle(uow, row_id, row.body["state"], f"{row.body['reason']} (not shown)", now)
             return False
-        settle(uow, row_id, DEAD, reason, now)
+        dead = {"state": DEAD, "reason": reason, "attempts": row.attempts + 1, "settled_at": now}
+        uow.execute(sa.update(inbox).where(inbox.c.id == row_id).values(dead))
         return True
     pause = after if after is not None else min(LONGEST_RETRY, FIRST_RETRY * 2**row.attempts)
     uow.execute(
@@ -158,6 +159,12 @@ def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: tim
         .values(attempts=row.attempts + 1, reason=reason, next_at=now + pause)
     )
     return False
+
+
+def revive(uow: UnitOfWork, now: datetime) -> int:
+    """Work dead rows again, from the start: once whatever broke them is repaired. Returns how many."""
+    again = {"state": NEW, "reason": None, "attempts": 1, "next_at": now, "settled_at": None}
+    return uow.execute(sa.update(inbox).where(inbox.c.state == DEAD).values(again)).rowcount
 
 
 def next_due(uow: UnitOfWork) -> datetime | None:

@@ -6,8 +6,11 @@ from bot.domain.feedback import DELETED, KEPT, MODES, UNSEEN_FOR, Feedback
 from bot.domain.messages import Message
 from bot.services.hearing import Heard, Outcome, Show, changed, refused, show_on, standing_in
 from bot.services.record_feedback import ask_mode, noted
-from store import barriers, feedback, outbox, people
+from store import barriers, feedback, people
 from store.database import UnitOfWork
+
+OUR_QUESTIONS = frozenset({"ask_mode", "noted"})
+"""Messages that say nothing else: the answer takes their place."""
 
 
 def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -16,10 +19,10 @@ def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
     if said is None:
         return refused("not-mine")
     if said.state == DELETED:
-        return refused("gone", _show(uow, heard, said, heard.say("words_gone")))
+        return refused("gone", _show(uow, heard, heard.say("words_gone")))
     if heard.choice == "drop":
         take_back(uow, said, heard, "dropped")
-        return Outcome("dropped", (_show(uow, heard, said, heard.say("words_dropped")),))
+        return Outcome("dropped", (_show(uow, heard, heard.say("words_dropped")),))
     if heard.choice not in MODES:
         return refused("unknown-mode")
     if not (said.state == KEPT and said.mode == heard.choice):
@@ -30,7 +33,7 @@ def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
         people.change_preferences(uow, said.person, feedback_mode=heard.choice)
         people.mark_notice_read(uow, said.person, heard.now)
         said = feedback.get(uow, said.id) or said
-    return Outcome(f"mode-{heard.choice}", (_show(uow, heard, said, noted(uow, heard, said)),))
+    return Outcome(f"mode-{heard.choice}", (_show(uow, heard, noted(uow, heard, said)),))
 
 
 def ask_again(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -39,8 +42,8 @@ def ask_again(uow: UnitOfWork, heard: Heard) -> Outcome:
     if said is None:
         return refused("not-mine")
     if said.state == DELETED:
-        return refused("gone", _show(uow, heard, said, heard.say("words_gone")))
-    return Outcome("asked-again", (_show(uow, heard, said, ask_mode(uow, heard, said)),))
+        return refused("gone", _show(uow, heard, heard.say("words_gone")))
+    return Outcome("asked-again", (_show(uow, heard, ask_mode(uow, heard, said)),))
 
 
 def delete_feedback(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -50,7 +53,7 @@ def delete_feedback(uow: UnitOfWork, heard: Heard) -> Outcome:
         return refused("not-mine")
     if said.state != DELETED:
         take_back(uow, said, heard, "deleted")
-    return Outcome("deleted", (_show(uow, heard, said, heard.say("words_deleted")),))
+    return Outcome("deleted", (_show(uow, heard, heard.say("words_deleted")),))
 
 
 def take_back(uow: UnitOfWork, said: Feedback, heard: Heard, why: str) -> None:
@@ -64,10 +67,9 @@ def _mine(uow: UnitOfWork, heard: Heard) -> Feedback | None:
     return said if said is not None and said.person == heard.person.id else None
 
 
-def _show(uow: UnitOfWork, heard: Heard, said: Feedback, after: Message) -> Show:
-    """Where the choice was asked: on the message that is about something in the way, else on our question itself."""
+def _show(uow: UnitOfWork, heard: Heard, after: Message) -> Show:
+    """Where the choice was asked: under the message that it is about, or in the place of our own question."""
     row = standing_in(uow, heard)
-    about = outbox.by_id(uow, said.outbox) if said.outbox else None
-    if about is not None and row is not None and about.id == row.id:
+    if row is not None and row.template not in OUR_QUESTIONS:
         return show_on(uow, heard, row, changed(row.message, after))
     return show_on(uow, heard, row, after)

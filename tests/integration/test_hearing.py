@@ -422,6 +422,21 @@ async def test_one_poison_row_is_pushed_on_and_the_others_are_worked(
     assert "mapping" not in caplog.text
 
 
+async def test_words_that_could_not_be_worked_are_kept_and_can_be_worked_later(slack: Workspace) -> None:
+    """What Slack was told we have is never lost: not even to a fault of ours that lasts."""
+    await slack.words("The search is slow", key="Ev1")
+    (whole,) = [row.body for row in slack.rows()]
+    slack.database.write_now(lambda uow: uow.execute(sa.update(inbox).values(body=["broken"])))
+    for _ in range(inbox_store.MAX_ATTEMPTS):
+        await slack.work()
+        slack.clock.move(timedelta(hours=2))
+    assert [(row.state, row.body) for row in slack.rows()] == [("dead", ["broken"])]
+    slack.database.write_now(lambda uow: uow.execute(sa.update(inbox).values(body=whole)))
+    assert slack.database.write_now(inbox_store.revive, slack.clock.now()) == 1
+    assert (await slack.work()).done == 1
+    assert [each.text for each in said(slack)] == ["The search is slow"]
+
+
 async def test_what_one_person_said_is_worked_in_the_order_in_which_they_said_it(slack: Workspace) -> None:
     await slack.words("the search is slow", key="Ev1", ts="1.1")
     await slack.words("", key="Ev2", subtype="message_deleted", deleted_ts="1.1", user="U00000001")
