@@ -134,18 +134,17 @@ def start() -> None:
 
 
 def _switch(*, stopped: bool, reason: str) -> None:
-    from bot.clock import SystemClock
-    from bot.services import stop_sending
-    from bot.wiring import opened
+    from bot.wiring import switch_sending
 
-    with opened() as house:
-        now = SystemClock().now()
-        if stopped:
-            waiting = house.database.write_now(stop_sending.stop, "command line", reason, now)
-            out.print(f"Stopped. {waiting} messages wait. `fullsteam start` releases them.")
-        else:
-            waiting = house.database.write_now(stop_sending.start, "command line", now)
-            out.print(f"Started. {waiting} messages will be judged again before they go.")
+    changed = switch_sending(stopped=stopped, why=reason)
+    if stopped:
+        out.print(
+            "Stopped: nothing is sent until `fullsteam start`." if changed else "It was stopped already."
+        )
+    else:
+        out.print(
+            "Started: what waited is judged again before it goes." if changed else "It was not stopped."
+        )
 
 
 # --- CRM in -------------------------------------------------------------------------------------------------------
@@ -156,47 +155,59 @@ def import_(
     mapping: MappingFile,
     data: DataFolder = None,
     json_file: JsonFile = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="First day to read; default: the first in the files."),
-    ] = None,
-    through: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Last day to read; default: today, less the mapping's lag."),
-    ] = None,
 ) -> None:
     """Read CSV or XLSX files through a mapping into the database. Repeating it changes nothing."""
     from bot.wiring import import_once
 
-    report = import_once(
-        mapping, data, since=since.date() if since else None, through=through.date() if through else None
-    )
-    body = report.to_json()
-    if _write_json(json_file, body):
+    with out.status("Reading …"):
+        report = import_once(mapping, data)
+    statuses: dict[str, list[str]] = {}
+    for metric, covered in sorted(report.coverage.items()):
+        statuses.setdefault(str(covered.status), []).append(metric)
+    body = {
+        "source": report.source,
+        "since": report.since,
+        "through": report.through,
+        "people": _number_of_people(report.people),
+        "facts": report.facts,
+        "by_metric": dict(report.by_metric),
+        "totals": dict(report.totals),
+        "coverage": statuses,
+        "notes": dict(report.notes),
+        "faults": [str(fault) for fault in report.faults],
+        "failure": report.failure,
+    }
+    if _write_json(json_file, body) and str(json_file) == "-":
         return
-    table = Table("What", "Count", box=None, header_style="bold")
-    table.add_row("people", str(report.people))
-    for metric, count in sorted(report.facts.items()):
-        table.add_row(metric, f"{count:,.0f}")
-    for note, count in sorted(report.notes.items()):
-        table.add_row(note, f"{count:,}")
+    if report.failure is not None:
+        raise Permanent(f"Nothing more could be read: {report.failure}")
+    table = Table("Metric", "Person-days", "Sum", box=None, header_style="bold")
+    for metric, count in sorted(report.by_metric.items()):
+        total = report.totals.get(metric)
+        table.add_row(metric, f"{count:,}", "" if total is None else f"{total:,.0f}")
+    out.print(
+        f"{_number_of_people(report.people)} people, {report.facts:,} person-days of facts, {report.since} to {report.through}"
+    )
     out.print(table)
-    missing: dict[str, list[str]] = {}
-    for metric, status in sorted(report.coverage.items()):
+    for note, count in sorted(report.notes.items()):
+        out.print(f"{note}: {count:,}")
+    for status, metrics in sorted(statuses.items()):
         if status != "ok":
-            missing.setdefault(status, []).append(metric)
-    for status, metrics in sorted(missing.items()):
-        out.print(
-            f"[bold]{status}[/bold] (nothing reads these): {', '.join(metrics)}",
-            soft_wrap=True,
-            highlight=False,
-        )
+            out.print(
+                f"[bold]{status}[/bold], so nothing reads it: {', '.join(metrics)}",
+                soft_wrap=True,
+                highlight=False,
+            )
     if report.faults:
-        out.print(f"\n[bold]{len(report.faults)} rows could not be used[/bold]; the rest was read:")
+        out.print(f"\n[bold]{len(report.faults)} rows need a look[/bold]; the rest was read:")
         for fault in report.faults[:20]:
             out.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
         if len(report.faults) > 20:
             out.print(f"  … and {len(report.faults) - 20} more; --json FILE lists all")
+
+
+def _number_of_people(kept: Any) -> int:
+    return len(kept.added) + len(kept.changed) + int(kept.unchanged)
 
 
 # --- deciding and looking ahead -----------------------------------------------------------------------------------

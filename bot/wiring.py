@@ -1,0 +1,608 @@
+"""The composition root: the only file that knows every concrete class. Everything else is given what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+
+from bot import nudges
+from bot.clock import SteeredClock, SystemClock
+from bot.config import Settings, read_settings
+from bot.connectors.spreadsheet import open_spreadsheet
+from bot.content.load import Content, load
+from bot.content.preview import preview
+from bot.content.programme import load_programme
+from bot.delivery.blocks import to_blocks, to_plain
+from bot.delivery.directory import SlackDirectory
+from bot.delivery.pacing import Bucket
+from bot.delivery.slack import SlackConnection, SlackMessenger, connect
+from bot.domain.errors import ConfigurationError, Refused
+from bot.domain.messages import Message
+from bot.domain.nudging import Trigger
+from bot.domain.ports import Clock, Connector, Directory, Envelope, Messenger
+from bot.domain.programme import Programme
+from bot.handlers.app import build_app
+from bot.handlers.http import build_asgi
+from bot.handlers.socket import Socket
+from bot.plugins import discover
+from bot.schedule import Job, Ticker, advance
+from bot.services import export_feedback
+from bot.services.assess_stages import assess
+from bot.services.check_health import check_health
+from bot.services.deliver_outbox import deliver
+from bot.services.drop_unconfirmed import drop_unconfirmed
+from bot.services.forget_expired import forget_expired
+from bot.services.inspect_person import inspect_person
+from bot.services.keep_envelope import KeptInbox
+from bot.services.keep_rhythm import keep_rhythm
+from bot.services.match_people import match
+from bot.services.measure_outcomes import measure, next_outcome
+from bot.services.obey_command import answer_command
+from bot.services.plan_messages import plan
+from bot.services.poll_crm import PollReport, import_files, poll
+from bot.services.stop_sending import start_sending, stop_sending
+from bot.services.work_inbox import work
+from bot.workdays import PublicHolidays
+from store import control, inbox, outbox, reports, usage
+from store.database import Database, UnitOfWork, migrate, open_database
+
+log = logging.getLogger(__name__)
+
+FORGET_EVERY = timedelta(days=1)
+MAPPING = "mapping.toml"
+COMMAND_LINE = "command line"
+SWITCH_INTERVAL = 0.0005
+"""Seconds: with Python's own 5 ms a planning thread takes click answers from 8 to 211 ms at p99 (design.md §7)."""
+
+
+@dataclass(slots=True)
+class House:
+    """Everything wired. ``poll_every``: rhythm of the CRM polls. ``connectors``: by source name."""
+
+    clock: Clock
+    database: Database
+    programme: Programme
+    content: Content
+    triggers: Sequence[Trigger]
+    connectors: dict[str, Connector]
+    holidays: PublicHolidays
+    secret: bytes
+    messenger: Messenger
+    directory: Directory
+    workspace: str = "workspace"
+    poll_every: timedelta = timedelta(hours=1)
+    pacing: Bucket = field(default_factory=Bucket)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    working: asyncio.Lock = field(default_factory=asyncio.Lock)
+    delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    # -- jobs ------------------------------------------------------------------------------------------------------
+
+    def jobs(self, parts: Sequence[str]) -> list[Job]:
+        """The jobs of ``worker`` and ``clock``, in the order in which a datum lives."""
+        clock = [Job("poll", self._poll), Job("plan", self._plan)]
+        worker = [Job("work", self._work), Job("deliver", self._deliver)]
+        late = [Job("measure", self._measure), Job("drop", self._drop), Job("forget", self._forget)]
+        found: list[Job] = []
+        if "clock" in parts:
+            found += clock
+        if "worker" in parts:
+            found += worker
+        if "clock" in parts:
+            found += late
+        return found
+
+    async def _poll(self, now: datetime) -> datetime | None:
+        return await keep_rhythm(self.database, "poll", self.poll_every, self._poll_all, now)
+
+    async def _poll_all(self, now: datetime) -> datetime | None:
+        """Every source, then who is who in Slack, then the stages: each reads what the one before wrote."""
+        await self.open_sources()
+        again: list[datetime] = []
+        for connector in list(self.connectors.values()):
+            report = await poll(self.database, connector, self.programme, now)
+            if report.failure is not None and report.retry_after is not None:
+                again.append(now + report.retry_after)
+        await match(self.database, self.directory, now)
+        await assess(self.database, programme=self.programme, holidays=self.holidays, now=now)
+        return min([*again, now + self.poll_every])
+
+    async def _plan(self, now: datetime) -> datetime | None:
+        report = await plan(
+            self.database,
+            connectors=self.connectors,
+            content=self.content,
+            programme=self.programme,
+            triggers=self.triggers,
+            holidays=self.holidays,
+            secret=self.secret,
+            workspace=self.workspace,
+            now=now,
+        )
+        return report.next_due
+
+    async def _work(self, now: datetime) -> datetime | None:
+        async with self.working:
+            report = await work(
+                self.database,
+                messenger=self.messenger,
+                content=self.content,
+                programme=self.programme,
+                holidays=self.holidays,
+                now=now,
+            )
+        return report.next_due
+
+    async def _deliver(self, now: datetime) -> datetime | None:
+        async with self.delivering:
+            report = await deliver(
+                self.database,
+                messenger=self.messenger,
+                directory=self.directory,
+                connectors=self.connectors,
+                programme=self.programme,
+                holidays=self.holidays,
+                now=now,
+                pacing=self.pacing,
+                clock=self.clock,
+            )
+        return report.next_due
+
+    async def _measure(self, now: datetime) -> datetime | None:
+        due = await self.database.read(next_outcome)
+        while due is not None and due <= now:
+            await self.database.write(measure, now)
+            due = await self.database.read(next_outcome)
+        return due
+
+    async def _drop(self, now: datetime) -> datetime | None:
+        return await drop_unconfirmed(self.database, content=self.content, programme=self.programme, now=now)
+
+    async def _forget(self, now: datetime) -> datetime | None:
+        async def forget(at: datetime) -> datetime | None:
+            await self.database.write(forget_expired, self.programme, at)
+            return None
+
+        return await keep_rhythm(self.database, "forget", FORGET_EVERY, forget, now)
+
+    async def open_sources(self) -> None:
+        """Open what ``fullsteam import`` remembered and is not open yet."""
+        for name, known in (await self.database.read(usage.sources)).items():
+            if name not in self.connectors and known.kind == "spreadsheet":
+                mapping, data = Path(known.settings["mapping"]), Path(known.settings["data"])
+                self.connectors[name] = open_spreadsheet(mapping, data)
+
+    @property
+    def inbox(self) -> KeptInbox:
+        """Where the door puts envelopes; a new one wakes the work, in memory, once it is durable."""
+        return KeptInbox(self.database, self.clock, lambda _key: self.woken.set())
+
+    # -- what the handlers ask -------------------------------------------------------------------------------------
+
+    async def answer(self, envelope: Envelope) -> Message:
+        """What ``/fullsteam …`` says at once."""
+        return await self.database.read(
+            answer_command,
+            envelope,
+            content=self.content,
+            programme=self.programme,
+            holidays=self.holidays,
+            now=self.clock.now(),
+        )
+
+    async def inspect(self, slack_id: str) -> Mapping[str, Any] | None:
+        """What was decided about a Slack user: for the sandbox's page."""
+        return await self.database.read(inspect_person, slack_id, self.clock.now())
+
+    async def health(self) -> Mapping[str, Any]:
+        """Whether the database answers, what waits, whether sending is stopped."""
+        return await check_health(self.database, self.clock.now())
+
+    async def work_when_woken(self) -> None:
+        """Do the work of an envelope right after its commit; the ticks find what a crash left."""
+        while True:
+            await self.woken.wait()
+            self.woken.clear()
+            now = self.clock.now()
+            await self._work(now)
+            await self._deliver(now)
+
+    async def advance(self, parts: Sequence[str], now: datetime) -> datetime | None:
+        """Steered time: everything that is due at ``now``; returns the next due time."""
+        return await advance(self.jobs(parts), now)
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await asyncio.to_thread(self.database.close)
+
+
+class _Numbers(Collector):
+    """Counts for Prometheus, read when somebody asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def describe(self) -> Sequence[Metric]:
+        """Nothing is known before it is asked."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Rows of inbox and outbox by state."""
+        for name, read in (("inbox", inbox.counts), ("outbox", outbox.states)):
+            gauge = GaugeMetricFamily(
+                f"fullsteam_{name}_rows", f"Rows of the {name} by state", labels=["state"]
+            )
+            for state, count in self._database.read_now(read).items():
+                gauge.add_metric([state], count)
+            yield gauge
+
+
+# --- building -----------------------------------------------------------------------------------------------------
+
+
+def all_triggers() -> tuple[Trigger, ...]:
+    """Every trigger in ``bot/nudges``."""
+    return discover(nudges, Trigger)
+
+
+def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
+    """What ships, the customer's own on top, and the programme that uses it."""
+    content = load(settings.content)
+    return load_programme(settings.programme, content.behaviours), content
+
+
+def connectors_of(settings: Settings) -> dict[str, Connector]:
+    """The connector of FULLSTEAM_IMPORT_DIR, if it is set."""
+    if settings.import_dir is None:
+        return {}
+    mapping = settings.import_dir / MAPPING
+    if not mapping.is_file():
+        raise ConfigurationError(
+            [f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"]
+        )
+    connector = open_spreadsheet(mapping, settings.import_dir)
+    return {connector.name: connector}
+
+
+def asgi_of(
+    house: House,
+    connection: SlackConnection,
+    signing_secret: str,
+    *,
+    steer: Callable[[datetime], Awaitable[datetime | None]] | None = None,
+) -> Starlette:
+    """The web application over a house. ``steer``: only under steered time."""
+    app = build_app(
+        inbox=house.inbox,
+        answer_command=house.answer,
+        signing_secret=signing_secret,
+        client=connection.reading,
+    )
+    registry = CollectorRegistry()
+    registry.register(_Numbers(house.database))
+    return build_asgi(
+        app,
+        health=house.health,
+        registry=registry,
+        advance=steer,
+        inspect=house.inspect if steer is not None else None,
+    )
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises ConfigurationError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # IPPROTO_TCP by name: without it asyncio leaves Nagle's algorithm on, and every answer takes 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(
+            [f"FULLSTEAM_PORT {port} on {host}: {error.strerror}; choose another"]
+        ) from error
+    bound.listen(512)
+    return bound
+
+
+@contextlib.asynccontextmanager
+async def served(app: Starlette, bound: socket.socket) -> AsyncIterator[str]:
+    """Serve on a bound socket; yields the address."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", loop="none", timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    # Signals are the caller's: uvicorn would take SIGTERM for itself alone.
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # older name, harmless where absent
+    task = asyncio.create_task(server._serve([bound]))  # noqa: SLF001 - serve() without its signal handlers
+    while not server.started:
+        if task.done():
+            await task
+        await asyncio.sleep(0.001)
+    host, port = bound.getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
+    """Run the parts until SIGTERM or SIGINT. ``alone``: refuse while another does the same on this database."""
+    programme, content = programme_and_content(settings)
+    connectors = connectors_of(settings)
+    migrate(settings.database_url)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    database = open_database(settings.database_url)
+    with contextlib.ExitStack() as stack:
+        stack.callback(database.close)
+        if alone and not stack.enter_context(database.only_one("run")):
+            raise Refused("Another `fullsteam run` uses this database. Stop it first, or use PostgreSQL.")
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(settings, parts, programme, content, connectors, database))
+
+
+async def _serve(
+    settings: Settings,
+    parts: Sequence[str],
+    programme: Programme,
+    content: Content,
+    connectors: dict[str, Connector],
+    database: Database,
+) -> None:
+    assert settings.secret is not None
+    assert settings.slack_bot_token is not None
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(
+            connect(settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url)
+        )
+        house = House(
+            clock=SystemClock(),
+            database=database,
+            programme=programme,
+            content=content,
+            triggers=all_triggers(),
+            connectors=connectors,
+            holidays=PublicHolidays(),
+            secret=settings.secret.get_secret_value().encode(),
+            messenger=SlackMessenger(connection),
+            directory=SlackDirectory(connection.reading),
+            poll_every=timedelta(minutes=settings.poll_minutes),
+        )
+        if "web" in parts:
+            await _open_doors(stack, settings, house, connection)
+        jobs = house.jobs(parts)
+        if jobs:
+            ticker = Ticker(jobs, house.clock, settings.tick_seconds)
+            ticker.start()
+            stack.callback(ticker.stop)
+        if "worker" in parts and "web" in parts:
+            soon = asyncio.create_task(house.work_when_woken())
+            stack.callback(soon.cancel)
+        log.info("started", extra={"parts": list(parts)})
+        await stop.wait()
+        log.info("stopping")
+
+
+async def _open_doors(
+    stack: contextlib.AsyncExitStack, settings: Settings, house: House, connection: SlackConnection
+) -> None:
+    """HTTP, always (health and metrics too); Socket Mode where an app-level token is set."""
+    secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else ""
+    address = await stack.enter_async_context(
+        served(asgi_of(house, connection, secret), listening(settings.host, settings.port))
+    )
+    log.info("listening", extra={"address": address})
+    if settings.slack_app_token is not None:
+        app = build_app(
+            inbox=house.inbox, answer_command=house.answer, signing_secret="", client=connection.reading
+        )
+        door = Socket(app, settings.slack_app_token.get_secret_value())
+        await door.open()
+        stack.push_async_callback(door.close)
+
+
+# --- the command line's other needs -------------------------------------------------------------------------------
+
+
+def switch_sending(*, stopped: bool, why: str = "") -> bool:
+    """``fullsteam stop`` and ``start``: whether anything changed."""
+    settings = read_settings()
+    migrate(settings.database_url)
+    database = open_database(settings.database_url)
+    now = SystemClock().now()
+    try:
+        if stopped:
+            return database.write_now(stop_sending, by=COMMAND_LINE, now=now, why=why)
+        return database.write_now(start_sending, by=COMMAND_LINE, now=now)
+    finally:
+        database.close()
+
+
+def import_once(mapping: Path, data: Path | None) -> PollReport:
+    """``fullsteam import``: read everything, remember the source."""
+    settings = read_settings(programme=True)
+    programme, _ = programme_and_content(settings)
+    folder = (data or mapping.parent).resolve()
+    # By hand: whoever types the command knows that the files are written.
+    connector = open_spreadsheet(mapping, folder, settle=timedelta(0))
+    migrate(settings.database_url)
+    database = open_database(settings.database_url)
+    try:
+        return asyncio.run(
+            import_files(
+                database,
+                connector,
+                programme,
+                SystemClock().now(),
+                kind="spreadsheet",
+                settings={"mapping": str(mapping.resolve()), "data": str(folder)},
+            )
+        )
+    finally:
+        database.close()
+
+
+def plan_ahead(days: int) -> list[dict[str, str]]:
+    """``fullsteam plan``: who would get what, and why not. Reads only."""
+    settings = read_settings("secret", programme=True)
+    programme, content = programme_and_content(settings)
+    assert settings.secret is not None
+    secret = settings.secret.get_secret_value().encode()
+    database = open_database(settings.database_url)
+    try:
+        return asyncio.run(_plan_ahead(settings, programme, content, database, secret, days))
+    finally:
+        database.close()
+
+
+async def _plan_ahead(
+    settings: Settings, programme: Programme, content: Content, database: Database, secret: bytes, days: int
+) -> list[dict[str, str]]:
+    connectors = connectors_of(settings)
+    for name, known in (await database.read(usage.sources)).items():
+        if name not in connectors and known.kind == "spreadsheet":
+            connectors[name] = open_spreadsheet(Path(known.settings["mapping"]), Path(known.settings["data"]))
+    report = await plan(
+        database,
+        connectors=connectors,
+        content=content,
+        programme=programme,
+        triggers=all_triggers(),
+        holidays=PublicHolidays(),
+        secret=secret,
+        workspace="workspace",
+        now=SystemClock().now(),
+        dry_run=True,
+        days=days,
+    )
+    return [
+        {
+            "day": each.day.isoformat(),
+            "name": each.name,
+            "gets": "" if each.action == "none" else each.action,
+            "why": each.reason or (f"{each.trigger}: {each.count}" if each.trigger else each.kind or ""),
+        }
+        for each in report.planned
+    ]
+
+
+def preview_tip(tip: str, *, language: str, role: str | None) -> tuple[list[dict[str, Any]], str]:
+    """Block Kit and plain words of a tip with example records: the same code path as production."""
+    shown = preview(load(read_settings().content), tip, language, role)
+    return to_blocks(shown), to_plain(shown)
+
+
+def tips_listed() -> list[tuple[str, str, str, str]]:
+    """Id, trigger, goal and roles of every tip."""
+    tips = load(read_settings().content).tips
+    return [(tip.id, tip.trigger, tip.goal, ", ".join(sorted(tip.roles))) for _, tip in sorted(tips.items())]
+
+
+def export_feedback_text(actor: str, fmt: str, *, stages: bool) -> tuple[str, int]:
+    """``fullsteam export feedback``: the text and how many items it has."""
+    settings = read_settings(programme=True)
+    programme, _ = programme_and_content(settings)
+    migrate(settings.database_url)
+    database = open_database(settings.database_url)
+    try:
+        rows = database.write_now(
+            export_feedback.export, actor, programme, SystemClock().now(), stages=stages
+        )
+    finally:
+        database.close()
+    text = export_feedback.to_csv(rows) if fmt == "csv" else _rows_as_json(rows)
+    return text, len(rows)
+
+
+def _rows_as_json(rows: Sequence[export_feedback.ExportedRow]) -> str:
+    return json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+# --- steered time -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Steered:
+    """A house whose clock the sandbox, or a loop, moves: for replays, the demo and crash tests."""
+
+    house: House
+    clock: SteeredClock
+    parts: tuple[str, ...] = ("clock", "worker")
+
+    async def advance(self, now: datetime) -> datetime | None:
+        """Move the clock, do what is due, say what is next. The instant is kept: a restart goes on where it was."""
+        self.clock.set(now)
+        await self.house.database.write(control.keep_instant, self.clock.now())
+        return await advance(self.house.jobs(self.parts), self.clock.now())
+
+
+async def prepare_replay(
+    database: Database, programme: Programme, connector: Connector, mark: Mapping[str, Any], begin: datetime
+) -> datetime:
+    """Make a database ready for a replay, or for going on with the same one; returns the instant to start from.
+
+    Raises ConfigurationError when it holds anything else: a replay never mixes with live rows.
+    """
+    kept = await database.read(control.replayed)
+    if kept is None:
+        if not await database.read(reports.is_empty):
+            raise ConfigurationError(
+                ["it holds rows that are not of a replay; name a new file, or leave out --database"],
+                title="This database cannot be used for a replay",
+            )
+        await database.write(control.mark_replay, dict(mark), begin)
+    elif kept != dict(mark):
+        raise ConfigurationError(
+            ["it holds another replay; name a new file, or leave out --database"],
+            title="This database cannot be used for this replay",
+        )
+    at = await database.read(control.kept_instant)
+    if at is None:
+        await import_files(database, connector, programme, begin, kind="replay", settings={})
+    return at or begin
+
+
+def replay_counts(uow: UnitOfWork, first: date, last: date) -> dict[str, Any]:
+    """Totals and weeks of a replay, JSON-ready (store.reports)."""
+    weeks = reports.weeks(uow, first, last)
+    held: Counter[str] = Counter()
+    for week in weeks:
+        held.update(week.held)
+    return {
+        "facts": sum(week.facts for week in weeks),
+        "decisions": sum(week.decisions for week in weeks),
+        "sent": sum(week.sent for week in weeks),
+        "sent_by_trigger": reports.sent_by_trigger(uow),
+        "held": dict(sorted(held.items())),
+        "replies": sum(week.replies for week in weeks),
+        "feedback": sum(week.feedback for week in weeks),
+        "adoption_stage_moves": sum(week.adoption_stage_moves for week in weeks),
+        "stages": next((dict(week.stages) for week in reversed(weeks) if week.stages), {}),
+        "weeks": [week.to_json() for week in weeks],
+    }
