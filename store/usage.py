@@ -18,12 +18,14 @@ from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageS
 from store.database import UnitOfWork
 from store.tables import coverage as coverage_table
 from store.tables import person, person_week, source, usage_day
-from store.upsert import CHUNK, Insert, insert, upsert
+from store.upsert import CHUNK, insert, upsert, upsert_tuples
 
 SNAPSHOT_LOOK_BACK = timedelta(days=7)
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
 _ADDITIVE = tuple(m for m in METRICS.values() if m.kind is not MetricKind.SNAPSHOT)
 _SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
+_COLUMNS = {key: metric.column for key, metric in METRICS.items()}
+_MEANINGFUL = frozenset(MEANINGFUL)
 _SEVERITY = (
     CoverageStatus.OK,
     CoverageStatus.PARTIAL,
@@ -81,7 +83,8 @@ def keep(uow: UnitOfWork, source: str, collected: Collected, now: datetime) -> K
         for row in uow.rows(sa.select(person.c.crm_id, person.c.id).where(person.c.source == source))
     }
     authority = _authority(collected)
-    rows: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    rows: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
+    orders: dict[frozenset[str], tuple[str, ...]] = {}
     seen: set[tuple[str, date]] = set()
     unknown = 0
     for fact in collected.facts:
@@ -92,10 +95,16 @@ def keep(uow: UnitOfWork, source: str, collected: Collected, now: datetime) -> K
         seen.add((identity, fact.day))
         spoken = authority.get(fact.day, frozenset())
         columns = spoken if spoken.issuperset(fact.values) else spoken.union(fact.values)
-        row: dict[str, Any] = {METRICS[key].column: fact.values.get(key) for key in columns}
-        row |= {"person": identity, "day": fact.day, "source": source}
-        row["meaningful"] = any((fact.values.get(key) or 0) > 0 for key in MEANINGFUL)
-        rows[tuple(sorted(columns))].append(row)
+        order = orders.get(columns) or orders.setdefault(columns, tuple(sorted(columns)))
+        rows[order].append(
+            (
+                identity,
+                fact.day,
+                source,
+                any(value > 0 and key in _MEANINGFUL for key, value in fact.values.items()),
+                *map(fact.values.get, order),
+            )
+        )
     for written in sorted(rows):
         _write(uow, rows[written], written)
     _take_back(uow, source, authority, seen)
@@ -124,21 +133,21 @@ def _authority(collected: Collected) -> dict[date, frozenset[str]]:
     return {day: frozenset(keys) for day, keys in spoken.items()}
 
 
-def _meaningful(written: Collection[str], statement: Insert) -> sa.ColumnElement[bool]:
-    """M after an upsert that writes only some of the metrics: the others count as they are."""
+def _write(uow: UnitOfWork, rows: Sequence[tuple[Any, ...]], metrics: Sequence[str]) -> None:
+    """Upsert (person, day, source, meaningful, *metrics). For M, metrics that are not written count as they are."""
+    nothing: sa.ColumnElement[float] = sa.literal_column("0")
     kept = [
-        sa.func.coalesce(usage_day.c[METRICS[key].column], 0) > 0 for key in MEANINGFUL if key not in written
+        sa.func.coalesce(usage_day.c[_COLUMNS[key]], nothing) > nothing
+        for key in MEANINGFUL
+        if key not in metrics
     ]
-    return sa.or_(statement.excluded.meaningful, *kept)
-
-
-def _write(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]], metrics: Collection[str]) -> None:
-    upsert(
+    upsert_tuples(
         uow,
         usage_day,
+        ["person", "day", "source", "meaningful", *(_COLUMNS[key] for key in metrics)],
         rows,
         keep=["meaningful"],
-        change=lambda statement: {"meaningful": _meaningful(metrics, statement)},
+        change=lambda statement: {"meaningful": sa.or_(statement.excluded.meaningful, *kept)},
     )
 
 
@@ -151,7 +160,7 @@ def _take_back(
     """Empty the numbers of people whom the CRM no longer gives any on a day that it covers."""
     if not authority:
         return
-    stale: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    stale: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
     written = uow.rows(
         sa.select(usage_day.c.person, usage_day.c.day).where(
             usage_day.c.source == source, usage_day.c.day.between(min(authority), max(authority))
@@ -160,15 +169,7 @@ def _take_back(
     for row in written:
         if row.day in authority and (row.person, row.day) not in seen:
             columns = tuple(sorted(authority[row.day]))
-            stale[columns].append(
-                {
-                    **{METRICS[key].column: None for key in columns},
-                    "person": row.person,
-                    "day": row.day,
-                    "source": source,
-                    "meaningful": False,
-                }
-            )
+            stale[columns].append((row.person, row.day, source, False, *(None for _ in columns)))
     for columns in sorted(stale):
         _write(uow, stale[columns], columns)
 
@@ -336,29 +337,41 @@ def coverage(
     them on a day, unless one ``source`` is named.
     """
     wanted = METRICS.keys() if metrics is None else metrics
-    statement = sa.select(
-        coverage_table.c.metric,
-        coverage_table.c.day,
-        coverage_table.c.status,
-    ).where(coverage_table.c.day.between(since, through))
+    where = [coverage_table.c.day.between(since, through)]
     if metrics is not None:
-        statement = statement.where(coverage_table.c.metric.in_(sorted(metrics)))
+        where.append(coverage_table.c.metric.in_(sorted(metrics)))
     if source is not None:
-        statement = statement.where(coverage_table.c.source == source)
-    by_metric: defaultdict[str, dict[date, CoverageStatus]] = defaultdict(dict)
-    for row in uow.rows(statement):
-        status = CoverageStatus(row.status)
-        before = by_metric[row.metric].get(row.day)
-        by_metric[row.metric][row.day] = min(before or status, status, key=_RANK.__getitem__)
+        where.append(coverage_table.c.source == source)
+    # Per metric and day the best over the sources, then per metric how many days have which status.
+    rank = sa.case(
+        *((coverage_table.c.status == status.value, place) for status, place in _RANK.items()),
+        else_=_RANK[CoverageStatus.ERROR],
+    )
+    best = (
+        sa.select(coverage_table.c.metric, coverage_table.c.day, sa.func.min(rank).label("rank"))
+        .where(*where)
+        .group_by(coverage_table.c.metric, coverage_table.c.day)
+        .subquery()
+    )
+    last = sa.case((best.c.day == through, best.c.rank), else_=None)
+    statement = sa.select(
+        best.c.metric,
+        sa.func.count().label("days"),
+        sa.func.max(best.c.rank).label("worst"),
+        sa.func.max(last).label("last"),
+    ).group_by(best.c.metric)
+    rows = {row.metric: row for row in uow.rows(statement)}
     length = (through - since).days + 1
     found: dict[str, CoverageStatus] = {}
     for metric in wanted:
-        days = by_metric.get(metric, {})
-        if METRICS[metric].kind is MetricKind.SNAPSHOT:
-            found[metric] = days.get(through, CoverageStatus.ERROR)
-            continue
-        statuses = [*days.values(), *([CoverageStatus.ERROR] if len(days) < length else [])]
-        found[metric] = max(statuses, key=_RANK.__getitem__)
+        row = rows.get(metric)
+        if row is None:
+            found[metric] = CoverageStatus.ERROR
+        elif METRICS[metric].kind is MetricKind.SNAPSHOT:
+            found[metric] = CoverageStatus.ERROR if row.last is None else _SEVERITY[row.last]
+        else:
+            missing = _RANK[CoverageStatus.ERROR] if row.days < length else 0
+            found[metric] = _SEVERITY[max(row.worst, missing)]
     return found
 
 

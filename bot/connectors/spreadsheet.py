@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=5)
 """How long a file must lie still before it is read."""
-PART_FACTS = 20_000
+PART_FACTS = 50_000
 _UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".download")
 
 Stamp = tuple[int, int]
