@@ -83,13 +83,8 @@ def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
     What one person said is worked in the order in which they said it: a row waits for an older one of the same person
     that has not been tried yet.
     """
-    older = inbox.alias("older")
-    waits = sa.exists().where(
-        older.c.user == inbox.c.user, older.c.id < inbox.c.id, older.c.state == NEW, older.c.attempts == 0
-    )
-    # The body of a row whose work is done holds what to show; it holds nobody up.
     query = sa.select(inbox).where(
-        inbox.c.id == row_id, inbox.c.state == NEW, inbox.c.next_at <= now, sa.not_(waits)
+        inbox.c.id == row_id, inbox.c.state == NEW, inbox.c.next_at <= now, sa.not_(_older_waits())
     )
     if uow.dialect == "postgresql":
         query = query.with_for_update(skip_locked=True, of=inbox)
@@ -98,6 +93,14 @@ def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
         return None
     return InboxRow(
         row.id, row.key, row.kind, row.name, row.user, row.body or {}, row.received_at, row.attempts
+    )
+
+
+def _older_waits() -> sa.ColumnElement[bool]:
+    """Whether the same person said something before that was not tried yet. A row that only waits to be shown counts as tried."""
+    older = inbox.alias("older")
+    return sa.exists().where(
+        older.c.user == inbox.c.user, older.c.id < inbox.c.id, older.c.state == NEW, older.c.attempts == 0
     )
 
 

@@ -160,7 +160,38 @@ def _wave_of_everybody(function: Callable[..., Any]) -> Callable[..., Any]:
     return mutated
 
 
+def _seen_a_day_early(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(uow: Any, now: Any, **rest: Any) -> Any:
+        from datetime import timedelta
+
+        return function(uow, now + timedelta(days=1), **rest)
+
+    return mutated
+
+
+def _kept_without_asking(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(uow: Any, said: Any) -> Any:
+        from dataclasses import replace
+
+        from bot.domain.feedback import KEPT, NAMED
+
+        return function(uow, replace(said, state=KEPT, mode=said.mode or NAMED))
+
+    return mutated
+
+
+def _anybodys(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(uow: Any, heard: Any) -> Any:
+        from store import feedback
+
+        return feedback.get(uow, heard.value)
+
+    return mutated
+
+
 ATTENTION = "bot.domain.attention:refusals"
+HEARING = "tests/integration/test_hearing.py"
+WORDS = "tests/integration/test_words.py"
 GATE = "tests/integration/test_gate.py"
 DELIVERY = "tests/integration/test_delivery.py"
 MESSENGER = "tests/contract/test_messenger.py"
@@ -214,6 +245,22 @@ MUTANTS = [
     Mutant("doubt is not a no", "bot.delivery.faults:translate", _as_if_repeatable, f"{MESSENGER}::test_an_answer_lost_after_the_post_is_uncertain_posted_once_and_found"),
     Mutant("the writing client repeats nothing", "bot.delivery.slack:connect", _with_retries, f"{MESSENGER}::test_an_answer_lost_after_the_post_is_uncertain_posted_once_and_found"),
     Mutant("plain text calls nobody", "bot.rendering:escape", _as_it_is, "tests/unit/test_blocks.py::test_the_plain_text_calls_nobody"),
+    Mutant("the door: kept before answered", "bot.handlers.errors:keep", later(True), "tests/integration/test_door.py::test_what_could_not_be_kept_is_not_answered_200"),
+    Mutant("the door: our own messages", "bot.handlers.payloads:is_our_own", always(False), "tests/integration/test_door.py::test_our_own_messages_and_those_of_bots_are_not_kept"),
+    Mutant("hearing: in order", "store.inbox:_older_waits", _everybody_in_flight_is_free, f"{HEARING}::test_what_one_person_said_is_worked_in_the_order_in_which_they_said_it"),
+    Mutant("hearing: the work once, the showing again", "store.inbox:worked", always(None), f"{HEARING}::test_a_worker_that_dies_before_showing_leaves_it_to_the_next"),
+    Mutant("hearing: barrier freeze", "store.barriers:open_barrier", always("b"), f"{HEARING}::test_something_in_the_way_freezes_that_behaviour_for_that_person_at_once"),
+    Mutant("hearing: what waits on a barrier", "store.outbox:withdraw", always(0), f"{HEARING}::test_a_reminder_about_what_is_in_the_way_is_withdrawn"),
+    Mutant("hearing: notice before the first reply", "store.feedback:add", _kept_without_asking, f"{WORDS}::test_before_the_first_reply_is_kept_its_author_reads_who_will_see_it"),
+    Mutant("hearing: ten minutes", "store.feedback:visible", _seen_a_day_early, f"{WORDS}::test_for_ten_minutes_nobody_else_sees_it"),
+    Mutant("hearing: one's own words only", "bot.services.choose_mode:_mine", _anybodys, f"{WORDS}::test_nobody_chooses_or_deletes_for_somebody_else"),
+    Mutant("hearing: stop is obeyed", "bot.domain.intents:_is_stop", always(False), f"{WORDS}::test_stop_is_obeyed_and_never_filed"),
+    Mutant("hearing: stop withdraws reminders", "store.outbox:withdraw", always(0), f"{WORDS}::test_stop_is_obeyed_and_never_filed"),
+    Mutant("export: the mode", "bot.services.export_feedback:_is_named", always(True), f"{WORDS}::test_an_export_follows_the_mode"),
+    Mutant("export: teams of k", "bot.services.export_feedback:_is_large", always(True), f"{WORDS}::test_an_export_follows_the_mode"),
+    Mutant("export: name with stage", "bot.services.export_feedback:_may_see_name_with_stage", always(True), f"{WORDS}::test_a_name_and_a_stage_together_are_for_the_privacy_officer"),
+    Mutant("export: formulas", "bot.services.export_feedback:_harmless", _as_it_is, f"{WORDS}::test_a_spreadsheet_runs_nothing_of_what_people_wrote"),
+    Mutant("export: in the audit log", "store.audit:append", always(0), f"{WORDS}::test_every_export_leaves_a_row_in_the_audit_log"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from bot.domain.adoption import STAGE_NAMES
 from bot.domain.errors import Refused
-from bot.domain.feedback import NAMED
+from bot.domain.feedback import NAMED, Feedback
 from bot.domain.people import Person
 from bot.domain.programme import SEE_CONFIDENTIAL_TEXT, SEE_NAME_WITH_STAGE, SEE_NAMED_FEEDBACK, Programme
 from store import audit, feedback, people
@@ -55,7 +55,7 @@ def export(
         raise Refused(
             f"{actor_email} may not read feedback. The adoption lead, the privacy officer and the owners of barriers may."
         )
-    if stages and SEE_NAME_WITH_STAGE not in rights:
+    if stages and not _may_see_name_with_stage(rights):
         raise Refused(
             f"A name together with a stage is for the privacy officer only ({programme.privacy_officer})."
         )
@@ -65,12 +65,12 @@ def export(
     for said in feedback.visible(uow, now):
         if SEE_NAMED_FEEDBACK not in rights and (said.owner or "").casefold() != actor:
             continue
-        named = said.mode == NAMED
+        named = _is_named(said)
         if not named and SEE_CONFIDENTIAL_TEXT not in rights and (said.owner or "").casefold() != actor:
             continue
         author = everybody.get(said.person)
         manager = everybody.get(said.team or "")
-        large = sizes[said.team or ""] >= programme.k
+        large = _is_large(sizes[said.team or ""], programme)
         rows.append(
             ExportedRow(
                 kind=said.kind,
@@ -91,6 +91,20 @@ def export(
     detail = {"rows": len(rows), "stages": stages, "named": sum(row.mode == NAMED for row in rows)}
     audit.append(uow, now, actor, "feedback-exported", "feedback", detail)
     return tuple(rows)
+
+
+def _is_named(said: Feedback) -> bool:
+    """Whether its author wants to be named."""
+    return said.mode == NAMED
+
+
+def _is_large(members: int, programme: Programme) -> bool:
+    """Whether a team may be named without naming its members."""
+    return members >= programme.k
+
+
+def _may_see_name_with_stage(rights: frozenset[str]) -> bool:
+    return SEE_NAME_WITH_STAGE in rights
 
 
 def to_csv(rows: Sequence[ExportedRow]) -> str:
