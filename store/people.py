@@ -198,7 +198,7 @@ def preferences(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str
 _CHOICES = frozenset(Preferences.__dataclass_fields__) - {"person"}
 
 
-def change_preferences(uow: UnitOfWork, person_id: str, **changes: Any) -> Preferences:
+def change_preferences(uow: UnitOfWork, /, person_id: str, **changes: Any) -> Preferences:
     """Change what a person chose, and return all of it. Names and types are those of :class:`Preferences`.
 
     Raises ValueError for a name, goal or weekday that does not exist.

@@ -1,0 +1,276 @@
+"""Usage in the database: facts, coverage, weeks, watermarks. No data is never no use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from bot.domain.errors import Retryable
+from bot.domain.people import CrmUser, person_id
+from bot.domain.programme import Programme
+from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RowFault, UsageFact, Window
+from bot.services.poll_crm import last_day, poll
+from store import people, usage
+from store.database import Database, open_database
+from tests.fakes import FakeCrm
+
+NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
+MONDAY = date(2026, 11, 16)
+OK, PARTIAL, ERROR = CoverageStatus.OK, CoverageStatus.PARTIAL, CoverageStatus.ERROR
+PROGRAMME = Programme(
+    name="CRM",
+    crm_name="CRM",
+    go_live=MONDAY,
+    sponsor="s@example.com",
+    sponsor_name="S",
+    adoption_lead="l@example.com",
+    privacy_officer="p@example.com",
+    owners={},
+    zone="America/Los_Angeles",
+)
+CALLS, CREATED, WON = "activities_completed.call", "records_created.opportunity", "won_count"
+ANA, LEO = person_id("crm", "ana"), person_id("crm", "leo")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_database(database_url, durable=False)
+    users = [CrmUser(each, each, f"{each}@example.com", "seller") for each in ("ana", "leo")]
+    opened.write_now(people.keep_users, "crm", users, PROGRAMME, NOW)
+    yield opened
+    opened.close()
+
+
+def day(offset: int) -> date:
+    return MONDAY + timedelta(days=offset)
+
+
+def reading(
+    facts: Mapping[tuple[str, int], Mapping[str, float]],
+    ok: tuple[str, ...] = (),
+    days: tuple[int, ...] = (0,),
+) -> Collected:
+    return Collected(
+        tuple(UsageFact(who, day(offset), values) for (who, offset), values in facts.items()),
+        tuple(Coverage(metric, day(offset), OK) for metric in ok for offset in days),
+    )
+
+
+def keep(database: Database, collected: Collected) -> usage.KeptFacts:
+    return database.write_now(usage.keep, "crm", collected, NOW)
+
+
+def sums(database: Database, since: int = 0, through: int = 6) -> dict[str, dict[str, float]]:
+    return database.read_now(usage.sums, [ANA, LEO], day(since), day(through))
+
+
+def test_facts_add_up_over_days_and_make_meaningful_days(database: Database) -> None:
+    kept = keep(
+        database,
+        reading(
+            {
+                ("ana", 0): {CALLS: 2, WON: 1},
+                ("ana", 1): {CALLS: 3},
+                ("leo", 1): {WON: 1},
+                ("zoe", 1): {WON: 9},
+            }
+        ),
+    )
+    assert kept == usage.KeptFacts(3, 1)
+    assert sums(database) == {ANA: {CALLS: 5, WON: 1}, LEO: {WON: 1}}
+    assert sums(database, 1) == {ANA: {CALLS: 3}, LEO: {WON: 1}}
+    # To have won is an outcome, not an action: it makes no meaningful day.
+    assert database.read_now(usage.meaningful_days, [ANA, LEO], day(0), day(6)) == {ANA: 2}
+    [week] = database.read_now(usage.weeks, [ANA], MONDAY)[ANA]
+    assert (week.week, week.meaningful_days, week.values) == (MONDAY, 2, {CALLS: 5, WON: 1})
+
+
+def test_a_fact_writes_only_what_it_has(database: Database) -> None:
+    keep(database, reading({("ana", 0): {CALLS: 2}}))
+    keep(database, reading({("ana", 0): {WON: 1}}))
+    assert sums(database)[ANA] == {CALLS: 2, WON: 1}
+    assert database.read_now(usage.meaningful_days, [ANA], day(0), day(0)) == {ANA: 1}
+    keep(database, reading({("ana", 0): {CALLS: 4}}))
+    assert sums(database)[ANA] == {CALLS: 4, WON: 1}
+
+
+def test_a_number_that_the_crm_takes_back_is_gone_where_it_speaks_for_that_day(database: Database) -> None:
+    facts: dict[tuple[str, int], Mapping[str, float]] = {
+        ("ana", 0): {CALLS: 2, WON: 1},
+        ("leo", 0): {CALLS: 1},
+    }
+    keep(database, reading(facts, (CALLS, WON)))
+    keep(database, reading({("ana", 0): {WON: 1}}, (CALLS,)))
+    assert sums(database) == {ANA: {WON: 1}, LEO: {}}
+    assert database.read_now(usage.meaningful_days, None, day(0), day(0)) == {}
+    assert database.read_now(usage.weeks, [ANA], MONDAY)[ANA][0].values == {WON: 1}
+    assert database.read_now(usage.weeks, [LEO], MONDAY)[LEO][0].meaningful_days == 0
+
+
+def test_a_day_that_was_not_read_whole_takes_nothing_back(database: Database) -> None:
+    keep(database, reading({("ana", 0): {CALLS: 2}}, (CALLS,)))
+    partial = Collected((), (Coverage(CALLS, day(0), PARTIAL, "half of it"),))
+    keep(database, partial)
+    assert sums(database) == {ANA: {CALLS: 2}}
+
+
+def test_keeping_twice_is_keeping_once(database: Database) -> None:
+    facts: dict[tuple[str, int], Mapping[str, float]] = {
+        ("ana", 0): {CALLS: 2, "opps_open": 3},
+        ("leo", 2): {CREATED: 1},
+    }
+    for _ in range(2):
+        keep(database, reading(facts, (CALLS, CREATED, "opps_open"), (0, 1, 2)))
+    assert sums(database) == {ANA: {CALLS: 2}, LEO: {CREATED: 1}}
+    assert len(database.read_now(usage.weeks, None, MONDAY)) == 2
+
+
+def test_the_latest_snapshot_counts_and_an_old_one_does_not(database: Database) -> None:
+    keep(database, reading({("ana", 0): {"opps_open": 3}, ("leo", 0): {"opps_open": 1}}))
+    keep(database, reading({("ana", 2): {"opps_open": 0, CALLS: 1}, ("leo", 3): {CALLS: 1}}))
+    assert database.read_now(usage.snapshots, [ANA, LEO], day(1)) == {
+        ANA: {"opps_open": 3},
+        LEO: {"opps_open": 1},
+    }
+    assert database.read_now(usage.snapshots, None, day(3)) == {ANA: {"opps_open": 0}, LEO: {"opps_open": 1}}
+    assert database.read_now(usage.snapshots, None, day(3), day(2)) == {ANA: {"opps_open": 0}}
+    assert database.read_now(usage.snapshots, None, day(10)) == {}
+
+
+def test_the_worst_day_decides_and_a_day_nobody_spoke_of_is_an_error(database: Database) -> None:
+    def kept(*rows: tuple[str, int, CoverageStatus]) -> None:
+        database.write_now(
+            usage.keep_coverage,
+            "crm",
+            [Coverage(metric, day(at), status) for metric, at, status in rows],
+            NOW,
+        )
+
+    def worst(metric: str, since: int, through: int) -> CoverageStatus:
+        return database.read_now(usage.coverage, [metric], day(since), day(through))[metric]
+
+    assert worst(CALLS, 0, 0) is ERROR
+    kept((CALLS, 0, OK), (CALLS, 1, PARTIAL), (CALLS, 2, OK), ("opps_open", 1, PARTIAL), ("opps_open", 2, OK))
+    assert [worst(CALLS, 0, 0), worst(CALLS, 0, 2), worst(CALLS, 2, 3)] == [OK, PARTIAL, ERROR]
+    assert [worst("opps_open", 0, 2), worst("opps_open", 0, 1), worst("opps_open", 0, 3)] == [
+        OK,
+        PARTIAL,
+        ERROR,
+    ]
+    kept((CALLS, 1, OK))
+    assert worst(CALLS, 0, 2) is OK
+    assert database.read_now(usage.coverage, None, day(0), day(2)).keys() == METRICS.keys()
+
+
+def test_raw_days_are_forgotten_and_weeks_stay(database: Database) -> None:
+    keep(database, reading({("ana", 0): {CALLS: 2}, ("ana", 8): {CALLS: 1}}, (CALLS,), (0, 8)))
+    assert database.write_now(usage.forget_raw, day(7)) == 1
+    assert sums(database, 0, 20) == {ANA: {CALLS: 1}}
+    assert [week.values for week in database.read_now(usage.weeks, [ANA], MONDAY)[ANA]] == [
+        {CALLS: 2},
+        {CALLS: 1},
+    ]
+
+
+def test_a_watermark_never_moves_back(database: Database) -> None:
+    with pytest.raises(LookupError, match="keep_source"):
+        database.write_now(usage.move_watermark, "crm", day(0), None, NOW)
+    database.write_now(usage.keep_source, "crm", "spreadsheet", {"mapping": "m.toml"})
+    for offset in (3, 1):
+        database.write_now(usage.move_watermark, "crm", day(offset), "f", NOW)
+    database.write_now(usage.keep_source, "crm", "spreadsheet", {"mapping": "n.toml"})
+    found = database.read_now(usage.sources)["crm"]
+    assert (found.watermark, found.settings, found.fingerprint) == (day(3), {"mapping": "n.toml"}, "f")
+
+
+# --- polling -------------------------------------------------------------------------------------------------------
+
+
+class Crm(FakeCrm):
+    """A CRM with one call a day by Ana; ``down``: it does not answer; ``partial``: days that it tells by halves."""
+
+    down: bool = False
+    partial: frozenset[date] = frozenset()
+    window: Window | None = None
+
+    async def users(self, through: date):
+        if self.down:
+            raise Retryable("The CRM does not answer.", code="down", after=timedelta(minutes=5))
+        return [CrmUser("ana", "ana", "ana@example.com", "seller")], [
+            RowFault("people.csv", 3, "", "the row names nobody")
+        ]
+
+    async def collect(self, window: Window, metrics: frozenset[str]):
+        self.window = window
+        days = [window.since + timedelta(days=n) for n in range((window.through - window.since).days + 1)]
+        for each in days:
+            status = PARTIAL if each in self.partial else OK
+            yield Collected(
+                (UsageFact("ana", each, {CALLS: 1}),),
+                tuple(Coverage(metric, each, status) for metric in metrics),
+            )
+
+
+def crm() -> Crm:
+    found = Crm()
+    found.name, found.lag_days = "crm", 1
+    return found
+
+
+@pytest.mark.anyio
+async def test_a_poll_reads_from_the_watermark_with_an_overlap(database: Database) -> None:
+    source = crm()
+    through = last_day(PROGRAMME, 1, NOW)
+    assert through == date(2026, 11, 17)  # 1 a.m. in Los Angeles, minus the lag
+    report = await poll(database, source, PROGRAMME, NOW)
+    assert source.window is not None
+    assert (report.through, source.window.since) == (through, through - timedelta(days=89))
+    assert (report.failure, report.facts, report.by_metric, report.totals) == (
+        None,
+        90,
+        {CALLS: 90},
+        {CALLS: 90},
+    )
+    report = await poll(database, source, PROGRAMME, NOW + timedelta(days=1))
+    assert source.window == Window(through - timedelta(days=2), through + timedelta(days=1))
+    # A row of the people table was unreadable: nobody is taken for gone.
+    assert database.read_now(people.get)[LEO].active
+    assert len(report.faults) == 1
+
+
+@pytest.mark.anyio
+async def test_a_crm_that_is_down_silences_what_it_owes_and_keeps_what_it_said(database: Database) -> None:
+    source = crm()
+    await poll(database, source, PROGRAMME, NOW)
+    source.down = True
+    report = await poll(database, source, PROGRAMME, NOW + timedelta(days=1))
+    assert (report.failure, report.retry_after) == ("The CRM does not answer.", timedelta(minutes=5))
+    through = report.through
+
+    def status(since: date, until: date) -> CoverageStatus:
+        return database.read_now(usage.coverage, [CALLS], since, until)[CALLS]
+
+    before = through - timedelta(days=1)
+    assert (status(before, before), status(through, through)) == (OK, ERROR)
+    assert database.read_now(usage.sources)["crm"].error == "The CRM does not answer."
+    # The same failure later on the day the CRM had answered takes nothing away.
+    source.down = False
+    await poll(database, source, PROGRAMME, NOW + timedelta(days=1))
+    assert status(through, through) is OK
+    source.down = True
+    await poll(database, source, PROGRAMME, NOW + timedelta(days=1, hours=1))
+    assert status(through, through) is OK
+    assert database.read_now(usage.sums, [ANA], before, through) == {ANA: {CALLS: 2}}
+
+
+@pytest.mark.anyio
+async def test_the_watermark_waits_before_a_day_that_was_not_read_whole(database: Database) -> None:
+    source = crm()
+    source.partial = frozenset({date(2026, 11, 16), date(2026, 11, 17)})
+    await poll(database, source, PROGRAMME, NOW)
+    assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 15)
+    source.partial = frozenset()
+    await poll(database, source, PROGRAMME, NOW)
+    assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 17)
