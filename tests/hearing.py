@@ -34,7 +34,6 @@ from store.tables import inbox, person_stage
 from store.tables import outbox as outbox_table
 from tests.fakes import FakeClock, FakeMessenger, NoHolidays
 from tests.sending import PROGRAMME as SENDING_PROGRAMME
-from tests.sending import add_person
 
 TUESDAY = datetime(2026, 11, 17, 10, 0, tzinfo=UTC)
 SECRET = "shh"
@@ -333,6 +332,3 @@ def _decision(id: str, who: str, at: datetime) -> DecisionRow:  # noqa: A002
         held_out=False,
         context={"goal": "performance", "as_of": at.date().isoformat()},
     )
-
-
-__all__ = ["add_person"]

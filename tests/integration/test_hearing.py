@@ -26,12 +26,12 @@ from tests.hearing import (
     CONTENT,
     TUESDAY,
     Workspace,
-    add_person,
     buttons,
     in_stage,
     posted_tip,
     ts_of,
 )
+from tests.sending import add_person
 
 pytestmark = pytest.mark.anyio
 

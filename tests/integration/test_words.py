@@ -30,12 +30,12 @@ from tests.hearing import (
     PROGRAMME,
     TUESDAY,
     Workspace,
-    add_person,
     buttons,
     in_stage,
     posted_tip,
     ts_of,
 )
+from tests.sending import add_person
 
 pytestmark = pytest.mark.anyio
 LATER = TUESDAY + UNSEEN_FOR
