@@ -337,7 +337,7 @@ def coverage(
     them on a day, unless one ``source`` is named.
     """
     wanted = METRICS.keys() if metrics is None else metrics
-    where = [coverage_table.c.day.between(since, through)]
+    where: list[sa.ColumnElement[bool]] = [coverage_table.c.day.between(since, through)]
     if metrics is not None:
         where.append(coverage_table.c.metric.in_(sorted(metrics)))
     if source is not None:

@@ -140,7 +140,6 @@ def profile(**changes: Any) -> Profile:
         role="seller",
         day=(changes.get("day") or TUESDAY.date() - timedelta(days=1)),
         snapshot={"opps_open": 10.0, "opps_missing_account": 4.0, "opps_stuck_step": 3.0},
-        sums_7d={},
         sums_28d={"records_created.opportunity": 1.0},
         coverage=dict.fromkeys(METRICS, CoverageStatus.OK),
         meaningful_28d=9,

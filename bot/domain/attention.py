@@ -25,7 +25,8 @@ FRIDAY_LAST = time(15, 0)
 WEEK = timedelta(days=7)
 SLOT_TIME = time(10, 0)
 SLOT_SPREAD = timedelta(minutes=40)
-"""The daily decision point: 10:00 where the person is, spread over 40 minutes by person."""
+SLOT_STEP = timedelta(minutes=10)
+"""The daily decision point: 10:00 where the person is, spread over 40 minutes by person, in steps that make batches."""
 MAX_WEEKLY_CAP = 5
 
 
@@ -307,7 +308,7 @@ def slot_on(standing: Standing, rules: Rules, day: date) -> datetime | None:
     if base + SLOT_SPREAD > closes:
         base = max(opens, closes - SLOT_SPREAD)
     own = spread(standing.person.id) * min(SLOT_SPREAD, closes - base)
-    return base + timedelta(seconds=int(own.total_seconds()))
+    return base + own // SLOT_STEP * SLOT_STEP
 
 
 def next_slot(standing: Standing, rules: Rules, day: date) -> datetime | None:

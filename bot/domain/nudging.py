@@ -31,7 +31,7 @@ REST_DAYS = 14
 class Profile:
     """A person's use of the CRM as of a day: what every trigger and rule reads, and nothing else.
 
-    ``snapshot``: state metrics as of ``day``; ``sums_7d``, ``sums_28d``: event metrics.
+    ``snapshot``: state metrics as of ``day``; ``sums_28d``: event metrics.
     ``coverage``: per metric, the worst status over the days that the profile reads; a metric that is absent is
     ``unsupported``. ``meaningful_28d``: meaningful days M; ``workdays_28d``: the person's working days in that time.
     """
@@ -40,7 +40,6 @@ class Profile:
     role: str
     day: date
     snapshot: Mapping[str, float]
-    sums_7d: Mapping[str, float]
     sums_28d: Mapping[str, float]
     coverage: Mapping[str, CoverageStatus]
     meaningful_28d: int

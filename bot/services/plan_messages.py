@@ -165,16 +165,18 @@ async def plan(
     planner = _Planner(policy, content, programme, holidays, offers or {})
     if dry_run:
         return await _look_ahead(database, planner, connectors, now, people, days)
-    opened = await database.read(planner.first_slots, now)
+    opened, weighed, next_due = await database.read(planner.begin, now, people)
     if opened:
         await database.write(_open, opened)
+        weighed, next_due = await database.read(planner.weigh_due, now, people)
     report = PlanReport()
-    while weighed := await database.read(planner.weigh_due, now, people):
+    while weighed:
         found = await _look(connectors, weighed)
         drafts = await asyncio.to_thread(planner.draft_all, weighed, found, now)
         report = _add(report, await database.write(_keep, drafts))
+        weighed, next_due = await database.read(planner.weigh_due, now, people)
     log.debug("plan.done", extra={"decisions": report.decisions, "queued": report.queued})
-    return replace(report, next_due=await database.read(slots.next_due))
+    return replace(report, next_due=next_due)
 
 
 async def _look(connectors: Mapping[str, Connector], weighed: Iterable[_Weighed]) -> Found:
@@ -230,6 +232,8 @@ class _Planner:
     def first_slots(self, uow: UnitOfWork, now: datetime) -> list[Slot]:
         """Slots for people who have none: today's if it is still to come or the window is open, else the next."""
         ids = slots.without(uow)
+        if not ids:
+            return []
         return [
             Slot(each, self.first_slot(standing, now))
             for each, standing in self.standings(uow, ids, now).items()
@@ -317,10 +321,21 @@ class _Planner:
             for slot in due
         ]
 
-    def weigh_due(self, uow: UnitOfWork, now: datetime, people: Sequence[str] | None) -> list[_Weighed]:
-        """A batch of due slots, each with what may be sent."""
+    def begin(
+        self, uow: UnitOfWork, now: datetime, people: Sequence[str] | None
+    ) -> tuple[list[Slot], list[_Weighed], datetime | None]:
+        """First slots to open, else what is due: one look at the database where there is nothing to do."""
+        opened = self.first_slots(uow, now)
+        return (opened, [], None) if opened else ([], *self.weigh_due(uow, now, people))
+
+    def weigh_due(
+        self, uow: UnitOfWork, now: datetime, people: Sequence[str] | None
+    ) -> tuple[list[_Weighed], datetime | None]:
+        """A batch of due slots, each with what may be sent; and when the earliest slot is due if there is none."""
         due = slots.due(uow, now, BATCH, people)
-        return [self.weigh(slot, case, reading) for slot, case, reading in self.cases(uow, due, now)]
+        if not due:
+            return [], slots.next_due(uow)
+        return [self.weigh(slot, case, reading) for slot, case, reading in self.cases(uow, due, now)], None
 
     def weigh(self, slot: Slot, case: Case, reading: Reading) -> _Weighed:
         """Put the slot off, or say what may be sent."""

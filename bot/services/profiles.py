@@ -15,8 +15,8 @@ from bot.domain.usage import METRICS, CoverageStatus
 from store import stages, usage
 from store.database import UnitOfWork
 
-SHORT = timedelta(days=6)
-LONG = timedelta(days=27)
+SPAN = timedelta(days=27)
+"""28 days, both ends included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,9 @@ def build(
                 found[person.id] = Reading(empty, _shown(empty, by_role), {}, {})
             continue
         snapshot = usage.snapshots(uow, ids, day, day)
-        sums_7d = usage.sums(uow, ids, day - SHORT, day)
-        sums_28d = usage.sums(uow, ids, day - LONG, day)
-        meaningful = usage.meaningful_days(uow, ids, day - LONG, day)
-        coverage = usage.coverage(uow, None, day - LONG, day, source=name)
+        sums_28d = usage.sums(uow, ids, day - SPAN, day)
+        meaningful = usage.meaningful_days(uow, ids, day - SPAN, day)
+        coverage = usage.coverage(uow, None, day - SPAN, day, source=name)
         read_at = usage.read_at(uow, name, day)
         for person in group:
             own = preferences.get(person.id)
@@ -77,11 +76,10 @@ def build(
                 role=person.role,
                 day=day,
                 snapshot=snapshot.get(person.id, {}),
-                sums_7d=sums_7d.get(person.id, {}),
                 sums_28d=sums_28d.get(person.id, {}),
                 coverage=coverage,
                 meaningful_28d=meaningful.get(person.id, 0),
-                workdays_28d=off.workdays(weekdays, person.country, day - LONG, day),
+                workdays_28d=off.workdays(weekdays, person.country, day - SPAN, day),
                 weeks_since_access=_weeks(person.access_since, day),
                 stage=row.state.stage if row else None,
             )
@@ -114,7 +112,6 @@ def _empty(person: Person, today: date, row: stages.StageRow | None) -> Profile:
         role=person.role,
         day=today,
         snapshot={},
-        sums_7d={},
         sums_28d={},
         coverage=unread,
         meaningful_28d=0,
