@@ -49,6 +49,12 @@ class InboxRow:
         return self.body.get(SHOW)
 
 
+def _is_new(table: sa.FromClause = inbox) -> sa.ColumnElement[bool]:
+    """Written out, not bound: only then SQLite sees that the partial indexes on new rows will do."""
+    found: sa.ColumnElement[bool] = table.c.state == sa.literal_column(f"'{NEW}'")
+    return found
+
+
 def keep(uow: UnitOfWork, envelope: Envelope, now: datetime) -> bool:
     """Write an envelope. False when one with its key is there already: twice is once."""
     values = {
@@ -71,7 +77,7 @@ def due(
     uow: UnitOfWork, now: datetime, *, limit: int = 200, only: str | None = None
 ) -> list[tuple[int, str | None]]:
     """Ids and users of new rows that are due, oldest first; ``only``: the row with this key, if it is new and due."""
-    query = sa.select(inbox.c.id, inbox.c.user).where(inbox.c.state == NEW, inbox.c.next_at <= now)
+    query = sa.select(inbox.c.id, inbox.c.user).where(_is_new(), inbox.c.next_at <= now)
     if only is not None:
         query = query.where(inbox.c.key == only)
     return [(row.id, row.user) for row in uow.rows(query.order_by(inbox.c.id).limit(limit))]
@@ -84,7 +90,7 @@ def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
     that has not been tried yet.
     """
     query = sa.select(inbox).where(
-        inbox.c.id == row_id, inbox.c.state == NEW, inbox.c.next_at <= now, sa.not_(_older_waits())
+        inbox.c.id == row_id, _is_new(), inbox.c.next_at <= now, sa.not_(_older_waits())
     )
     if uow.dialect == "postgresql":
         query = query.with_for_update(skip_locked=True, of=inbox)
@@ -100,7 +106,7 @@ def _older_waits() -> sa.ColumnElement[bool]:
     """Whether the same person said something before that was not tried yet. A row that only waits to be shown counts as tried."""
     older = inbox.alias("older")
     return sa.exists().where(
-        older.c.user == inbox.c.user, older.c.id < inbox.c.id, older.c.state == NEW, older.c.attempts == 0
+        older.c.user == inbox.c.user, older.c.id < inbox.c.id, _is_new(older), older.c.attempts == 0
     )
 
 
@@ -145,7 +151,7 @@ def lease(uow: UnitOfWork, row_id: int, until: datetime) -> None:
 
 def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: timedelta | None = None) -> bool:
     """Working the row failed: later again, with doubling pauses, or dead after MAX_ATTEMPTS. True when it is dead."""
-    row = uow.one(sa.select(inbox.c.attempts, inbox.c.body).where(inbox.c.id == row_id, inbox.c.state == NEW))
+    row = uow.one(sa.select(inbox.c.attempts, inbox.c.body).where(inbox.c.id == row_id, _is_new()))
     if row is None:
         return False
     if row.attempts + 1 >= MAX_ATTEMPTS:
@@ -173,7 +179,7 @@ def revive(uow: UnitOfWork, now: datetime) -> int:
 def next_due(uow: UnitOfWork) -> datetime | None:
     """When the next new row is due; None when there is none."""
     instant: datetime | None = uow.execute(
-        sa.select(sa.func.min(inbox.c.next_at)).where(inbox.c.state == NEW)
+        sa.select(sa.func.min(inbox.c.next_at)).where(_is_new())
     ).scalar_one()
     return instant
 
@@ -181,7 +187,7 @@ def next_due(uow: UnitOfWork) -> datetime | None:
 def oldest_new(uow: UnitOfWork) -> datetime | None:
     """When the oldest row that is not settled arrived; None when there is none."""
     instant: datetime | None = uow.execute(
-        sa.select(sa.func.min(inbox.c.received_at)).where(inbox.c.state == NEW)
+        sa.select(sa.func.min(inbox.c.received_at)).where(_is_new())
     ).scalar_one()
     return instant
 

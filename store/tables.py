@@ -360,6 +360,7 @@ inbox = Table(
 )
 _new = inbox.c.state == "new"
 sa.Index("ix_inbox_new", inbox.c.next_at, sqlite_where=_new, postgresql_where=_new)
+sa.Index("ix_inbox_new_of_user", inbox.c.user, inbox.c.id, sqlite_where=_new, postgresql_where=_new)
 
 feedback = Table(
     "feedback",
@@ -385,6 +386,7 @@ feedback = Table(
     Column("ts", Text),
 )
 sa.Index("ix_feedback_person", feedback.c.person, feedback.c.created_at)
+sa.Index("ix_feedback_words", feedback.c.channel, feedback.c.ts)
 
 barrier = Table(  # open: messages on that behaviour are silent for this person (B3)
     "barrier",
@@ -400,6 +402,7 @@ barrier = Table(  # open: messages on that behaviour are silent for this person 
     Column("closed_why", Text),
 )
 sa.Index("ix_barrier_open", barrier.c.person, barrier.c.behaviour)
+sa.Index("ix_barrier_feedback", barrier.c.feedback)
 
 audit = Table(  # append-only: triggers refuse UPDATE and DELETE; each row holds the hash of the one before
     "audit",

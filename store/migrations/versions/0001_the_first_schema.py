@@ -82,6 +82,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'new'"),
             postgresql_where=sa.text("state = 'new'"),
         )
+        batch_op.create_index(
+            "ix_inbox_new_of_user",
+            ["user", "id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'new'"),
+            postgresql_where=sa.text("state = 'new'"),
+        )
 
     op.create_table(
         "job",
@@ -170,6 +177,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_barrier")),
     )
     with op.batch_alter_table("barrier", schema=None) as batch_op:
+        batch_op.create_index("ix_barrier_feedback", ["feedback"], unique=False)
         batch_op.create_index("ix_barrier_open", ["person", "behaviour"], unique=False)
 
     op.create_table(
@@ -250,6 +258,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.create_index("ix_feedback_person", ["person", "created_at"], unique=False)
+        batch_op.create_index("ix_feedback_words", ["channel", "ts"], unique=False)
 
     op.create_table(
         "outbox",
@@ -461,6 +470,7 @@ def downgrade() -> None:
 
     op.drop_table("outbox")
     with op.batch_alter_table("feedback", schema=None) as batch_op:
+        batch_op.drop_index("ix_feedback_words")
         batch_op.drop_index("ix_feedback_person")
 
     op.drop_table("feedback")
@@ -476,6 +486,7 @@ def downgrade() -> None:
     op.drop_table("decision")
     with op.batch_alter_table("barrier", schema=None) as batch_op:
         batch_op.drop_index("ix_barrier_open")
+        batch_op.drop_index("ix_barrier_feedback")
 
     op.drop_table("barrier")
     op.drop_table("source")
@@ -491,6 +502,11 @@ def downgrade() -> None:
     op.drop_table("person")
     op.drop_table("job")
     with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_inbox_new_of_user",
+            sqlite_where=sa.text("state = 'new'"),
+            postgresql_where=sa.text("state = 'new'"),
+        )
         batch_op.drop_index(
             "ix_inbox_new", sqlite_where=sa.text("state = 'new'"), postgresql_where=sa.text("state = 'new'")
         )
