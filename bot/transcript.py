@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,29 +12,36 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
+WIDTH = 100
+SHORT = 4
+"""Lines up to which a text is repeated in full."""
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 
 
 def tell_story(record: Path, names: Mapping[str, str], zone: ZoneInfo, console: Console) -> None:
-    """Print who said what when. ``names``: Slack user id -> name. ``zone``: of the times that are shown."""
-    labels: dict[tuple[str, str], str] = {}
+    """Print who said what when. ``names``: Slack user id -> name. ``zone``: of the times that are shown.
+
+    Words that were told before (the same welcome to everybody) and lines that a message had already are not repeated.
+    """
+    story = _Story(names)
     day = None
+    console.print(f"Times are those of {zone.key}.")
     for entry in _entries(record):
-        at = datetime.fromisoformat(entry["at"]).astimezone(zone)
-        line = _line(entry, names, labels)
-        if line is None:
+        told = story.line(entry)
+        if told is None:
             continue
+        at = datetime.fromisoformat(entry["at"]).astimezone(zone)
         if at.date() != day:
             day = at.date()
-            console.print(f"\n[bold]{at:%A, %d %B %Y}[/bold]")
-        head, body = line
-        console.print(Text(f"  {at:%H:%M}  ").append_text(head), soft_wrap=True)
-        if body:
-            console.print(Padding(Text(body), (0, 0, 0, 9)))
+            console.print(f"\n[bold]{at:%A}, {at.day} {at:%B %Y}[/bold]")
+        head, style, body = told
+        console.print(Text(f"  {at:%H:%M}  ").append(head, style=style), soft_wrap=True)
+        for line in body:
+            for part in textwrap.wrap(line, WIDTH) or [""]:
+                console.print(Text(f"         {part}"), soft_wrap=True)
 
 
 def _entries(record: Path) -> Iterator[dict[str, Any]]:
@@ -42,29 +50,48 @@ def _entries(record: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _line(
-    entry: Mapping[str, Any], names: Mapping[str, str], labels: dict[tuple[str, str], str]
-) -> tuple[Text, str] | None:
-    """Headline and text of an entry, None when it tells nothing. Remembers the labels of buttons on the way."""
-    kind = entry["kind"]
-    who = names.get(entry.get("user") or "", entry.get("user") or "somebody")
-    if kind in ("posted", "updated", "ephemeral"):
+class _Story:
+    """Turns entries into lines, remembering what was told."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._labels: dict[tuple[str, str], str] = {}
+        self._shown: dict[tuple[str, str], list[str]] = {}
+        self._told: set[str] = set()
+
+    def line(self, entry: Mapping[str, Any]) -> tuple[str, str, list[str]] | None:
+        """Headline, its style, and the lines below it; None when the entry tells nothing."""
+        kind = entry["kind"]
+        who = self._names.get(entry.get("user") or "", entry.get("user") or "somebody")
+        if kind in ("posted", "updated", "ephemeral"):
+            return self._message(entry, kind, who)
+        if kind == "said":
+            return f"{who} writes", "green", _plain(str(entry.get("text") or "")).splitlines()
+        if kind == "pressed":
+            value = str(entry.get("value") or "")
+            label = self._labels.get((entry["action_id"], value), entry["action_id"])
+            return f"{who} presses [{label}]", "green", []
+        if kind == "commanded":
+            return f"{who} types {entry['command']} {entry['text']}".rstrip(), "green", []
+        return None
+
+    def _message(self, entry: Mapping[str, Any], kind: str, who: str) -> tuple[str, str, list[str]]:
         buttons = list(_buttons(entry.get("blocks") or ()))
-        for action, value, label in buttons:
-            labels[action, value] = label
+        self._labels |= {(action, value): label for action, value, label in buttons}
+        lines = _plain(str(entry.get("text") or "")).splitlines()
         row = " ".join(f"[{label}]" for _, _, label in buttons)
-        how = {"posted": "Fullsteam to", "updated": "now shown to", "ephemeral": "privately to"}[kind]
-        text = _plain(str(entry.get("text") or ""))
-        return Text(f"{how} {who}", style="cyan"), f"{text}\n{row}" if row else text
-    if kind == "said":
-        return Text(f"{who} writes", style="green"), _plain(str(entry.get("text") or ""))
-    if kind == "pressed":
-        value = str(entry.get("value") or "")
-        label = labels.get((entry["action_id"], value), entry["action_id"])
-        return Text(f"{who} presses [{label}]", style="green"), ""
-    if kind == "commanded":
-        return Text(f"{who} types {entry['command']} {entry['text']}".rstrip(), style="green"), ""
-    return None
+        place = (str(entry.get("channel")), str(entry.get("ts")))
+        before = self._shown.get(place, [])
+        self._shown[place] = lines
+        if kind == "updated":
+            body = [line for line in lines if line not in before] + ([row] if row else [])
+            return f"the message to {who} now says", "cyan dim", body
+        how = "Fullsteam to" if kind == "posted" else "Fullsteam, privately, to"
+        key = "\n".join(lines).replace(who.split(maxsplit=1)[0], "…")
+        if key in self._told and len(lines) > SHORT:
+            return f"{how} {who}: {lines[0]} (…)", "cyan", [row] if row else []
+        self._told.add(key)
+        return f"{how} {who}", "cyan", lines + ([row] if row else [])
 
 
 def _buttons(blocks: Any) -> Iterator[tuple[str, str, str]]:
