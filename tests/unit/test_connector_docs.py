@@ -1,0 +1,76 @@
+"""The page for admins is true: its example works as printed, every key is on it, every message that it explains exists."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tomllib
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.connectors.mapping import _SECTIONS, check_mapping
+from bot.connectors.spreadsheet import open_spreadsheet
+from bot.domain.usage import METRICS, Window
+
+
+@pytest.fixture(scope="module")
+def page(repository: Path) -> str:
+    return (repository / "docs/connectors/spreadsheet.md").read_text()
+
+
+def test_the_worked_example_works_as_printed(page: str, tmp_path: Path) -> None:
+    files = re.findall(r"`([\w.-]+\.csv)`\n\n```csv\n(.*?)```", page, re.DOTALL)
+    assert [name for name, _ in files] == ["team.csv", "deals-2026-11.csv"]
+    for name, content in files:
+        (tmp_path / name).write_text(content)
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    connector = open_spreadsheet(mapping, settle=timedelta(0))
+    through = date(2026, 11, 17)
+
+    async def read() -> None:
+        users, faults = await connector.users(through)
+        assert faults == ()
+        assert [(user.name, user.role, user.manager, user.zone) for user in users] == [
+            ("Maria Lang", "manager", None, "Europe/Berlin"),
+            ("Tom Okafor", "seller", "maria.lang@example.com", "Europe/Berlin"),
+            ("Ines Costa", "seller", "maria.lang@example.com", "Europe/Lisbon"),
+        ]
+        [part] = [part async for part in connector.collect(Window(through, through), frozenset(METRICS))]
+        assert part.faults == ()
+        tom = next(fact.values for fact in part.facts if fact.crm_id == "tom.okafor@example.com")
+        assert (tom["won_amount"], tom["opps_open"], tom["opps_missing_account"]) == (12_500, 1, 1)
+
+    asyncio.run(read())
+
+
+def test_every_piece_of_toml_on_the_page_is_valid(page: str) -> None:
+    first, *pieces = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    for piece in pieces:
+        check_mapping(tomllib.loads(first + piece))
+
+
+def test_every_key_is_explained(page: str) -> None:
+    missing = [
+        f"[{section}] {key}"
+        for section, model in _SECTIONS.items()
+        for key in model.model_fields
+        if not re.search(rf"`{key}`|\b{key}`|\[+{key}[\].]", page)
+    ]
+    assert missing == []
+
+
+def test_every_message_that_is_explained_exists(page: str, repository: Path) -> None:
+    source = "".join(path.read_text() for path in sorted((repository / "bot/connectors").glob("*.py")))
+    source = re.sub(r'"\s*\n\s*f?"', "", source).replace("\\'", "'")
+    table = page.split("## What each message means", 1)[1].split("\n## ", 1)[0]
+    explained = [
+        message
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for message in re.findall(r"`([^`]+)`", row)
+    ]
+    assert len(explained) > 25
+    parts = [part.strip(" :") for message in explained for part in message.split("…")]
+    assert [part for part in parts if part.strip(" ,") not in source] == []
