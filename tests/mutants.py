@@ -25,7 +25,7 @@ STAGES = "tests/unit/test_adoption.py"
 
 @dataclass(frozen=True)
 class Mutant:
-    """``target``: ``module:function`` of ours. ``switch``: the function as it is -> the function without the rule."""
+    """``target``: ``module:function`` of ours, or several with spaces between. ``switch``: the function as it is -> the function without the rule."""
 
     rule: str
     target: str
@@ -69,6 +69,33 @@ def _no_welcome_first(function: Callable[..., Any]) -> Callable[..., Any]:
         if person.welcomed_at is None:
             person = replace(person, welcomed_at=case.now)
         return function(replace(case, standing=replace(case.standing, person=person)), policy)
+
+    return mutated
+
+
+def _with_features(**changes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Switch for advance: the week looks as if it had these features."""
+
+    def switch(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def mutated(state: Any, features: Any) -> Any:
+            from dataclasses import replace
+
+            return function(state, replace(features, **changes))
+
+        return mutated
+
+    return switch
+
+
+def _without_hysteresis(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Switch for advance: one pass promotes, one fail demotes."""
+
+    @functools.wraps(function)
+    def mutated(state: Any, features: Any) -> Any:
+        from dataclasses import replace
+
+        return function(state and replace(state, passes=1, fails=2), features)
 
     return mutated
 
@@ -214,6 +241,14 @@ MUTANTS = [
     Mutant("expired tips", "bot.domain.nudging:tip_objections", without("expired"), f"{RULES}::test_an_expired_tip_is_not_sent"),
     Mutant("first tip on own records", "bot.domain.nudging:trigger_objections", without("first-tip-on-own-records"), f"{RULES}::test_a_first_tip_is_about_the_present_state_of_own_records"),
     Mutant("rest after not for me", "bot.domain.nudging:trigger_objections", without("rests-after-not-for-me"), f"{RULES}::test_not_for_me_is_for_ever_and_rests_the_trigger"),
+    Mutant("no data is never no use", "bot.domain.nudging:data_objections bot.domain.nudging:behaviour_objections", without("no-data"), f"{PROMISES}::test_never_to_somebody_at_target_or_on_data_that_may_not_be_read"),
+    Mutant("cooldown after a tip", "bot.domain.nudging:behaviour_objections", without("cooldown"), f"{RULES}::test_a_tip_that_was_asked_for_closes_its_behaviour_for_a_week"),
+    Mutant("a slot is not decided twice", "store.decisions:existing", always(frozenset()), "tests/integration/test_planning.py::test_planning_twice_decides_once"),
+    Mutant("an outcome needs coverage", "store.decisions:covered_share", always(1.0), "tests/integration/test_stages_and_outcomes.py::test_an_outcome_without_coverage_stays_empty_and_is_never_zero"),
+    Mutant("uncovered weeks hold a stage", "bot.domain.adoption:advance", _with_features(covered=True), f"{STAGES}::test_missing_data_never_lowers_a_stage"),
+    Mutant("too few behaviours hold a stage", "bot.domain.adoption:advance", _with_features(breadth=0.0), f"{STAGES}::test_missing_data_never_lowers_a_stage"),
+    Mutant("holidays skip a week", "bot.domain.adoption:advance", _with_features(skipped=False), f"{STAGES}::test_a_week_of_holidays_is_skipped_not_zeroed"),
+    Mutant("two passes, three fails", "bot.domain.adoption:advance", _without_hysteresis, f"{STAGES}::test_three_fails_in_a_row_demote_by_one_step"),
     Mutant("better day", "bot.domain.attention:wait_for_a_better_day", always(False), f"{RULES}::test_monday_waits_for_a_better_day"),
     Mutant("one place kept for tips", ATTENTION, without("place-kept-for-tips"), f"{RULES}::test_one_of_two_places_is_kept_for_a_tip"),
     Mutant("six ignored: silence", ATTENTION, without("ignored-pause"), f"{RULES}::test_after_six_ignored_messages_it_asks_once_and_then_is_silent"),
@@ -266,14 +301,15 @@ MUTANTS = [
 
 def switch_off(mutant: Mutant) -> None:
     """Replace the function in its module, and wherever it was imported by name."""
-    module_name, _, name = mutant.target.partition(":")
-    function = getattr(importlib.import_module(module_name), name)
-    mutated = mutant.switch(function)
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").startswith(("bot.", "store.")):
-            for key, value in list(vars(module).items()):
-                if value is function:
-                    setattr(module, key, mutated)
+    for target in mutant.target.split():
+        module_name, _, name = target.partition(":")
+        function = getattr(importlib.import_module(module_name), name)
+        mutated = mutant.switch(function)
+        for module in list(sys.modules.values()):
+            if getattr(module, "__name__", "").startswith(("bot.", "store.")):
+                for key, value in list(vars(module).items()):
+                    if value is function:
+                        setattr(module, key, mutated)
 
 
 def run_here(index: int) -> int:

@@ -190,6 +190,21 @@ def test_after_a_coin_the_behaviour_is_not_drawn_again_for_a_week() -> None:
     assert "missing_account" not in reasons(decided(case(history=over), ALWAYS))
 
 
+def test_a_tip_that_was_asked_for_closes_its_behaviour_for_a_week() -> None:
+    day = TUESDAY.date()
+    fresh = History(had_tip=True, spoken={"account_filled": day - timedelta(days=6)})
+    assert reasons(decided(case(history=fresh), ALWAYS))["missing_account"] == "cooldown"
+    asked = decided(case(history=fresh, point=GOAL_CHOSEN), ALWAYS)
+    assert reasons(asked)["missing_account"] == "cooldown"
+    over = History(had_tip=True, spoken={"account_filled": day - timedelta(days=7)})
+    assert "missing_account" not in reasons(decided(case(history=over), ALWAYS))
+
+
+def test_help_that_is_asked_for_is_not_kept_back_by_an_earlier_coin() -> None:
+    held_out = History(had_tip=True, drawn=dict.fromkeys(BEHAVIOURS, TUESDAY.date() - timedelta(days=1)))
+    assert decided(case(history=held_out, point=GOAL_CHOSEN), ALWAYS).kind == TIP
+
+
 def test_a_first_tip_is_about_the_present_state_of_own_records() -> None:
     texts = {**TIPS, "fw": tip("fw", "first_weeks", "opportunities_created")}
     rules = policy(triggers=(MISSING_ACCOUNT, first_weeks.TRIGGER), tips=texts)
