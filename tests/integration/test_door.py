@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.domain.errors import Retryable
 from bot.domain.messages import Message
@@ -193,6 +197,43 @@ async def test_an_envelope_keeps_no_more_than_the_work_needs(database: Database)
     await slack.words("my words", token="verification", client_msg_id="x", blocks=[{"type": "rich_text"}])
     (row,) = slack.rows()
     assert set(row.body) == {"channel", "in_dm", "ts", "text", "files"}
+
+
+# --- Socket Mode ----------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """The connection: keeps what is acknowledged."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[str] = []
+        self.logger = logging.getLogger("test")
+
+    async def send_socket_mode_response(self, response: SocketModeResponse) -> None:
+        self.acknowledged.append(response.envelope_id)
+
+
+async def over_the_socket(slack: Workspace, kind: str, payload: dict[str, Any]) -> list[str]:
+    line = Line()
+    request = SocketModeRequest(type=kind, envelope_id="e1", payload=payload)
+    response = await run_async_bolt_app(slack.app, request)
+    await send_async_response(line, request, response, time.time())  # type: ignore[arg-type] # what it uses of a client
+    return line.acknowledged
+
+
+async def test_in_socket_mode_an_envelope_is_kept_and_then_acknowledged(database: Database) -> None:
+    slack = Workspace(database)
+    event = {"type": "event_callback", "event_id": "E1", "event": {"type": "app_home_opened", "user": "U1"}}
+    assert await over_the_socket(slack, "events_api", event) == ["e1"]
+    command = {"command": "/fullsteam", "text": "help", "user_id": "U1", "team_id": "T1", "trigger_id": "t"}
+    assert await over_the_socket(slack, "slash_commands", command) == ["e1"]
+    assert [row.key for row in slack.rows()] == ["E1", "t"]
+
+
+async def test_in_socket_mode_what_could_not_be_kept_is_not_acknowledged(database: Database) -> None:
+    slack = Workspace(database, inbox=Away())
+    event = {"type": "event_callback", "event_id": "E1", "event": {"type": "app_home_opened", "user": "U1"}}
+    assert await over_the_socket(slack, "events_api", event) == []
 
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
