@@ -71,14 +71,11 @@ class _State:
     """What the store says between two batches."""
 
     stopped: bool
-    due: int
-    urgent: int
-    rows: outbox.Due
+    live: outbox.Live
 
 
 def _state(uow: UnitOfWork, now: datetime) -> _State:
-    due, urgent = outbox.count_due(uow, now)
-    return _State(control.stopped(uow) is not None, due, urgent, outbox.next_due(uow))
+    return _State(control.stopped(uow) is not None, outbox.live(uow, now))
 
 
 class _Tally:
@@ -125,14 +122,14 @@ async def deliver(
     tally = _Tally()
     wait: datetime | None = None
     state = await database.read(_state, now)
-    if state.rows.look is not None and state.rows.look <= now:
+    if state.live.look is not None and state.live.look <= now:
         looked = await reconcile(database, messenger=messenger, now=now)
         tally.states[outbox.SENT] += looked.found
         tally.states[outbox.UNCERTAIN] += looked.uncertain
         tally.states[outbox.DEAD] += looked.dead
         state = await database.read(_state, now)
-    while state.due and not state.stopped and tally.until is None:
-        due, urgent = state.due, state.urgent
+    while state.live.due and not state.stopped and tally.until is None:
+        due, urgent = state.live.due, state.live.urgent
         only_urgent, limit = False, BATCH
         if pacing is not None:
             room = pacing.room(now)
@@ -282,12 +279,12 @@ def _keep(
 def _report(state: _State, tally: _Tally, now: datetime, wait: datetime | None) -> DeliveryReport:
     """What was done, and when something is due again: always after ``now``."""
     soon = now + timedelta(seconds=1)
-    times = [] if state.rows.look is None else [max(state.rows.look, soon)]
-    if not state.stopped and state.rows.send is not None:
+    times = [] if state.live.look is None else [max(state.live.look, soon)]
+    if not state.stopped and state.live.send is not None:
         # A row that is due and was not sent waits for Slack, for the bucket, or for another row of its person.
         pause = max((each for each in (wait, tally.until) if each is not None), default=soon)
         overdue = max(pause, now + timedelta(milliseconds=1))
-        times.append(state.rows.send if state.rows.send > now else overdue)
+        times.append(state.live.send if state.live.send > now else overdue)
     return DeliveryReport(
         sent=tally.states[outbox.SENT],
         held=dict(tally.held),
@@ -295,6 +292,6 @@ def _report(state: _State, tally: _Tally, now: datetime, wait: datetime | None) 
         later=tally.later,
         uncertain=tally.states[outbox.UNCERTAIN],
         dead=tally.states[outbox.DEAD],
-        stopped=state.due if state.stopped else 0,
+        stopped=state.live.due if state.stopped else 0,
         next_due=min(times, default=None),
     )

@@ -580,3 +580,26 @@ def _rows(database: Database) -> list[outbox.OutboxRow]:
     ids = database.read_now(lambda uow: [row.id for row in uow.rows(sa.select(outbox_table.c.id))])
     rows = [database.read_now(outbox.by_id, each) for each in ids]
     return [row for row in rows if row is not None]
+
+
+def test_on_sqlite_claims_read_only_what_is_not_settled(sqlite_url: str) -> None:
+    """The partial index is used, or every tick would read the whole history (188 s instead of 91 in a 26-week run)."""
+    database = open_database(sqlite_url, durable=False)
+    plans: list[str] = []
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def explain(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if statement.startswith("SELECT") and "FROM outbox" in statement:
+            found = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            plans.extend(str(row[3]) for row in found)
+
+    try:
+        database.write_now(outbox.claim, TUESDAY, 10)
+        database.write_now(outbox.claim_lookups, TUESDAY, 10)
+        database.read_now(outbox.live, TUESDAY)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
+        database.close()
+    tables = [plan for plan in plans if plan.startswith(("SCAN", "SEARCH"))]
+    assert len(tables) >= 4
+    assert [plan for plan in tables if "INDEX" not in plan] == []
