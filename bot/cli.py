@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
@@ -145,6 +146,24 @@ def _switch(*, stopped: bool, reason: str) -> None:
         out.print(
             "Started: what waited is judged again before it goes." if changed else "It was not stopped."
         )
+
+
+@app.command()
+def doctor(json_file: JsonFile = None) -> None:
+    """Look at settings, programme, content, Slack, CRM and people; say what to mend. Sends and writes nothing."""
+    from bot.doctor import examine
+
+    with out.status("Looking …"):
+        findings = examine()
+    rows = [{"about": each.about, "ok": each.ok, "text": each.text} for each in findings]
+    if not (_write_json(json_file, {"findings": rows}) and str(json_file) == "-"):
+        for each in findings:
+            mark = "[green]ok  [/green]" if each.ok else "[red]mend[/red]"
+            out.print(
+                f"{mark} [bold]{each.about}[/bold]: {escape(each.text)}", highlight=False, soft_wrap=True
+            )
+    if not all(each.ok for each in findings):
+        raise typer.Exit(1)
 
 
 # --- CRM in -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from bot.delivery.slack import SlackConnection, SlackMessenger, connect
 from bot.domain.errors import ConfigurationError, Refused
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
+from bot.domain.people import Person
 from bot.domain.ports import Clock, Connector, Directory, Envelope, Messenger
 from bot.domain.programme import Programme
 from bot.handlers.app import build_app
@@ -60,7 +61,7 @@ from bot.services.poll_crm import PollReport, import_files, poll
 from bot.services.stop_sending import start_sending, stop_sending
 from bot.services.work_inbox import work
 from bot.workdays import PublicHolidays
-from store import control, inbox, outbox, reports, usage
+from store import control, inbox, outbox, people, reports, usage
 from store.database import Database, UnitOfWork, migrate, open_database
 
 log = logging.getLogger(__name__)
@@ -184,10 +185,7 @@ class House:
 
     async def open_sources(self) -> None:
         """Open what ``fullsteam import`` remembered and is not open yet."""
-        for name, known in (await self.database.read(usage.sources)).items():
-            if name not in self.connectors and known.kind == "spreadsheet":
-                mapping, data = Path(known.settings["mapping"]), Path(known.settings["data"])
-                self.connectors[name] = open_spreadsheet(mapping, data)
+        self.connectors |= await known_sources(self.database, set(self.connectors))
 
     @property
     def inbox(self) -> KeptInbox:
@@ -279,6 +277,20 @@ def connectors_of(settings: Settings) -> dict[str, Connector]:
         )
     connector = open_spreadsheet(mapping, settings.import_dir)
     return {connector.name: connector}
+
+
+async def known_sources(database: Database, opened: Collection[str]) -> dict[str, Connector]:
+    """The sources that ``fullsteam import`` remembered, without those that are open already."""
+    return {
+        name: open_spreadsheet(Path(known.settings["mapping"]), Path(known.settings["data"]))
+        for name, known in (await database.read(usage.sources)).items()
+        if name not in opened and known.kind == "spreadsheet"
+    }
+
+
+def people_known(uow: UnitOfWork) -> list[Person]:
+    """Everybody whom the CRM named."""
+    return sorted(people.get(uow, None).values(), key=lambda person: person.name)
 
 
 def asgi_of(
@@ -485,9 +497,7 @@ async def _plan_ahead(
     settings: Settings, programme: Programme, content: Content, database: Database, secret: bytes, days: int
 ) -> list[dict[str, str]]:
     connectors = connectors_of(settings)
-    for name, known in (await database.read(usage.sources)).items():
-        if name not in connectors and known.kind == "spreadsheet":
-            connectors[name] = open_spreadsheet(Path(known.settings["mapping"]), Path(known.settings["data"]))
+    connectors |= await known_sources(database, set(connectors))
     report = await plan(
         database,
         connectors=connectors,

@@ -1,0 +1,148 @@
+"""``fullsteam doctor``: looks at everything that has to be right before anybody gets a message, and says what to mend.
+
+Each look is one finding; a look that fails does not stop the next. Reads only: nothing is sent, nothing is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.clock import SystemClock
+from bot.config import Settings, read_settings
+from bot.content.lint import lint
+from bot.content.load import Content, load
+from bot.content.programme import load_programme
+from bot.delivery.directory import SlackDirectory
+from bot.delivery.slack import connect
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
+from bot.domain.people import MATCHED, Person
+from bot.domain.ports import Connector
+from bot.domain.programme import Programme
+from bot.wiring import connectors_of, known_sources, people_known
+from store.database import Database, open_database
+
+WORKING = ("secret", "slack_bot_token", "slack_signing_secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``ok`` False: mend it before you run. ``text`` says what is there, or what to do."""
+
+    about: str
+    ok: bool
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Every finding, in the order in which one sets things up."""
+    found: list[Finding] = []
+    try:
+        settings = read_settings(*WORKING, programme=True)
+        found.append(Finding("settings", True, "complete"))
+    except ConfigurationError as error:
+        found += [Finding("settings", False, fault) for fault in error.faults]
+        try:
+            settings = read_settings()
+        except ConfigurationError:
+            return found  # what is malformed was said; nothing else can be looked at
+    content, programme = _files(settings, found)
+    return found + asyncio.run(_collect(settings, content, programme))
+
+
+def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Programme | None]:
+    try:
+        content = load(settings.content)
+    except ConfigurationError as error:
+        found += [Finding("content", False, fault) for fault in error.faults]
+        return None, None
+    faults = lint(content, today=SystemClock().now().date())
+    found += [Finding("content", False, str(fault)) for fault in faults]
+    if not faults:
+        found.append(
+            Finding("content", True, f"{len(content.tips)} tips, {len(content.behaviours)} behaviours")
+        )
+    try:
+        programme = load_programme(settings.programme, content.behaviours)
+    except ConfigurationError as error:
+        found += [Finding("programme", False, fault) for fault in error.faults]
+        return content, None
+    found.append(Finding("programme", True, f"{programme.name}; sponsor {programme.sponsor_name}"))
+    return content, programme
+
+
+async def _collect(settings: Settings, content: Content | None, programme: Programme | None) -> list[Finding]:
+    found = [each async for each in _slack(settings)]
+    database = open_database(settings.database_url)
+    try:
+        try:
+            people = await database.read(people_known)
+        except FullsteamError:
+            found.append(Finding("database", False, "is not there or has no tables: run `fullsteam migrate`"))
+            people = None
+        found += [each async for each in _crm(settings, database if people is not None else None)]
+        if people is not None and content is not None and programme is not None:
+            found += _reach(people)
+    finally:
+        await asyncio.to_thread(database.close)
+    return found
+
+
+async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.slack_bot_token is None:
+        return
+    async with connect(
+        settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url
+    ) as connection:
+        try:
+            count = 0
+            async for page in SlackDirectory(connection.reading).users():
+                count += sum(1 for user in page if not user.is_bot and not user.deleted)
+        except (Retryable, Permanent) as error:
+            yield Finding("slack", False, str(error))
+        else:
+            yield Finding("slack", True, f"the token works; {count} people")
+
+
+async def _crm(settings: Settings, database: Database | None) -> AsyncIterator[Finding]:
+    connectors: dict[str, Connector] = {}
+    try:
+        connectors |= connectors_of(settings)
+        if database is not None:
+            connectors |= await known_sources(database, set(connectors))
+    except ConfigurationError as error:
+        for fault in error.faults:
+            yield Finding("crm", False, fault)
+    if not connectors:
+        yield Finding(
+            "crm", False, "nothing to read: set FULLSTEAM_IMPORT_DIR, or `fullsteam import MAPPING`"
+        )
+    for name, connector in connectors.items():
+        probe = await connector.probe()
+        statuses = Counter(str(each.status) for each in probe.metrics)
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        yield Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}")
+
+
+def _reach(people: Sequence[Person]) -> list[Finding]:
+    """Who could be written to, and everybody who could not, by reason."""
+    active = [person for person in people if person.active]
+    reached = [person for person in active if person.match == MATCHED]
+    found = [
+        Finding(
+            "people",
+            bool(reached),
+            f"{len(active)} in the CRM, {len(reached)} matched to Slack, "
+            f"{sum(person.pilot for person in reached)} of them in a pilot team"
+            + ("" if reached else "; matching happens at the next poll of `fullsteam run`"),
+        )
+    ]
+    return found + list(_unmatched([(p.match, p.name) for p in active if p.match != MATCHED]))
+
+
+def _unmatched(rows: list[tuple[str, str]]) -> Iterator[Finding]:
+    for state in sorted({state for state, _ in rows}):
+        names = sorted(name for each, name in rows if each == state)
+        yield Finding(f"people: {state}", True, f"never written to: {', '.join(names)}")
