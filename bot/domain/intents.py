@@ -48,12 +48,12 @@ def _words(text: str) -> frozenset[str]:
 
 _POLITE = _words(
     """please pls plz kindly just now hey hi hello ok okay yes no yeah sorry thanks thank fullsteam bot right immediately
-    again at once really can could would will you u i im i'm want need like to the a an it this that so just finally for
+    again at once really can could would will you u i we im said told i'm want need like to the a an it this that so just finally for
     good ever all of any and now already from with be is are do dont don't me my mine
     bitte jetzt sofort mal doch endlich danke ja nein hallo du kannst konntest ich will mochte mir mich das die der den
-    es damit nun einfach ganz alle auf mit zu
+    es damit nun einfach ganz alle auf mit zu dir euch ihr wir sie
     svp stp sil te vous plait merci maintenant oui non bonjour tu peux pouvez je veux voudrais moi ca cela ce ces cette
-    c de d me m le la les l des tout s il immediatement un une en
+    c de d me m le la les l des tout s il immediatement un une en aux au vos tes
     por favor ahora ya gracias si hola puedes podrias quiero me mi el los las lo esto eso ese esta un una de que a al"""
 )
 _STOP_VERBS = _words(
@@ -62,8 +62,13 @@ _STOP_VERBS = _words(
     arrete arretez arreter stopper desabonner desabonne desinscrire desinscrivez cesse cessez
     para parar pare basta detente alto detener cancelar"""
 )
+_WEAK_STOPS = _words("enough end genug schluss assez suffit")
+"""Stops only when next to nothing else is said: "good enough" is none."""
+_BESIDE_WEAK_STOPS = _words(
+    "please pls now just that thats is its it ok already jetzt bitte das ist ca c est svp merci now"
+)
 _STOP_THINGS = _words(
-    """message messages messaging messaged write writing send sending sends text texting spam spamming bother bothering
+    """message messages messaging messaged msg msgs msging write writing send sending sends text texting spam spamming bother bothering
     bugging annoying nag nagging contact contacting notify notifying notification notifications ping pinging pings dm dms
     tip tips nudge nudges reminder reminders sent everything forever dming bot talking emails tipps your these those out
     nachrichten nachricht schreiben schreib schicken senden nerven auf hore tipp erinnerungen
@@ -85,14 +90,17 @@ _STOP_PHRASES = tuple(
         r"(please )?(shut up|go away|piss off|fuck off|get lost|take me off( (this|the|your))?( list)?)( now| please)?",
         r"(please )?(remove|take) me( from)?( off)?( (this|the|your))?( list)?( please)?",
         r"(please )?(turn|switch) (it|this|that|yourself|the bot|these|tips) off( please)?",
-        r"(please )?(turn|switch) off( (it|this|that|the bot|these|tips|messages))?( please)?",
+        r"(please )?(turn|switch) off( (it|this|that|the bot|these|tips|messages|notifications|reminders|all|your))*( please)?",
         r"(bitte )?lass(t|en sie)? mich (bitte )?in (ruhe|frieden)( bitte)?",
         r"(bitte )?(schreib|schick|sende)( mir)?( bitte)?( nichts| nicht)( mehr)?( bitte)?",
-        r"(bitte )?keine( weiteren)? (nachrichten|tipps|mails|erinnerungen)( mehr)?( bitte)?",
-        r"(bitte )?hor( bitte| endlich| jetzt)* auf( bitte| damit)*",
+        r"(bitte )?keine( weiteren)? (nachrichten|tipps|mails|erinnerungen)( mehr)?( (bitte|senden|schicken|schreiben|danke))*",
+        r"(bitte )?hort?( bitte| endlich| jetzt)* auf( (bitte|damit|mit (den|diesen|euren|deinen) (nachrichten|tipps|mails)))*",
+        r"(bitte )?lass(t)? (es|das)( bitte| sein| bleiben)*",
+        r"(please )?stop( it| this)?( now)? or i .*",
         r"ich (will|mochte)( das| die| deine| keine)?( nachrichten| tipps)?( nicht)? mehr",
         r"(svp |stp )?laisse[zs]?( |-)moi tranquille( svp| stp)?",
         r"(svp )?(plus (de|aucun) messages?|pas de messages?)( svp| stp| merci| s ?il te plait| s ?il vous plait)?",
+        r"je (ne )?veux plus( recevoir)?( (de|vos|tes|ces|aucun))?( (messages?|conseils|rappels|notifications|ca))?( svp| stp| merci)?",
         r"ne m ?(ecris|ecrivez|envoie|envoyez|contacte|contactez)( moi)? (plus|pas)( rien| de messages?)?",
         r"(por favor )?dejame( en paz| tranquilo| tranquila)?( por favor)?",
         r"(por favor )?deja(me)? de (escribir(me)?|enviar(me)?|mandar(me)?|molestar(me)?)( mas)?( mensajes| consejos)?( por favor)?",
@@ -112,7 +120,7 @@ _AWAY = _words(
 )
 _TIME = _words(
     """until till til for next this week weeks day days month months tomorrow today morning back on in off from take taking
-    have having couple few one two three four five six ten a an while bit time some am going monday tuesday wednesday
+    have having couple few one two three four five six ten a an while bit time some am going we this monday tuesday wednesday
     thursday friday saturday sunday mon tue wed thu fri january february march april may june july august september october
     november december jan feb mar apr jun jul aug sep sept oct nov dec st nd rd th it them tips messages everything
     bis fur nachste nachsten nachster kommenden woche wochen tag tage tagen monat monate monaten morgen heute eine einen
@@ -155,6 +163,7 @@ _HELP = _words(
 _HELP_PHRASES = tuple(
     re.compile(rf"^(?:{phrase})$")
     for phrase in (
+        r"what can (i|we) (do|say|ask|write)( here| with you| you)*",
         r"(what|who) (can you do|are you|is this|do you do|are your commands)( for me| exactly)?",
         r"how (does this|do you|does it|does the bot) work",
         r"(was|wer) (kannst du|bist du|machst du|ist das)( alles| eigentlich| so)?",
@@ -179,8 +188,8 @@ _ME_PHRASES = tuple(
     for phrase in (
         (
             r"^(so |and |please |hey )*(what|which|how much)( all)?( data| info| information| things)?"
-            r"( exactly)?( do| did| does| have)? (you|u|it|fullsteam|the bot)( actually| even)? "
-            r"(know|knows|store|stores|have|has|hold|keep|collect|save|track)\b.*\b(me|mine|i)( please| now)?$"
+            r"( exactly)?( do| did| does| have| has)? (you|u|it|fullsteam|the bot)( actually| even)? "
+            r"(know|knows|store|stores|got|have|has|hold|keep|collect|save|track)\b.*\b(me|mine|i)( please| now)?$"
         ),
         r"^(show|give|send|delete|erase|export|see|download)( me)?( please)? (all )?(of )?my (data|information|info)( please)?$",
         r"^(my|meine|mes|mis) (data|info|information|daten|donnees|datos)( please| bitte| svp| por favor)?$",
@@ -196,7 +205,7 @@ _ME_PHRASES = tuple(
 _THANKS_KEYS = _words(
     """thanks thank thx thanx tx ty tysm cheers ta appreciated appreciate
     danke dankeschon merci gracias vielen dank dankesehr
-    great perfect nice cool awesome super prima toll top parfait genial perfecto excelente lovely brilliant wonderful
+    great perfect nice cool one awesome super prima toll top parfait genial perfecto excelente lovely brilliant wonderful
     ok okay k got noted done helpful understood alright fine kudos
     verstanden alles klar entendu daccord entendido vale bien recu hecho erledigt"""
 )
@@ -212,7 +221,7 @@ _GREETINGS = _words(
     hallo moin servus guten gruss gott tag abend morgen na
     bonjour salut coucou bonsoir hola buenos buenas dias tardes noches que tal"""
 )
-_GREETING_KEYS = _GREETINGS - _words("there good bot fullsteam team guten na tag que")
+_GREETING_KEYS = _GREETINGS - _words("there good bot fullsteam team guten gott na que")
 _QUESTION_STARTS = re.compile(
     r"^(how (do|can|to|does|should|would|is|are|long|many|much|often|come)|what (is|are|does|do|if|about|happens|should)"
     r"|where (is|are|can|do)|when (is|are|do|does|will|can)|who (is|can|do|does|owns)|which |whats |wheres |hows |whos "
@@ -360,12 +369,14 @@ def _all_in(words: Sequence[str], keys: frozenset[str], *allowed: frozenset[str]
     )
 
 
-_NEGATIONS = _words("dont don't not never nicht kein pas nunca")
+_NEGATIONS = _words("cant cannot wont dont don't not never nicht kein pas nunca")
 
 
 def _is_stop(sentence: str) -> bool:
     words = sentence.split()
     if any(phrase.match(sentence) for phrase in _STOP_PHRASES):
+        return True
+    if _all_in(words, _WEAK_STOPS, _BESIDE_WEAK_STOPS):
         return True
     fixed = (
         _repair(words, ("stop", "arrete", "unsubscribe", "aufhoren", "basta")) if len(words) <= 4 else words
@@ -439,7 +450,8 @@ def _fixed(words: list[str]) -> list[str]:
 
 def _whys(sentence: str) -> bool:
     """Whether a why is about our message ("why did you send me this"), not about the CRM."""
-    return all(word in _WHY_THINGS for word in sentence.split())
+    words = sentence.split()
+    return words.count(words[0]) == 1 and all(word in _WHY_THINGS for word in words)
 
 
 def _without_words(text: str) -> Intent:
