@@ -74,7 +74,7 @@ _STOP_THINGS = _words(
     nachrichten nachricht schreiben schreib schicken senden nerven auf hore tipp erinnerungen
     ecrire envoyer envoyez messages conseils notifications rappels embeter deranger harceler contacter
     mensajes mensaje escribir escribirme enviar enviarme mandar mandarme molestar molestarme consejos notificaciones
-    avisos darme ya todo"""
+    avisos darme ya todo con estos tus"""
 )
 _STOP_PHRASES = tuple(
     re.compile(rf"^(?:{phrase})$")
@@ -120,7 +120,7 @@ _AWAY = _words(
 )
 _TIME = _words(
     """until till til for next this week weeks day days month months tomorrow today morning back on in off from take taking
-    have having couple few one two three four five six ten a an while bit time some am going we this monday tuesday wednesday
+    have having give couple few one two three four five six ten a an while bit time some am going we this monday tuesday wednesday
     thursday friday saturday sunday mon tue wed thu fri january february march april may june july august september october
     november december jan feb mar apr jun jul aug sep sept oct nov dec st nd rd th it them tips messages everything
     bis fur nachste nachsten nachster kommenden woche wochen tag tage tagen monat monate monaten morgen heute eine einen
@@ -131,15 +131,15 @@ _TIME = _words(
     juillet aout septembre octobre novembre decembre suis pendant
     hasta para por proxima proximo semana semanas dia dias mes meses manana hoy dos tres lunes martes miercoles jueves
     viernes sabado domingo enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
-    pon poner haz hacer estoy estare durante en"""
+    pon ponlo ponme poner haz hacer estoy estare durante en"""
 )
 _RESUME = _words(
     """resume start restart continue unpause unmute unstop subscribe resubscribe go on back
-    weiter weitermachen fortsetzen starten starte wieder anfangen fortfahren
+    weiter weitermachen mach machen fortsetzen starten starte wieder anfangen fortfahren
     reprendre reprends reprenez continuer continue redemarrer recommence recommencer
     reanudar reanuda seguir sigue continuar continua empieza empezar reiniciar"""
 )
-_RESUME_KEYS = _RESUME - _words("go on back wieder")
+_RESUME_KEYS = _RESUME - _words("go on back wieder mach machen")
 _RESUME_THINGS = _words(
     "messages message sending messaging writing tips nudges nachrichten tipps schicken mir mit envoyer les des conseils"
     " mensajes consejos enviar los again im i'm"
