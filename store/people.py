@@ -281,6 +281,16 @@ def slack_users(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str
     return {row.id: _slack_user(row) for statement in statements for row in uow.rows(statement)}
 
 
+def slack_name(uow: UnitOfWork, email: str) -> str | None:
+    """The name of the one living Slack account with this address; None when there is none, or more than one."""
+    rows = uow.rows(
+        sa.select(slack_user.c.name).where(
+            slack_user.c.email == fold_email(email), ~slack_user.c.deleted, ~slack_user.c.is_bot
+        )
+    )
+    return (rows[0].name or None) if len(rows) == 1 else None
+
+
 def match_by_email(uow: UnitOfWork, now: datetime) -> MatchReport:
     """Tie people to Slack users, by e-mail address only, and keep the result. Safe to repeat at any time.
 

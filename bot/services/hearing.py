@@ -204,9 +204,9 @@ def standing(uow: UnitOfWork, heard: Heard) -> Standing:
 
 
 def name_of(uow: UnitOfWork, email: str) -> str:
-    """How to call somebody of the programme: the name that the CRM knows, else the address."""
+    """How to call somebody of the programme: the name that the CRM knows, else Slack's, else the address."""
     found = people.by_email(uow, email)
-    return found.name if found is not None else email
+    return found.name if found is not None else people.slack_name(uow, email) or email
 
 
 def behaviour_name(heard: Heard, behaviour: str | None) -> str:

@@ -11,7 +11,7 @@ from bot.domain.messages import Message
 from bot.domain.ports import Envelope, Holidays
 from bot.domain.programme import Programme
 from bot.services import pause
-from bot.services.hearing import Heard, Outcome, refused
+from bot.services.hearing import Heard, Outcome, name_of, refused
 from bot.services.record_feedback import record_words
 from bot.services.show_me import show_me
 from store import outbox, people
@@ -54,7 +54,7 @@ def answer_command(
     """
     person = people.by_slack(uow, envelope.user) if envelope.user else None
     if person is None or not person.active:
-        values = {"crm": programme.crm_name, "lead": programme.adoption_lead, "today": now.date()}
+        values = {"crm": programme.crm_name, "lead": name_of(uow, programme.adoption_lead), "today": now.date()}
         return word(content, "not_known", values, language=programme.language)
     row = InboxRow(0, envelope.key, envelope.kind, envelope.name, envelope.user, envelope.body, now, 0)
     heard = Heard(row, person, content, programme, holidays, now)

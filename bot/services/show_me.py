@@ -8,7 +8,7 @@ from bot.domain.adoption import STAGE_NAMES
 from bot.domain.feedback import KEPT, WAITING
 from bot.domain.messages import ANSWER, Heading, Message, Paragraph, RecordLine
 from bot.rendering import unescape
-from bot.services.hearing import Heard, behaviour_name
+from bot.services.hearing import Heard, behaviour_name, name_of
 from store import barriers, decisions, feedback, outbox, people, stages
 from store.database import UnitOfWork
 from store.outbox import OutboxRow
@@ -53,8 +53,8 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
             for row in said[:SHOWN_LINES]
             if row.state in (KEPT, WAITING)
         ],
-        lead=heard.programme.adoption_lead,
-        officer=heard.programme.privacy_officer,
+        lead=name_of(uow, heard.programme.adoption_lead),
+        officer=name_of(uow, heard.programme.privacy_officer),
     )
 
 

@@ -16,6 +16,7 @@ from bot.domain.adoption import BUILDING_MOMENTUM, LIVING_TOGETHER
 from bot.domain.errors import Refused
 from bot.domain.feedback import UNCONFIRMED_FOR, UNSEEN_FOR
 from bot.domain.messages import Message, delivery_id
+from bot.domain.people import SlackUser
 from bot.services.drop_unconfirmed import drop_unconfirmed
 from bot.services.export_feedback import ExportedRow, export, to_csv
 from bot.services.inspect_person import inspect_person
@@ -134,6 +135,18 @@ async def test_before_the_first_reply_is_kept_its_author_reads_who_will_see_it(s
         assert name in asked.text
     assert slack.database.read_now(feedback.visible, TUESDAY + timedelta(days=6)) == []
     assert slack.database.read_now(people.get, ["p0001"])["p0001"].notice_read_at is None
+
+
+async def test_who_will_see_it_is_called_by_name(slack: Workspace) -> None:
+    def know(uow: UnitOfWork) -> None:
+        people.keep_slack_users(uow, [SlackUser("U90", "Lead@example.com", "Lee Brandt", None)], TUESDAY)
+
+    slack.database.write_now(know)
+    await slack.said("The approval takes four days")
+    (asked,) = slack.answers()
+    assert "Lee Brandt sees your words and your name" in asked.text
+    assert "lead@example.com" not in asked.text
+    assert "privacy@example.com" in asked.text, "whom nobody knows by name keeps the address"
 
 
 async def test_the_choice_is_kept_for_what_waits_and_for_what_comes(slack: Workspace) -> None:
