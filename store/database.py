@@ -25,9 +25,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from bot.domain.errors import ConfigurationError, FullsteamError, Retryable
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -286,8 +286,8 @@ class Database:
             with self._write_engine.begin() as connection:
                 uow = UnitOfWork(connection)
                 result = work(uow)
-        except OperationalError as error:
-            raise self._away(error) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise self._meaning(error) from error
         self._said_away = False
         uow.committed()
         return result
@@ -298,8 +298,15 @@ class Database:
                 result = work(UnitOfWork(connection))
                 connection.rollback()
                 return result
-        except OperationalError as error:
-            raise self._away(error) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: OperationalError | ProgrammingError) -> FullsteamError | DBAPIError:
+        """What the driver's error means to a use case: tables are missing, or the database is away."""
+        text = str(error.orig).lower()
+        if "no such table" in text or ("relation" in text and "does not exist" in text):
+            return Permanent("The database has no tables yet: run `fullsteam migrate`.", code="not-migrated")
+        return error if isinstance(error, ProgrammingError) else self._away(error)
 
     def _away(self, error: OperationalError) -> FullsteamError:
         if not self._said_away:
