@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageS
 from store.database import UnitOfWork
 from store.tables import coverage as coverage_table
 from store.tables import person, person_week, source, usage_day
-from store.upsert import CHUNK, insert, upsert, upsert_tuples
+from store.upsert import CHUNK, Insert, insert, inserting, run_tuples, upsert
 
 SNAPSHOT_LOOK_BACK = timedelta(days=7)
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
@@ -133,22 +134,26 @@ def _authority(collected: Collected) -> dict[date, frozenset[str]]:
     return {day: frozenset(keys) for day, keys in spoken.items()}
 
 
-def _write(uow: UnitOfWork, rows: Sequence[tuple[Any, ...]], metrics: Sequence[str]) -> None:
-    """Upsert (person, day, source, meaningful, *metrics). For M, metrics that are not written count as they are."""
+def _write(uow: UnitOfWork, rows: Sequence[tuple[Any, ...]], metrics: tuple[str, ...]) -> None:
+    """Upsert (person, day, source, meaningful, *metrics)."""
+    run_tuples(uow, *_writing(uow.dialect, metrics), rows)
+
+
+@lru_cache(maxsize=256)
+def _writing(dialect: str, metrics: tuple[str, ...]) -> tuple[Insert, tuple[str, ...]]:
+    """The upsert of some metrics, and its columns. For M, metrics that are not written count as they are."""
+    statement = inserting(dialect, usage_day)
+    written = ["source", *(_COLUMNS[key] for key in metrics)]
     nothing: sa.ColumnElement[float] = sa.literal_column("0")
     kept = [
         sa.func.coalesce(usage_day.c[_COLUMNS[key]], nothing) > nothing
         for key in MEANINGFUL
         if key not in metrics
     ]
-    upsert_tuples(
-        uow,
-        usage_day,
-        ["person", "day", "source", "meaningful", *(_COLUMNS[key] for key in metrics)],
-        rows,
-        keep=["meaningful"],
-        change=lambda statement: {"meaningful": sa.or_(statement.excluded.meaningful, *kept)},
-    )
+    changed: dict[str, Any] = {name: statement.excluded[name] for name in written}
+    changed["meaningful"] = sa.or_(statement.excluded.meaningful, *kept)
+    upserted = statement.on_conflict_do_update(index_elements=["person", "day"], set_=changed)
+    return upserted, ("person", "day", "source", "meaningful", *written[1:])
 
 
 def _take_back(
@@ -163,7 +168,11 @@ def _take_back(
     stale: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
     written = uow.rows(
         sa.select(usage_day.c.person, usage_day.c.day).where(
-            usage_day.c.source == source, usage_day.c.day.between(min(authority), max(authority))
+            usage_day.c.source == source,
+            usage_day.c.day.between(min(authority), max(authority)),
+            sa.or_(
+                *(usage_day.c[_COLUMNS[key]].is_not(None) for key in sorted(set().union(*authority.values())))
+            ),
         )
     )
     for row in written:
@@ -176,18 +185,26 @@ def _take_back(
 
 def _recompute_week(uow: UnitOfWork, source: str, week: date) -> None:
     """Sum the days of one week anew, for everybody of the source."""
+    until = week + timedelta(days=6)
+    uow.execute(_recomputing(uow.dialect), {"week": week, "until": until, "of": source})
+
+
+@lru_cache(maxsize=4)
+def _recomputing(dialect: str) -> Insert:
+    week = sa.bindparam("week", type_=sa.Date)
     days = sa.select(
         usage_day.c.person,
-        sa.literal(week, sa.Date).label("week"),
+        sa.cast(week, sa.Date).label("week") if dialect != "sqlite" else week.label("week"),
         sa.func.sum(sa.case((usage_day.c.meaningful, 1), else_=0)).label("meaningful_days"),
         *(sa.func.sum(usage_day.c[metric.column]).label(metric.column) for metric in _EVENTS),
-    ).where(usage_day.c.source == source, usage_day.c.day.between(week, week + timedelta(days=6)))
+    ).where(
+        usage_day.c.source == sa.bindparam("of"),
+        usage_day.c.day.between(week, sa.bindparam("until", type_=sa.Date)),
+    )
     names = ["person", "week", "meaningful_days", *(metric.column for metric in _EVENTS)]
-    statement = insert(uow, person_week).from_select(names, days.group_by(usage_day.c.person))
-    uow.execute(
-        statement.on_conflict_do_update(
-            index_elements=["person", "week"], set_={name: statement.excluded[name] for name in names[2:]}
-        )
+    statement = inserting(dialect, person_week).from_select(names, days.group_by(usage_day.c.person))
+    return statement.on_conflict_do_update(
+        index_elements=["person", "week"], set_={name: statement.excluded[name] for name in names[2:]}
     )
 
 
