@@ -520,6 +520,50 @@ def decide(
     )
 
 
+REASONS = frozenset(
+    {
+        "at-target",
+        "away",
+        "back-off",
+        "barrier-open",
+        "better-day",
+        "cap-zero",
+        "coin-window",
+        "cooldown",
+        "dnd",
+        "expired",
+        "first-tip-on-own-records",
+        "hold-out",
+        "ignored-pause",
+        "kind-off",
+        "left",
+        "missing-field",
+        "no-data",
+        "no-evidence",
+        "no-window",
+        "not-asked-of-role",
+        "not-for-me",
+        "not-in-pilot",
+        "not-matched",
+        "not-true-any-more",
+        "not-welcomed",
+        "not-your-goal",
+        "nothing-timely",
+        "outside-window",
+        "paused",
+        "place-kept-for-tips",
+        "recent-load",
+        "rests-after-not-for-me",
+        "same-text",
+        "spacing",
+        "stopped",
+        "weekly-cap",
+        "welcome-on-its-way",
+        "zone-unknown",
+    }
+)
+"""Every reason for which a decision sends nothing, up to the colon. Each has words for the person (``held_<reason>``)."""
+
 _LATER_IS_CLOSER = (
     "no-data",
     "not-asked-of-role",

@@ -285,6 +285,7 @@ def test_every_decision_has_a_reason_or_an_action_and_sound_probabilities(life: 
         assert decision.action == (decision.chosen.action if decision.chosen else NONE)
         assert decision.available == bool(decision.eligible)
         assert all(each.reason for each in decision.declined)
+        assert decision.reason is None or decision.reason.partition(":")[0] in nudging.REASONS
         if decision.draw is None:
             assert not decision.probabilities
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot import nudges
 from bot.content.fields import TRIGGERS
 from bot.content.load import load
-from bot.domain.nudging import Trigger
+from bot.domain.nudging import REASONS, Trigger
 from bot.plugins import discover
 
 FOUND = {trigger.name: trigger for trigger in discover(nudges, Trigger)}
@@ -38,3 +38,9 @@ def test_every_trigger_has_a_tip_for_a_seller_with_any_goal() -> None:
     there = {(tip.trigger, tip.goal) for tip in content.tips.values() if "seller" in tip.roles}
     goals = ("performance", "productivity", "personal")
     assert {(name, goal) for name in FOUND for goal in goals} <= there
+
+
+def test_every_reason_for_sending_nothing_has_words_for_the_person() -> None:
+    messages = load().messages
+    for reason in REASONS:
+        assert {"en", "de"} <= set(messages[f"held_{reason.replace('-', '_')}"].bodies), reason
