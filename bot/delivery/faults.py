@@ -46,6 +46,10 @@ MENDED_BY_PEOPLE: Mapping[str, str] = {
     "two_factor_setup_required": _TOKEN,
 }
 """Nothing goes out until somebody has changed something; everything waits, and it is said once."""
+MAY_NOT_LOOK = frozenset(
+    {"access_denied", "app_access_restricted", "ekm_access_denied", "missing_scope", "no_permission"}
+)
+"""Of these, what one conversation's history may be closed by while everything else goes on."""
 PASSING = frozenset({"ratelimited", "rate_limited", "team_added_to_org", "accesslimited"})
 MAY_HAVE_HAPPENED = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 """By Slack's own words some part of the operation may have succeeded."""

@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.delivery.blocks import to_blocks, to_plain
-from bot.delivery.faults import AWAY, FOREIGN, MENDED_BY_PEOPLE, WORKSPACE, translate
+from bot.delivery.faults import AWAY, FOREIGN, MAY_NOT_LOOK, MENDED_BY_PEOPLE, WORKSPACE, translate
 from bot.delivery.ids import DELIVERY_EVENT, client_msg_id
 from bot.domain.errors import FullsteamError, Permanent, Retryable
 from bot.domain.messages import Message
@@ -126,6 +126,14 @@ class SlackMessenger:
         Raises Retryable when Slack does not answer or the history is longer than is read (2,000 messages), Permanent
         when it may not be read.
         """
+        try:
+            return await self._find(delivery, channel, since, thread)
+        except Retryable as error:
+            if error.code in MAY_NOT_LOOK:
+                raise Permanent(str(error), code=error.code) from error
+            raise
+
+    async def _find(self, delivery: str, channel: str, since: datetime, thread: str | None) -> Receipt | None:
         where = await self._conversation(channel)
         client, cursor = self._connection.reading, ""
         for _ in range(HISTORY_PAGES):

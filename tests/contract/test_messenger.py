@@ -21,7 +21,7 @@ from bot.domain.ports import DndWindow, Messenger, Outgoing, Receipt
 from sandbox.clock import SteeredClock
 from sandbox.faults import Fault
 from sandbox.limits import Limits, Pace
-from sandbox.state import Quiet, User
+from sandbox.state import ALL_SCOPES, Quiet, User
 from tests.contract.sandbox.workspace import MORNING, TOKEN, Running, running
 from tests.fakes import FakeClock, FakeMessenger
 
@@ -92,10 +92,10 @@ async def slack() -> AsyncIterator[Stage]:
 
 @asynccontextmanager
 async def on_slack(
-    limits: Limits | None = None, *, token: str = TOKEN
+    limits: Limits | None = None, *, token: str = TOKEN, scopes: frozenset[str] = ALL_SCOPES
 ) -> AsyncIterator[tuple[Running, SlackConnection, SlackMessenger]]:
     async with (
-        running(clock=SteeredClock(MORNING), limits=limits or Limits(on=False)) as one,
+        running(clock=SteeredClock(MORNING), limits=limits or Limits(on=False), scopes=scopes) as one,
         connect(token, api_url=f"{one.slack.url}/api/") as connection,
     ):
         yield one, connection, SlackMessenger(connection)
@@ -268,12 +268,29 @@ async def test_when_slack_cannot_be_reached_nothing_was_sent_and_everything_wait
     assert (away.value.code, away.value.scope) == ("unreachable", "workspace")
 
 
-async def test_when_history_may_not_be_read_looking_is_refused_for_good_or_for_now() -> None:
+async def test_while_history_does_not_answer_nobody_concludes_anything() -> None:
     async with on_slack() as (one, _, messenger):
         await messenger.send(Outgoing("m1", ANN, said()))
         one.slack.faults.plan(Fault("unavailable", "conversations.history", count=5))
         with pytest.raises(Retryable):
             await messenger.find("m1", ANN, MORNING - HOUR)
+
+
+async def test_without_the_scope_to_read_history_looking_is_refused_for_good() -> None:
+    async with on_slack(scopes=ALL_SCOPES - {"im:history"}) as (_, _, messenger):
+        await messenger.send(Outgoing("m1", ANN, said()))
+        with pytest.raises(Permanent) as no:
+            await messenger.find("m1", ANN, MORNING - HOUR)
+        assert no.value.code == "missing_scope"
+
+
+async def test_a_messages_tab_that_is_off_makes_everything_wait_for_whoever_can_turn_it_on() -> None:
+    async with on_slack() as (one, _, messenger):
+        one.slack.workspace.messages_tab_enabled = False
+        with pytest.raises(Retryable) as no:
+            await messenger.send(Outgoing("m1", ANN, said()))
+        assert (no.value.code, no.value.scope) == ("messages_tab_disabled", "workspace")
+        assert "App Home" in str(no.value)
 
 
 async def test_a_message_is_found_behind_many_others() -> None:
