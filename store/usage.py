@@ -17,15 +17,16 @@ import sqlalchemy as sa
 
 from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageStatus, MetricKind
 from store.database import UnitOfWork
+from store.tables import Utc, person, person_week, source, usage_day
 from store.tables import coverage as coverage_table
-from store.tables import person, person_week, source, usage_day
-from store.upsert import CHUNK, Insert, insert, inserting, run_tuples, upsert
+from store.upsert import CHUNK, Insert, insert, inserting, run_tuples, upsert, upserting
 
 SNAPSHOT_LOOK_BACK = timedelta(days=7)
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
 _ADDITIVE = tuple(m for m in METRICS.values() if m.kind is not MetricKind.SNAPSHOT)
 _SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
 _COLUMNS = {key: metric.column for key, metric in METRICS.items()}
+_COVERAGE = ("source", "metric", "day", "status", "detail", "polled_at")
 _MEANINGFUL = frozenset(MEANINGFUL)
 _SEVERITY = (
     CoverageStatus.OK,
@@ -210,7 +211,13 @@ def _recomputing(dialect: str) -> Insert:
 
 def keep_coverage(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
     """Write what a poll found out about each metric and day; the newest word counts."""
-    upsert(uow, coverage_table, _coverage_rows(source, rows, now))
+    at = Utc().process_bind_param(now, uow.connection.dialect)  # once for all rows, as the driver takes it
+    run_tuples(
+        uow,
+        upserting(uow.dialect, coverage_table, _COVERAGE),
+        _COVERAGE,
+        [(source, row.metric, row.day, row.status.value, row.detail, at) for row in rows],
+    )
 
 
 def keep_failure(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
