@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
+from bot.domain.errors import Retryable
 from bot.domain.people import (
     AMBIGUOUS,
     BOT,
@@ -22,8 +23,10 @@ from bot.domain.people import (
 )
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
+from bot.services.match_people import match
 from store import people
 from store.database import Database, open_database
+from tests.fakes import FakeDirectory
 
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
 PROGRAMME = Programme(
@@ -234,3 +237,29 @@ def test_do_not_disturb_and_out_of_office_last_as_long_as_they_say(kept: Databas
 )
 def test_a_status_says_that_somebody_is_away_or_it_does_not(text: str, emoji: str, away: bool) -> None:
     assert people.is_away(text, emoji) is away
+
+
+@pytest.mark.anyio
+async def test_reading_slack_matches_page_by_page_and_lists_who_is_not(kept: Database) -> None:
+    class Pages(FakeDirectory):
+        async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
+            yield [slack("U1", "ana@example.com")]
+            yield [slack("U2", "leo@example.com", is_guest=True)]
+
+    report = await match(kept, Pages(), NOW)
+    assert (report.matched, report.guests, report.unmatched) == ((pid("ana"),), (pid("leo"),), (pid("boss"),))
+    assert kept.read_now(people.slack_users).keys() == {"U1", "U2"}
+
+
+@pytest.mark.anyio
+async def test_a_silent_slack_leaves_the_matches_as_they_are(kept: Database) -> None:
+    class Silent(FakeDirectory):
+        async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
+            yield [slack("U1", "somebody@example.com")]
+            raise Retryable("Slack does not answer.")
+
+    kept.write_now(people.keep_slack_users, [slack("U1", "ana@example.com")], NOW)
+    kept.write_now(people.match_by_email, NOW)
+    with pytest.raises(Retryable):
+        await match(kept, Silent(), NOW)
+    assert kept.read_now(people.by_slack, "U1") is not None
