@@ -270,9 +270,8 @@ def _keep(
     now: datetime,
 ) -> None:
     outbox.settle(uow, settlements, now)
-    for row in welcomed:
-        if row.person is not None:
-            people.mark_welcomed(uow, row.person, now)
+    for person in sorted(row.person for row in welcomed if row.person is not None):
+        people.mark_welcomed(uow, person, now)
     people.keep_dnd(uow, windows, now)
 
 
