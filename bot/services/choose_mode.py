@@ -18,11 +18,12 @@ def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
     said = _mine(uow, heard)
     if said is None:
         return refused("not-mine")
+    if heard.choice == "drop":
+        if said.state != DELETED:
+            take_back(uow, said, heard, "dropped")
+        return Outcome("dropped", (_show(uow, heard, heard.say("words_dropped")),))
     if said.state == DELETED:
         return refused("gone", _show(uow, heard, heard.say("words_gone")))
-    if heard.choice == "drop":
-        take_back(uow, said, heard, "dropped")
-        return Outcome("dropped", (_show(uow, heard, heard.say("words_dropped")),))
     if heard.choice not in MODES:
         return refused("unknown-mode")
     if not (said.state == KEPT and said.mode == heard.choice):
