@@ -36,7 +36,7 @@ from bot.delivery.directory import SlackDirectory
 from bot.delivery.slack import SlackMessenger, connect
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.domain.people import SlackUser
-from bot.domain.ports import Directory, Messenger
+from bot.domain.ports import Connector, Directory, Messenger
 from bot.domain.programme import Programme
 from bot.transcript import tell_story
 from bot.wiring import (
@@ -173,7 +173,9 @@ async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[st
     programme_file = replay.programme or replay.mapping.with_name("programme.toml")
     content = load()
     programme = load_programme(programme_file, content.behaviours)
-    connector = open_spreadsheet(replay.mapping, replay.data, settle=timedelta(0))
+    connector = open_spreadsheet(
+        replay.mapping, replay.data, settle=timedelta(0), record_link=programme.record_link
+    )
     zone = ZoneInfo(programme.zone or "UTC")
     begin = datetime.combine(replay.first, POLL_HOUR, zone).astimezone(UTC)
     until = datetime.combine(replay.last + timedelta(days=1), clock_time(), zone).astimezone(UTC)
@@ -237,7 +239,7 @@ async def _by_console(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
     """Steer by ourselves, from one due time to the next: messages are printed, nobody answers."""
     users = [
         SlackUser(id=row["id"], email=row["email"], name=row["name"], zone=row["tz"])
-        for row in await _slack_accounts(plan)
+        for row in await slack_accounts(plan.programme, plan.connector, plan.replay.last)
     ]
     names = {user.id: user.name for user in users}
     messenger = ConsoleMessenger(sys.stderr.write, plan.clock, names=names)
@@ -256,7 +258,7 @@ async def _by_sandbox(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
     """Start the sandbox, serve the bot to it, and wait until it has reached the end."""
     with tempfile.TemporaryDirectory(prefix="fullsteam-sandbox-") as folder:
         files = Path(folder)
-        accounts = await _slack_accounts(plan)
+        accounts = await slack_accounts(plan.programme, plan.connector, plan.replay.last)
         (files / "people.json").write_text(json.dumps({"users": accounts}), encoding="utf-8")
         bound = listening("127.0.0.1", 0)
         command = [
@@ -320,10 +322,9 @@ async def _child(command: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[str
         words.cancel()
 
 
-async def _slack_accounts(plan: Plan) -> list[dict[str, Any]]:
+async def slack_accounts(programme: Programme, connector: Connector, last: date) -> list[dict[str, Any]]:
     """A Slack account for everybody in the CRM with an e-mail address, and for the roles of the programme."""
-    programme = plan.programme
-    people, _ = await plan.connector.users(plan.replay.last)
+    people, _ = await connector.users(last)
     rows: list[dict[str, Any]] = [
         {"name": person.name, "email": person.email, "tz": person.zone or programme.zone}
         for person in people

@@ -33,7 +33,7 @@ from bot.delivery.blocks import to_blocks, to_plain
 from bot.delivery.directory import SlackDirectory
 from bot.delivery.pacing import Bucket
 from bot.delivery.slack import SlackConnection, SlackMessenger, connect
-from bot.domain.errors import ConfigurationError, Refused
+from bot.domain.errors import ConfigurationError, Refused, Retryable
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
@@ -49,6 +49,7 @@ from bot.services.assess_stages import assess
 from bot.services.check_health import check_health
 from bot.services.deliver_outbox import deliver
 from bot.services.drop_unconfirmed import drop_unconfirmed
+from bot.services.foresee import foresee
 from bot.services.forget_expired import forget_expired
 from bot.services.inspect_person import inspect_person
 from bot.services.keep_envelope import KeptInbox
@@ -69,6 +70,8 @@ log = logging.getLogger(__name__)
 FORGET_EVERY = timedelta(days=1)
 MAPPING = "mapping.toml"
 COMMAND_LINE = "command line"
+INBOX_CHANNEL = "fullsteam_inbox"
+WAKE_SECONDS = 0.05
 SWITCH_INTERVAL = 0.0005
 """Seconds: with Python's own 5 ms a planning thread takes click answers from 8 to 211 ms at p99 (design.md §7)."""
 
@@ -185,7 +188,9 @@ class House:
 
     async def open_sources(self) -> None:
         """Open what ``fullsteam import`` remembered and is not open yet."""
-        self.connectors |= await known_sources(self.database, set(self.connectors))
+        self.connectors |= await known_sources(
+            self.database, set(self.connectors), self.programme.record_link
+        )
 
     @property
     def inbox(self) -> KeptInbox:
@@ -222,9 +227,22 @@ class House:
             await self._work(now)
             await self._deliver(now)
 
+    async def look(self, now: datetime) -> Mapping[str, datetime | None]:
+        """When each job has something to do, by its rows."""
+        return await self.database.read(foresee, now)
+
+    async def tell_workers(self) -> None:
+        """In a process that only receives: wake the workers of other processes, a few times a second at most."""
+        while True:
+            await self.woken.wait()
+            self.woken.clear()
+            with contextlib.suppress(Retryable):
+                await asyncio.to_thread(self.database.notify, INBOX_CHANNEL)
+            await asyncio.sleep(WAKE_SECONDS)
+
     async def advance(self, parts: Sequence[str], now: datetime) -> datetime | None:
         """Steered time: everything that is due at ``now``; returns the next due time."""
-        return await advance(self.jobs(parts), now)
+        return await advance(self.jobs(parts), now, self.look)
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -266,7 +284,7 @@ def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
     return load_programme(settings.programme, content.behaviours), content
 
 
-def connectors_of(settings: Settings) -> dict[str, Connector]:
+def connectors_of(settings: Settings, record_link: str | None = None) -> dict[str, Connector]:
     """The connector of FULLSTEAM_IMPORT_DIR, if it is set."""
     if settings.import_dir is None:
         return {}
@@ -275,14 +293,18 @@ def connectors_of(settings: Settings) -> dict[str, Connector]:
         raise ConfigurationError(
             [f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"]
         )
-    connector = open_spreadsheet(mapping, settings.import_dir)
+    connector = open_spreadsheet(mapping, settings.import_dir, record_link=record_link)
     return {connector.name: connector}
 
 
-async def known_sources(database: Database, opened: Collection[str]) -> dict[str, Connector]:
+async def known_sources(
+    database: Database, opened: Collection[str], record_link: str | None = None
+) -> dict[str, Connector]:
     """The sources that ``fullsteam import`` remembered, without those that are open already."""
     return {
-        name: open_spreadsheet(Path(known.settings["mapping"]), Path(known.settings["data"]))
+        name: open_spreadsheet(
+            Path(known.settings["mapping"]), Path(known.settings["data"]), record_link=record_link
+        )
         for name, known in (await database.read(usage.sources)).items()
         if name not in opened and known.kind == "spreadsheet"
     }
@@ -363,7 +385,7 @@ async def served(app: Starlette, bound: socket.socket) -> AsyncIterator[str]:
 def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
     """Run the parts until SIGTERM or SIGINT. ``alone``: refuse while another does the same on this database."""
     programme, content = programme_and_content(settings)
-    connectors = connectors_of(settings)
+    connectors = connectors_of(settings, programme.record_link)
     migrate(settings.database_url)
     sys.setswitchinterval(SWITCH_INTERVAL)
     database = open_database(settings.database_url)
@@ -413,9 +435,16 @@ async def _serve(
             ticker = Ticker(jobs, house.clock, settings.tick_seconds)
             ticker.start()
             stack.callback(ticker.stop)
-        if "worker" in parts and "web" in parts:
-            soon = asyncio.create_task(house.work_when_woken())
-            stack.callback(soon.cancel)
+        if "worker" in parts:
+            if "web" not in parts:
+
+                def wake() -> None:
+                    loop.call_soon_threadsafe(house.woken.set)
+
+                stack.enter_context(database.listening(INBOX_CHANNEL, wake))
+            stack.callback(asyncio.create_task(house.work_when_woken()).cancel)
+        elif "web" in parts:
+            stack.callback(asyncio.create_task(house.tell_workers()).cancel)
         log.info("started", extra={"parts": list(parts)})
         await stop.wait()
         log.info("stopping")
@@ -462,7 +491,7 @@ def import_once(mapping: Path, data: Path | None) -> PollReport:
     programme, _ = programme_and_content(settings)
     folder = (data or mapping.parent).resolve()
     # By hand: whoever types the command knows that the files are written.
-    connector = open_spreadsheet(mapping, folder, settle=timedelta(0))
+    connector = open_spreadsheet(mapping, folder, settle=timedelta(0), record_link=programme.record_link)
     migrate(settings.database_url)
     database = open_database(settings.database_url)
     try:
@@ -496,8 +525,8 @@ def plan_ahead(days: int) -> list[dict[str, str]]:
 async def _plan_ahead(
     settings: Settings, programme: Programme, content: Content, database: Database, secret: bytes, days: int
 ) -> list[dict[str, str]]:
-    connectors = connectors_of(settings)
-    connectors |= await known_sources(database, set(connectors))
+    connectors = connectors_of(settings, programme.record_link)
+    connectors |= await known_sources(database, set(connectors), programme.record_link)
     report = await plan(
         database,
         connectors=connectors,
@@ -569,7 +598,7 @@ class Steered:
         """Move the clock, do what is due, say what is next. The instant is kept: a restart goes on where it was."""
         self.clock.set(now)
         await self.house.database.write(control.keep_instant, self.clock.now())
-        return await advance(self.house.jobs(self.parts), self.clock.now())
+        return await self.house.advance(self.parts, self.clock.now())
 
 
 async def prepare_replay(

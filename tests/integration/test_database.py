@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.domain.errors import Permanent
 from store import jobs
 from store.database import Database, UnitOfWork, migrate, open_database
 from store.tables import audit, control, job
@@ -176,3 +177,23 @@ def test_two_clocks_do_not_take_one_job_twice(database: Database) -> None:
     assert row is not None
     assert (row.failures, row.last_error) == (1, "crm-away")
     assert database.read_now(lambda uow: len(uow.rows(sa.select(job)))) == 1
+
+
+def test_a_notified_process_wakes_on_postgresql(postgres_url: str) -> None:
+    database, other = open_database(postgres_url), open_database(postgres_url)
+    heard = threading.Event()
+    with database.listening("fullsteam_test", heard.set):
+        for _ in range(200):  # LISTEN may not be in force yet: notify until it is
+            other.notify("fullsteam_test")
+            if heard.wait(0.05):
+                break
+    assert heard.is_set()
+    database.close()
+    other.close()
+
+
+def test_a_database_without_tables_says_what_to_do(empty_database_url: str) -> None:
+    database = open_database(empty_database_url)
+    with pytest.raises(Permanent, match="fullsteam migrate"):
+        database.read_now(names)
+    database.close()
