@@ -7,7 +7,7 @@ tick loses nothing and a second clock doubles nothing (reference/engine.md §1).
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,15 +82,34 @@ class Ticker:
             self._failing.discard(job.name)
 
 
-async def advance(jobs: Sequence[Job], now: datetime) -> datetime | None:
+Look = Callable[[datetime], Awaitable[Mapping[str, datetime | None]]]
+"""By job: when its rows say that it is due, None when nothing waits. A job that is not named may be due."""
+
+
+async def advance(jobs: Sequence[Job], now: datetime, look: Look | None = None) -> datetime | None:
     """Steered time: run every job until none has anything due at ``now``; returns the earliest next due time.
 
-    Raises RuntimeError when the jobs do not come to rest.
+    ``look``: jobs that have nothing to do by it are not run. Raises RuntimeError when the jobs do not come to rest.
     """
     for _ in range(MAX_ROUNDS):
-        dues = [due for job in jobs if (due := await job.run(now)) is not None]
+        dues = [due for due in await _round(jobs, now, look) if due is not None]
         if not dues:
             return None
         if min(dues) > now:
             return min(dues)
     raise RuntimeError(f"the jobs did not come to rest at {now.isoformat()} in {MAX_ROUNDS} rounds")
+
+
+async def _round(jobs: Sequence[Job], now: datetime, look: Look | None) -> list[datetime | None]:
+    """Each job once, in order; when each is due again."""
+    dues: list[datetime | None] = []
+    seen: Mapping[str, datetime | None] | None = None
+    for job in jobs:
+        if look is not None and seen is None:
+            seen = await look(now)
+        due = seen.get(job.name, now) if seen is not None else now
+        if due is not None and due <= now:
+            due = await job.run(now)
+            seen = None  # a job makes work for those after it
+        dues.append(due)
+    return dues

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,9 +30,19 @@ class Stopped:
 def stopped(uow: UnitOfWork) -> Stopped | None:
     """The stop that is in force, or None."""
     row = uow.one(sa.select(control).where(control.c.name == _SENDING))
-    if row is None or not row.value.get("stopped"):
+    if row is None or not is_stopped(row.value):
         return None
     return Stopped(row.value["by"], row.at, row.value.get("why", ""))
+
+
+def switch() -> sa.Select[Any]:
+    """The switch of sending as it is kept, as a query; no row before it was first turned."""
+    return sa.select(control.c.value).where(control.c.name == _SENDING)
+
+
+def is_stopped(value: Mapping[str, object] | None) -> bool:
+    """Whether the switch, as it is kept, holds everything."""
+    return value is not None and bool(value.get("stopped"))
 
 
 def stop(uow: UnitOfWork, by: str, at: datetime, why: str = "") -> bool:

@@ -201,9 +201,13 @@ def outcome_due(uow: UnitOfWork, now: datetime, limit: int) -> tuple[DecisionRow
 
 def next_outcome_due(uow: UnitOfWork) -> datetime | None:
     """When the next outcome can be measured."""
-    row = uow.one(sa.select(sa.func.min(decision.c.outcome_due)).where(decision.c.outcome_due.is_not(None)))
-    found: datetime | None = row[0] if row is not None else None
+    found: datetime | None = uow.execute(earliest_outcome()).scalar_one()
     return found
+
+
+def earliest_outcome() -> sa.Select[Any]:
+    """What :func:`next_outcome_due` asks, as a query."""
+    return sa.select(sa.func.min(decision.c.outcome_due)).where(decision.c.outcome_due.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)

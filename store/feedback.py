@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -64,10 +65,13 @@ def unconfirmed(uow: UnitOfWork, before: datetime, limit: int = 500) -> list[Fee
 
 def oldest_waiting(uow: UnitOfWork) -> datetime | None:
     """When the oldest waiting words were said."""
-    instant: datetime | None = uow.execute(
-        sa.select(sa.func.min(feedback.c.created_at)).where(feedback.c.state == WAITING)
-    ).scalar_one()
+    instant: datetime | None = uow.execute(earliest_waiting()).scalar_one()
     return instant
+
+
+def earliest_waiting() -> sa.Select[Any]:
+    """What :func:`oldest_waiting` asks, as a query."""
+    return sa.select(sa.func.min(feedback.c.created_at)).where(feedback.c.state == WAITING)
 
 
 def choose_mode(uow: UnitOfWork, ids: Sequence[str], mode: str, visible_at: datetime) -> None:

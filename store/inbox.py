@@ -178,10 +178,13 @@ def revive(uow: UnitOfWork, now: datetime) -> int:
 
 def next_due(uow: UnitOfWork) -> datetime | None:
     """When the next new row is due; None when there is none."""
-    instant: datetime | None = uow.execute(
-        sa.select(sa.func.min(inbox.c.next_at)).where(_is_new())
-    ).scalar_one()
+    instant: datetime | None = uow.execute(earliest()).scalar_one()
     return instant
+
+
+def earliest() -> sa.Select[Any]:
+    """What :func:`next_due` asks, as a query."""
+    return sa.select(sa.func.min(inbox.c.next_at)).where(_is_new())
 
 
 def oldest_new(uow: UnitOfWork) -> datetime | None:

@@ -500,7 +500,8 @@ class Live:
     look: datetime | None = None
 
 
-def _live_rows() -> sa.Select[Any]:
+def live_rows() -> sa.Select[Any]:
+    """What :func:`live` asks, as a query: one row, of nothing but NULL where nothing is left; binds ``now``."""
     due = sa.and_(outbox.c.state == READY, outbox.c.due_at <= sa.bindparam("now", type_=outbox.c.due_at.type))
     doubtful = sa.and_(outbox.c.state == UNCERTAIN, outbox.c.settled_at.is_(None))
     return sa.select(
@@ -514,8 +515,12 @@ def _live_rows() -> sa.Select[Any]:
 
 def live(uow: UnitOfWork, now: datetime) -> Live:
     """One look at everything that is not settled; a row in flight is due to be looked for once its claim has grown old."""
-    row = uow.one(_LIVE_ROWS, {"now": now})
-    if row is None or row.due is None:
+    return as_live(uow.execute(_LIVE_ROWS, {"now": now}).one())
+
+
+def as_live(row: sa.Row[Any]) -> Live:
+    """The one row of :func:`live_rows`, read."""
+    if row.due is None:
         return Live()
     looks = [row.look] if row.look is not None else []
     if row.flight is not None:
@@ -602,4 +607,4 @@ def _row(row: sa.Row[Any]) -> OutboxRow:
 
 
 # Asked at every tick: put together once, because that takes longer than the answer.
-_LIVE_ROWS = _live_rows()
+_LIVE_ROWS = live_rows()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -56,13 +56,16 @@ def of(uow: UnitOfWork, person_ids: Sequence[str] | None, *, lock: bool = False)
 
 def without(uow: UnitOfWork) -> tuple[str, ...]:
     """People who may be written to (active, matched, in a pilot team) and have no slot yet."""
-    query = (
+    return tuple(row.id for row in uow.rows(newcomers().order_by(person.c.id)))
+
+
+def newcomers() -> sa.Select[Any]:
+    """The ids of :func:`without`, as a query."""
+    return (
         sa.select(person.c.id)
         .select_from(person.outerjoin(slot, slot.c.person == person.c.id))
         .where(slot.c.person.is_(None), person.c.active, person.c.pilot, person.c.match == MATCHED)
-        .order_by(person.c.id)
     )
-    return tuple(row.id for row in uow.rows(query))
 
 
 def keep(uow: UnitOfWork, slots: Sequence[Slot]) -> None:
@@ -87,8 +90,13 @@ def drop(uow: UnitOfWork, person_ids: Sequence[str]) -> None:
 
 def next_due(uow: UnitOfWork) -> datetime | None:
     """When the earliest decision is due; None without any slot."""
-    row = uow.one(sa.select(slot.c.next_at).order_by(slot.c.next_at).limit(1))
-    return None if row is None else row.next_at
+    found: datetime | None = uow.execute(earliest()).scalar()
+    return found
+
+
+def earliest() -> sa.Select[Any]:
+    """What :func:`next_due` asks, as a query."""
+    return sa.select(slot.c.next_at).order_by(slot.c.next_at).limit(1)
 
 
 def _chunks(items: Sequence[T]) -> list[Sequence[T]]:

@@ -275,6 +275,13 @@ def _keep(
     people.keep_dnd(uow, windows, now)
 
 
+def next_delivery(live: outbox.Live, now: datetime, *, stopped: bool) -> datetime | None:
+    """When a delivery has something to do: ``now`` if it has already, None when nothing waits."""
+    if (live.look is not None and live.look <= now) or (live.due and not stopped):
+        return now
+    return _report(_State(stopped, live), _Tally(), now, None).next_due
+
+
 def _report(state: _State, tally: _Tally, now: datetime, wait: datetime | None) -> DeliveryReport:
     """What was done, and when something is due again: always after ``now``."""
     soon = now + timedelta(seconds=1)

@@ -17,7 +17,16 @@ async def drop_unconfirmed(
     database: Database, *, content: Content, programme: Programme, now: datetime
 ) -> datetime | None:
     """Job: delete what has waited too long. Returns when the next one is due, None when nothing waits."""
+    due = await database.read(next_drop)
+    if due is None or due > now:
+        return due
     return await database.write(_drop, content, programme, now)
+
+
+def next_drop(uow: UnitOfWork) -> datetime | None:
+    """When the oldest words that wait for their author have waited too long; None when nothing waits."""
+    oldest = feedback.oldest_waiting(uow)
+    return None if oldest is None else oldest + UNCONFIRMED_FOR
 
 
 def _drop(uow: UnitOfWork, content: Content, programme: Programme, now: datetime) -> datetime | None:
@@ -42,5 +51,4 @@ def _drop(uow: UnitOfWork, content: Content, programme: Programme, now: datetime
                 behaviour=said.behaviour,
             ),
         )
-    oldest = feedback.oldest_waiting(uow)
-    return None if oldest is None else oldest + UNCONFIRMED_FOR
+    return next_drop(uow)

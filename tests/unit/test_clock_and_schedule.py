@@ -42,6 +42,34 @@ async def test_advance_works_until_nothing_is_due_and_returns_the_earliest_next(
 
 
 @pytest.mark.anyio
+async def test_only_jobs_that_have_something_to_do_are_run_and_those_after_them_are_looked_at_anew() -> None:
+    due: dict[str, datetime | None] = {
+        "quiet": None,
+        "later": T0 + timedelta(hours=2),
+        "maker": T0,
+        "taker": None,
+    }
+    ran: list[str] = []
+
+    async def look(now: datetime) -> dict[str, datetime | None]:
+        return dict(due)
+
+    def job(name: str, makes: str | None = None) -> Job:
+        async def run(now: datetime) -> datetime | None:
+            ran.append(name)
+            due[name] = T0 + timedelta(hours=1)
+            if makes is not None:
+                due[makes] = T0
+            return due[name]
+
+        return Job(name, run)
+
+    jobs = [job("quiet"), job("later"), job("maker", makes="taker"), job("taker"), job("unknown")]
+    assert await advance(jobs, T0, look) == T0 + timedelta(hours=1)
+    assert ran == ["maker", "taker", "unknown"]
+
+
+@pytest.mark.anyio
 async def test_jobs_that_keep_each_other_busy_are_named_and_do_not_hang() -> None:
     async def busy(now: datetime) -> datetime | None:
         return now
