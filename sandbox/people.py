@@ -241,10 +241,15 @@ class People:
         return self._one_of(bank, user, key, "line")
 
     def due(self, user: str, key: str, least: float, most: float) -> float:
-        """When somebody gets round to it: log-uniform between least and most, then at work, on the grid."""
+        """When somebody gets round to it: log-uniform between least and most, then at work, on the grid.
+
+        Counted from the step of the grid in which they saw it: half a minute that a message came late, because the bot
+        was killed, changes nothing.
+        """
         wait = math.exp(math.log(least) + self.draw(user, key, "wait") * (math.log(most) - math.log(least)))
         hours, zone = self.hours[user], ZoneInfo(self.slack.workspace.users[user].tz)
-        when = self.slack.clock.now() + timedelta(seconds=wait)
+        seen = self.slack.clock.seconds() // self.script.grid * self.script.grid
+        when = datetime.fromtimestamp(seen + wait, UTC)
         local = when.astimezone(zone)
         for offset in range(15):
             day = local.date() + timedelta(days=offset)

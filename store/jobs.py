@@ -35,13 +35,24 @@ def claim(uow: UnitOfWork, name: str, now: datetime, lease: timedelta) -> bool:
     A process that dies holds nothing: after the lease the job is due again.
     """
     taken = uow.execute(
-        sa.update(job).where(job.c.name == name, job.c.next_at <= now).values(next_at=now + lease)
+        sa.update(job)
+        .where(job.c.name == name, job.c.next_at <= now)
+        .values(next_at=now + lease, claimed_at=now)
     )
     if taken.rowcount == 1:
         return True
     if get(uow, name) is not None:
         return False
-    return _insert_if_new(uow, name, now + lease)
+    return _insert_if_new(uow, name, now + lease, now)
+
+
+def take_back(uow: UnitOfWork) -> int:
+    """Make the jobs due again that a process was running when it died; returns how many.
+
+    Only for a process that knows that no other one runs jobs on this database: it need not wait for the lease.
+    """
+    abandoned = sa.update(job).where(job.c.claimed_at.is_not(None))
+    return uow.execute(abandoned.values(next_at=job.c.claimed_at, claimed_at=None)).rowcount
 
 
 def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, error: str | None) -> None:
@@ -51,6 +62,7 @@ def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, erro
         .where(job.c.name == name)
         .values(
             next_at=next_at,
+            claimed_at=None,
             last_at=now,
             last_error=error,
             failures=0 if error is None else job.c.failures + 1,
@@ -64,7 +76,8 @@ def put_off(uow: UnitOfWork, name: str, next_at: datetime) -> None:
         uow.execute(sa.update(job).where(job.c.name == name).values(next_at=next_at))
 
 
-def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime) -> bool:
+def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime, claimed_at: datetime | None = None) -> bool:
     insert = sqlite.insert if uow.dialect == "sqlite" else postgresql.insert
-    statement = insert(job).values(name=name, next_at=next_at, failures=0).on_conflict_do_nothing()
+    values = {"name": name, "next_at": next_at, "failures": 0, "claimed_at": claimed_at}
+    statement = insert(job).values(values).on_conflict_do_nothing()
     return uow.one(statement.returning(job.c.name)) is not None

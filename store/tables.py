@@ -425,4 +425,5 @@ job = Table(  # when each job of the clock is due again
     Column("last_at", Utc),
     Column("last_error", Text),
     Column("failures", Integer, nullable=False, default=0),
+    Column("claimed_at", Utc),  # while it runs; next_at is when the claim ends by itself
 )

@@ -450,9 +450,7 @@ async def live(house: Loaded, api_url: str, port: int, points: Points) -> None:
     # No fsync: a kill loses nothing that the kernel has, and power is not what is tested here.
     database = open_database(house.course.url, durable=False)
     watch_commits(database, points)
-    at = await prepare_replay(
-        database, house.programme, house.connector, house.replay.mark(), house.begin
-    )
+    at = await prepare_replay(database, house.programme, house.connector, house.replay.mark(), house.begin)
     clock = SteeredClock(at)
     async with connect(BOT_TOKEN, api_url=api_url) as connection:
         messenger = WatchedMessenger(SlackMessenger(connection), points)
@@ -536,7 +534,9 @@ class Supervisor:
             while True:
                 ready = [key.fd for key, _ in wait.select(STUCK_SECONDS)]
                 if not ready:
-                    raise RuntimeError(f"nothing has happened for {STUCK_SECONDS:.0f} s: {self.shared.read()}")
+                    raise RuntimeError(
+                        f"nothing has happened for {STUCK_SECONDS:.0f} s: {self.shared.read()}"
+                    )
                 if sandbox.stdout.fileno() in ready and self._done(sandbox):
                     return True
                 if awake in ready:

@@ -6,8 +6,9 @@ Before the first one is kept its author has read who will see it and chose; unti
 from __future__ import annotations
 
 import hashlib
+import itertools
 
-from bot.domain.feedback import CONFIDENTIAL, KEPT, REPLY, UNSEEN_FOR, WAITING, Feedback
+from bot.domain.feedback import CONFIDENTIAL, DELETED, KEPT, REPLY, UNSEEN_FOR, WAITING, Feedback
 from bot.domain.messages import Message
 from bot.services.hearing import Heard, Outcome, answer, behaviour_name, name_of, refused
 from store import barriers, decisions, feedback, people, stages
@@ -104,9 +105,28 @@ def record_words(uow: UnitOfWork, heard: Heard, about: OutboxRow | None) -> Outc
     channel, ts = heard.body.get("channel"), heard.body.get("ts")
     if kind == REPLY and channel and ts and feedback.by_words(uow, str(channel), str(ts)) is not None:
         return refused("said-before")
-    said = record(uow, heard, key=heard.row.key, kind=kind, about=about, text=heard.body["text"])
+    key = heard.row.key if kind == REPLY else _key_of_command(uow, heard)
+    if feedback.get(uow, feedback_id(key)) is not None:
+        return refused("said-before")
+    said = record(uow, heard, key=key, kind=kind, about=about, text=heard.body["text"])
     if said.state == WAITING:
-        answer(uow, heard, ask_mode(uow, heard, said), about=about)
+        answer(uow, heard, ask_mode(uow, heard, said), about=about, key=said.id)
         return Outcome("feedback-waiting")
-    answer(uow, heard, noted(uow, heard, said), about=about)
+    answer(uow, heard, noted(uow, heard, said), about=about, key=said.id)
     return Outcome("feedback-kept")
+
+
+def _key_of_command(uow: UnitOfWork, heard: Heard) -> str:
+    """The same words on the same day are one feedback: a command has no id, and whoever gets no answer types it again.
+
+    What was deleted does not count: who says it again means it.
+    """
+    day = heard.row.received_at.astimezone(heard.zone).date()
+    words = f"command:{heard.person.id}:{day.isoformat()}:{heard.body['text']}"
+    keys = (hashlib.sha256(f"{words}:{number}".encode()).hexdigest() for number in itertools.count())
+    return next(key for key in keys if not _deleted(uow, key))
+
+
+def _deleted(uow: UnitOfWork, key: str) -> bool:
+    found = feedback.get(uow, feedback_id(key))
+    return found is not None and found.state == DELETED
