@@ -100,18 +100,20 @@ class House:
     # -- jobs ------------------------------------------------------------------------------------------------------
 
     def jobs(self, parts: Sequence[str]) -> list[Job]:
-        """The jobs of ``worker`` and ``clock``, in the order in which a datum lives."""
-        clock = [Job("poll", self._poll), Job("plan", self._plan)]
-        worker = [Job("work", self._work), Job("deliver", self._deliver)]
-        late = [Job("measure", self._measure), Job("drop", self._drop), Job("forget", self._forget)]
-        found: list[Job] = []
-        if "clock" in parts:
-            found += clock
-        if "worker" in parts:
-            found += worker
-        if "clock" in parts:
-            found += late
-        return found
+        """The jobs of ``worker`` and ``clock``, in such an order that none makes work for one before it.
+
+        An answer opens a decision point, and both it and what was dropped are told to the person in the same step.
+        """
+        jobs = [
+            ("clock", Job("poll", self._poll)),
+            ("worker", Job("work", self._work)),
+            ("clock", Job("drop", self._drop)),
+            ("clock", Job("plan", self._plan)),
+            ("worker", Job("deliver", self._deliver)),
+            ("clock", Job("measure", self._measure)),
+            ("clock", Job("forget", self._forget)),
+        ]
+        return [job for part, job in jobs if part in parts]
 
     async def _poll(self, now: datetime) -> datetime | None:
         return await keep_rhythm(self.database, "poll", self.poll_every, self._poll_all, now)
