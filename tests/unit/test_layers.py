@@ -131,6 +131,7 @@ MODULES = [
         for name in ("handlers", "services", "delivery", "connectors", "nudges", "recognition")
     ),
     "bot/replay.py",
+    "bot/doctor.py",
     *(f"bot/{name}/__init__.py" for name in ("surveys", "digests", "content", "domain")),
     "bot/__init__.py",
     "store/__init__.py",
