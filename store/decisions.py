@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from bot.domain.messages import TIP
 from bot.domain.nudging import NONE, REST_DAYS, SAME_TEXT_DAYS, History
 from bot.domain.usage import CoverageStatus
 from store.database import UnitOfWork
+from store.statements import of_ids
 from store.tables import coverage, decision, feedback, outbox
 from store.upsert import CHUNK, insert
 
@@ -140,20 +142,7 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
     had_tip: set[str] = set()
     since = now - timedelta(days=SAME_TEXT_DAYS + 2)
     for chunk in _chunks(person_ids):
-        decided = (
-            sa.select(
-                decision.c.person,
-                decision.c.local_day,
-                decision.c.action,
-                decision.c.behaviour,
-                decision.c.draw,
-                decision.c.held_out,
-                decision.c.context,
-            )
-            .where(decision.c.person.in_(chunk), decision.c.at >= since, decision.c.kind == TIP)
-            .order_by(decision.c.at)
-        )
-        for row in uow.rows(decided):
+        for row in uow.rows(of_ids(_decided(), decision.c.person), {"ids": chunk, "since": since}):
             if row.held_out:
                 for each in row.context.get("eligible_behaviours", ()):
                     drawn[row.person][each] = row.local_day
@@ -162,17 +151,10 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
                     drawn[row.person][row.behaviour] = row.local_day
                 spoken[row.person][row.behaviour] = row.local_day
                 told[row.person][row.action] = (*told[row.person].get(row.action, ()), row.local_day)
-        refused = sa.select(feedback.c.person, feedback.c.trigger, feedback.c.created_at).where(
-            feedback.c.person.in_(chunk),
-            feedback.c.kind == NOT_FOR_ME,
-            feedback.c.state != DELETED,
-            feedback.c.trigger.is_not(None),
-            feedback.c.created_at >= now - timedelta(days=REST_DAYS),
-        )
-        for row in uow.rows(refused.order_by(feedback.c.created_at)):
+        resting = {"ids": chunk, "since": now - timedelta(days=REST_DAYS)}
+        for row in uow.rows(of_ids(_refused(), feedback.c.person), resting):
             rested[row.person][row.trigger] = row.created_at.date() + timedelta(days=REST_DAYS)
-        tipped = sa.select(outbox.c.person).where(outbox.c.person.in_(chunk), outbox.c.kind == TIP).distinct()
-        had_tip |= {row.person for row in uow.rows(tipped)}
+        had_tip |= {row.person for row in uow.rows(of_ids(_tipped(), outbox.c.person), {"ids": chunk})}
     return {
         each: History(
             drawn.get(each, {}),
@@ -183,6 +165,42 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
         )
         for each in person_ids
     }
+
+
+@cache
+def _decided() -> sa.Select[Any]:
+    return (
+        sa.select(
+            decision.c.person,
+            decision.c.local_day,
+            decision.c.action,
+            decision.c.behaviour,
+            decision.c.draw,
+            decision.c.held_out,
+            decision.c.context,
+        )
+        .where(decision.c.at >= sa.bindparam("since", type_=decision.c.at.type), decision.c.kind == TIP)
+        .order_by(decision.c.at)
+    )
+
+
+@cache
+def _refused() -> sa.Select[Any]:
+    return (
+        sa.select(feedback.c.person, feedback.c.trigger, feedback.c.created_at)
+        .where(
+            feedback.c.kind == NOT_FOR_ME,
+            feedback.c.state != DELETED,
+            feedback.c.trigger.is_not(None),
+            feedback.c.created_at >= sa.bindparam("since", type_=feedback.c.created_at.type),
+        )
+        .order_by(feedback.c.created_at)
+    )
+
+
+@cache
+def _tipped() -> sa.Select[Any]:
+    return sa.select(outbox.c.person).where(outbox.c.kind == TIP).distinct()
 
 
 # --- outcomes ----------------------------------------------------------------------------------------------------

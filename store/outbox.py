@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from bot.domain.attention import Sent
 from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
 from store.database import UnitOfWork
+from store.statements import of_ids
 from store.tables import decision, hold, outbox, person
 
 READY, SENDING, SENT = "ready", "sending", "sent"
@@ -248,27 +250,8 @@ def sent_history(
     False when something did, None while it is too early. Every id asked for has an entry. ``without``: rows to leave out.
     """
     found: dict[str, list[Sent]] = {each: [] for each in person_ids}
-    at = sa.case((outbox.c.state == READY, outbox.c.due_at), else_=outbox.c.claimed_at)
     for chunk in _chunks(person_ids):
-        statement = (
-            sa.select(
-                outbox.c.id,
-                outbox.c.person,
-                outbox.c.kind,
-                outbox.c.state,
-                outbox.c.template,
-                outbox.c.reaction,
-                outbox.c.due_at,
-                outbox.c.claimed_at,
-            )
-            .where(
-                outbox.c.person.in_(chunk),
-                outbox.c.state.in_((READY, SENDING, SENT, UNCERTAIN)),
-                at >= since,
-            )
-            .order_by(outbox.c.person, at, outbox.c.id)
-        )
-        for row in uow.rows(statement):
+        for row in uow.rows(of_ids(_history(), outbox.c.person), {"ids": chunk, "since": since}):
             if row.id in without:
                 continue
             waiting = row.state == READY
@@ -280,6 +263,28 @@ def sent_history(
                 ignored = True
             found[row.person].append(Sent(row.kind, when, row.template, waiting, ignored))
     return {each: tuple(sends) for each, sends in found.items()}
+
+
+@cache
+def _history() -> sa.Select[Any]:
+    at = sa.case((outbox.c.state == READY, outbox.c.due_at), else_=outbox.c.claimed_at)
+    return (
+        sa.select(
+            outbox.c.id,
+            outbox.c.person,
+            outbox.c.kind,
+            outbox.c.state,
+            outbox.c.template,
+            outbox.c.reaction,
+            outbox.c.due_at,
+            outbox.c.claimed_at,
+        )
+        .where(
+            outbox.c.state.in_((READY, SENDING, SENT, UNCERTAIN)),
+            at >= sa.bindparam("since", type_=outbox.c.due_at.type),
+        )
+        .order_by(outbox.c.person, at, outbox.c.id)
+    )
 
 
 def record_reaction(uow: UnitOfWork, id: str, action: str, at: datetime) -> bool:  # noqa: A002

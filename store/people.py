@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ from bot.domain.people import (
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from store.database import UnitOfWork
+from store.statements import of_ids
 from store.tables import person, preference, slack_user
 from store.upsert import CHUNK, upsert
 
@@ -184,15 +186,13 @@ def mark_notice_read(uow: UnitOfWork, person_id: str, at: datetime) -> None:
 
 def preferences(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, Preferences]:
     """What people chose, with the defaults for whoever chose nothing; None: of everybody who chose something."""
+    if ids is None:
+        return {row.person: _preferences(row) for row in uow.rows(_PREFERENCE)}
     found: dict[str, Preferences] = {}
-    statements = (
-        [sa.select(preference)]
-        if ids is None
-        else [sa.select(preference).where(preference.c.person.in_(chunk)) for chunk in _chunks(ids)]
-    )
-    for statement in statements:
-        found |= {row.person: _preferences(row) for row in uow.rows(statement)}
-    return found if ids is None else {each: found.get(each) or Preferences(each) for each in ids}
+    for chunk in _chunks(ids):
+        rows = uow.rows(of_ids(_PREFERENCE, preference.c.person), {"ids": chunk})
+        found |= {row.person: _preferences(row) for row in rows}
+    return {each: found.get(each) or Preferences(each) for each in ids}
 
 
 _CHOICES = frozenset(Preferences.__dataclass_fields__) - {"person"}
@@ -373,15 +373,7 @@ def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dic
     """What Slack last said of people: do not disturb, and an out-of-office status that has not run out."""
     found: dict[str, Presence] = {}
     for chunk in _chunks(person_ids):
-        statement = sa.select(
-            person.c.id.label("person"),
-            slack_user.c.status_text,
-            slack_user.c.status_emoji,
-            slack_user.c.status_until,
-            slack_user.c.dnd_start,
-            slack_user.c.dnd_end,
-        ).join(slack_user, slack_user.c.id == person.c.slack_id)
-        for row in uow.rows(statement.where(person.c.id.in_(chunk))):
+        for row in uow.rows(of_ids(_presence(), person.c.id), {"ids": chunk}):
             dnd = row.dnd_start is not None and row.dnd_end is not None and row.dnd_start <= now < row.dnd_end
             away = is_away(row.status_text, row.status_emoji) and (
                 row.status_until is None or now < row.status_until
@@ -394,6 +386,18 @@ def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dic
     return {each: found.get(each, Presence()) for each in person_ids}
 
 
+@cache
+def _presence() -> sa.Select[Any]:
+    return sa.select(
+        person.c.id.label("person"),
+        slack_user.c.status_text,
+        slack_user.c.status_emoji,
+        slack_user.c.status_until,
+        slack_user.c.dnd_start,
+        slack_user.c.dnd_end,
+    ).join(slack_user, slack_user.c.id == person.c.slack_id)
+
+
 def is_away(status_text: str, status_emoji: str) -> bool:
     """Whether a Slack status says that somebody is not at work."""
     return status_emoji in AWAY_EMOJI or _AWAY_WORDS.search(status_text) is not None
@@ -401,6 +405,7 @@ def is_away(status_text: str, status_emoji: str) -> bool:
 
 # --- rows ----------------------------------------------------------------------------------------------------------
 
+_PREFERENCE = sa.select(preference)
 _PERSON = sa.select(person, slack_user.c.zone.label("slack_zone")).outerjoin(
     slack_user, slack_user.c.id == person.c.slack_id
 )
@@ -411,7 +416,7 @@ def _people(uow: UnitOfWork, ids: Collection[str] | None) -> Iterator[Person]:
         yield from (_person(row) for row in uow.rows(_PERSON.order_by(person.c.id)))
         return
     for chunk in _chunks(ids):
-        yield from (_person(row) for row in uow.rows(_PERSON.where(person.c.id.in_(chunk))))
+        yield from (_person(row) for row in uow.rows(of_ids(_PERSON, person.c.id), {"ids": chunk}))
 
 
 def _person(row: sa.Row[Any]) -> Person:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -35,18 +36,22 @@ def current(uow: UnitOfWork, ids: Collection[str] | None) -> dict[str, StageStat
 def latest(uow: UnitOfWork, ids: Collection[str] | None) -> dict[str, StageRow]:
     """The newest row of each person."""
     found: dict[str, StageRow] = {}
-    for chunk in _chunks(sorted(ids)) if ids is not None else (None,):
-        newest = sa.select(person_stage.c.person, sa.func.max(person_stage.c.week).label("week")).group_by(
-            person_stage.c.person
-        )
-        if chunk is not None:
-            newest = newest.where(person_stage.c.person.in_(chunk))
-        last = newest.subquery()
-        query = sa.select(person_stage).join(
-            last, sa.and_(person_stage.c.person == last.c.person, person_stage.c.week == last.c.week)
-        )
-        found |= {row.person: _read(row) for row in uow.rows(query)}
+    if ids is None:
+        return {row.person: _read(row) for row in uow.rows(_latest(everybody=True))}
+    for chunk in _chunks(sorted(ids)):
+        rows = uow.rows(_latest(everybody=False), {"ids": chunk})
+        found |= {row.person: _read(row) for row in rows}
     return found
+
+
+@cache
+def _latest(*, everybody: bool) -> sa.Select[Any]:
+    weeks = sa.select(person_stage.c.person, sa.func.max(person_stage.c.week).label("week"))
+    if not everybody:
+        weeks = weeks.where(person_stage.c.person.in_(sa.bindparam("ids", expanding=True)))
+    last = weeks.group_by(person_stage.c.person).subquery()
+    newest = sa.and_(person_stage.c.person == last.c.person, person_stage.c.week == last.c.week)
+    return sa.select(person_stage).join(last, newest)
 
 
 def of_person(uow: UnitOfWork, person_id: str, limit: int = 60) -> tuple[StageRow, ...]:

@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageStatus, MetricKind
 from store.database import UnitOfWork
+from store.statements import of_ids
 from store.tables import Utc, person, person_week, source, usage_day
 from store.tables import coverage as coverage_table
 from store.upsert import CHUNK, Insert, insert, inserting, run_tuples, upsert, upserting
@@ -38,6 +39,8 @@ _SEVERITY = (
 )
 """From best to worst: the later, the longer it lasts and the more an admin has to do."""
 _RANK = {status: rank for rank, status in enumerate(_SEVERITY)}
+_SINCE, _THROUGH = sa.bindparam("since", type_=sa.Date), sa.bindparam("through", type_=sa.Date)
+_IN_SPAN = usage_day.c.day.between(_SINCE, _THROUGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,32 +301,34 @@ def sums(
 
     A person or metric that is absent has no number; whether that means 0 is for :func:`coverage` to say. None: everybody.
     """
-    columns = [sa.func.sum(usage_day.c[metric.column]) for metric in _ADDITIVE]
-    statement: sa.Select[Any] = (
-        sa.select(usage_day.c.person, *columns)
-        .where(usage_day.c.day.between(since, through))
-        .group_by(usage_day.c.person)
-    )
     return {
         row[0]: {
             metric.key: float(value)
             for metric, value in zip(_ADDITIVE, row[1:], strict=True)
             if value is not None
         }
-        for row in _for_people(uow, statement, ids)
+        for row in _for_people(uow, _sums(), ids, since=since, through=through)
     }
+
+
+@cache
+def _sums() -> sa.Select[Any]:
+    columns = [sa.func.sum(usage_day.c[metric.column]) for metric in _ADDITIVE]
+    return sa.select(usage_day.c.person, *columns).where(_IN_SPAN).group_by(usage_day.c.person)
 
 
 def meaningful_days(
     uow: UnitOfWork, ids: Collection[str] | None, since: date, through: date
 ) -> dict[str, int]:
     """Days with at least one state-changing action (science.md §3.2), by person; who has none is absent."""
-    statement: sa.Select[Any] = (
-        sa.select(usage_day.c.person, sa.func.count())
-        .where(usage_day.c.day.between(since, through), usage_day.c.meaningful)
-        .group_by(usage_day.c.person)
-    )
-    return {row[0]: int(row[1]) for row in _for_people(uow, statement, ids)}
+    rows = _for_people(uow, _meaningful(), ids, since=since, through=through)
+    return {row[0]: int(row[1]) for row in rows}
+
+
+@cache
+def _meaningful() -> sa.Select[Any]:
+    counted = sa.select(usage_day.c.person, sa.func.count()).where(_IN_SPAN, usage_day.c.meaningful)
+    return counted.group_by(usage_day.c.person)
 
 
 def snapshots(
@@ -334,17 +339,21 @@ def snapshots(
     All snapshot metrics of a person are of the same day. A person without one is absent.
     """
     oldest = oldest or day - SNAPSHOT_LOOK_BACK
-    columns = [usage_day.c[metric.column] for metric in _SNAPSHOTS]
-    has_one = sa.or_(*(column.is_not(None) for column in columns))
-    statement = sa.select(usage_day.c.person, *columns).where(usage_day.c.day.between(oldest, day), has_one)
     found: dict[str, dict[str, float]] = {}
-    for row in _for_people(uow, statement.order_by(usage_day.c.day), ids):
+    for row in _for_people(uow, _snapshots(), ids, since=oldest, through=day):
         found[row[0]] = {
             metric.key: float(value)
             for metric, value in zip(_SNAPSHOTS, row[1:], strict=True)
             if value is not None
         }
     return found
+
+
+@cache
+def _snapshots() -> sa.Select[Any]:
+    columns = [usage_day.c[metric.column] for metric in _SNAPSHOTS]
+    has_one = sa.or_(*(column.is_not(None) for column in columns))
+    return sa.select(usage_day.c.person, *columns).where(_IN_SPAN, has_one).order_by(usage_day.c.day)
 
 
 def coverage(
@@ -361,30 +370,13 @@ def coverage(
     them on a day, unless one ``source`` is named.
     """
     wanted = METRICS.keys() if metrics is None else metrics
-    where: list[sa.ColumnElement[bool]] = [coverage_table.c.day.between(since, through)]
+    parameters: dict[str, Any] = {"since": since, "through": through}
     if metrics is not None:
-        where.append(coverage_table.c.metric.in_(sorted(metrics)))
+        parameters["metrics"] = sorted(metrics)
     if source is not None:
-        where.append(coverage_table.c.source == source)
-    # Per metric and day the best over the sources, then per metric how many days have which status.
-    rank = sa.case(
-        *((coverage_table.c.status == status.value, place) for status, place in _RANK.items()),
-        else_=_RANK[CoverageStatus.ERROR],
-    )
-    best = (
-        sa.select(coverage_table.c.metric, coverage_table.c.day, sa.func.min(rank).label("rank"))
-        .where(*where)
-        .group_by(coverage_table.c.metric, coverage_table.c.day)
-        .subquery()
-    )
-    last = sa.case((best.c.day == through, best.c.rank), else_=None)
-    statement = sa.select(
-        best.c.metric,
-        sa.func.count().label("days"),
-        sa.func.max(best.c.rank).label("worst"),
-        sa.func.max(last).label("last"),
-    ).group_by(best.c.metric)
-    rows = {row.metric: row for row in uow.rows(statement)}
+        parameters["source"] = source
+    statement = _coverage(frozenset(parameters))
+    rows = {row.metric: row for row in uow.rows(statement, parameters)}
     length = (through - since).days + 1
     found: dict[str, CoverageStatus] = {}
     for metric in wanted:
@@ -397,6 +389,33 @@ def coverage(
             missing = _RANK[CoverageStatus.ERROR] if row.days < length else 0
             found[metric] = _SEVERITY[max(row.worst, missing)]
     return found
+
+
+@cache
+def _coverage(parameters: frozenset[str]) -> sa.Select[Any]:
+    where: list[sa.ColumnElement[bool]] = [coverage_table.c.day.between(_SINCE, _THROUGH)]
+    if "metrics" in parameters:
+        where.append(coverage_table.c.metric.in_(sa.bindparam("metrics", expanding=True)))
+    if "source" in parameters:
+        where.append(coverage_table.c.source == sa.bindparam("source"))
+    # Per metric and day the best over the sources, then per metric how many days have which status.
+    rank = sa.case(
+        *((coverage_table.c.status == status.value, place) for status, place in _RANK.items()),
+        else_=_RANK[CoverageStatus.ERROR],
+    )
+    best = (
+        sa.select(coverage_table.c.metric, coverage_table.c.day, sa.func.min(rank).label("rank"))
+        .where(*where)
+        .group_by(coverage_table.c.metric, coverage_table.c.day)
+        .subquery()
+    )
+    last = sa.case((best.c.day == _THROUGH, best.c.rank), else_=None)
+    return sa.select(
+        best.c.metric,
+        sa.func.count().label("days"),
+        sa.func.max(best.c.rank).label("worst"),
+        sa.func.max(last).label("last"),
+    ).group_by(best.c.metric)
 
 
 def coverage_detail(uow: UnitOfWork, day: date) -> list[tuple[str, Coverage]]:
@@ -413,12 +432,17 @@ def coverage_detail(uow: UnitOfWork, day: date) -> list[tuple[str, Coverage]]:
 
 def read_at(uow: UnitOfWork, source: str, day: date) -> dict[str, datetime]:
     """When each metric of a day was last read well; a metric that never was is absent."""
-    query = sa.select(coverage_table.c.metric, coverage_table.c.polled_at).where(
-        coverage_table.c.source == source,
-        coverage_table.c.day == day,
+    rows = uow.rows(_read_at(), {"source": source, "through": day})
+    return {row.metric: row.polled_at for row in rows}
+
+
+@cache
+def _read_at() -> sa.Select[Any]:
+    return sa.select(coverage_table.c.metric, coverage_table.c.polled_at).where(
+        coverage_table.c.source == sa.bindparam("source"),
+        coverage_table.c.day == _THROUGH,
         coverage_table.c.status == CoverageStatus.OK.value,
     )
-    return {row.metric: row.polled_at for row in uow.rows(query)}
 
 
 def last_polled(uow: UnitOfWork) -> datetime | None:
@@ -434,14 +458,8 @@ def last_polled(uow: UnitOfWork) -> datetime | None:
 def weeks(uow: UnitOfWork, ids: Collection[str] | None, since: date) -> dict[str, tuple[PersonWeek, ...]]:
     """Person-weeks from the week of ``since`` on, oldest first, by person. A week without a row had no fact."""
     monday = since - timedelta(days=since.weekday())
-    columns = [person_week.c[metric.column] for metric in _EVENTS]
-    statement: sa.Select[Any] = (
-        sa.select(person_week.c.person, person_week.c.week, person_week.c.meaningful_days, *columns)
-        .where(person_week.c.week >= monday)
-        .order_by(person_week.c.person, person_week.c.week)
-    )
     found: defaultdict[str, list[PersonWeek]] = defaultdict(list)
-    for row in _for_people(uow, statement, ids, person_week.c.person):
+    for row in _for_people(uow, _weeks(), ids, person_week.c.person, since=monday):
         values = {
             metric.key: float(value)
             for metric, value in zip(_EVENTS, row[3:], strict=True)
@@ -449,6 +467,16 @@ def weeks(uow: UnitOfWork, ids: Collection[str] | None, since: date) -> dict[str
         }
         found[row[0]].append(PersonWeek(row[0], row[1], row[2], values))
     return {each: tuple(rows) for each, rows in found.items()}
+
+
+@cache
+def _weeks() -> sa.Select[Any]:
+    columns = [person_week.c[metric.column] for metric in _EVENTS]
+    return (
+        sa.select(person_week.c.person, person_week.c.week, person_week.c.meaningful_days, *columns)
+        .where(person_week.c.week >= _SINCE)
+        .order_by(person_week.c.person, person_week.c.week)
+    )
 
 
 def forget_raw(uow: UnitOfWork, before: date) -> int:
@@ -466,11 +494,14 @@ def _for_people(
     statement: sa.Select[Any],
     ids: Collection[str] | None,
     column: sa.ColumnElement[str] = usage_day.c.person,
+    **parameters: Any,
 ) -> Iterator[tuple[Any, ...]]:
     """Run a query for these people, a chunk of ids at a time; None: for everybody."""
     if ids is None:
-        yield from map(tuple, uow.rows(statement))
+        yield from map(tuple, uow.rows(statement, parameters))
         return
     wanted = sorted(set(ids))
+    theirs = of_ids(statement, column)
     for start in range(0, len(wanted), CHUNK):
-        yield from map(tuple, uow.rows(statement.where(column.in_(wanted[start : start + CHUNK]))))
+        chunk = wanted[start : start + CHUNK]
+        yield from map(tuple, uow.rows(theirs, {**parameters, "ids": chunk}))

@@ -173,7 +173,10 @@ async def plan(
     while weighed:
         found = await _look(connectors, weighed)
         drafts = await asyncio.to_thread(planner.draft_all, weighed, found, now)
-        report = _add(report, await database.write(_keep, drafts))
+        kept = await database.write(_keep, drafts)
+        report, next_due = _add(report, kept), kept.next_due
+        if next_due is None or next_due > now:
+            break
         weighed, next_due = await database.read(planner.weigh_due, now, people)
     log.debug("plan.done", extra={"decisions": report.decisions, "queued": report.queued})
     return replace(report, next_due=next_due)
@@ -596,6 +599,7 @@ def _keep(uow: UnitOfWork, drafts: Sequence[_Draft]) -> PlanReport:
         held_out=sum(row.held_out for row in rows),
         moved=sum(draft.row is None for draft in valid),
         reasons=Counter(row.reason for row in rows if row.reason is not None),
+        next_due=slots.next_due(uow),
     )
 
 
