@@ -29,6 +29,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -97,7 +98,6 @@ class Result:
     doing: dict[str, int] = field(default_factory=dict)
     points: int = 0
     seconds: float = 0.0
-    starting: float = 0.0
     spread: list[str] = field(default_factory=list)
     totals: dict[str, Any] = field(default_factory=dict)
     record: str = ""
@@ -110,8 +110,7 @@ class Result:
 
 # --- the company -----------------------------------------------------------------------------------------------------
 
-REPLIES = """
-# More talkative than people are: every reply is one that a crash could lose.
+TALKATIVE = """
 [[daily]]
 what = "say"
 chance = 0.25
@@ -127,6 +126,26 @@ what = "command"
 command = "/fullsteam pause until tomorrow"
 chance = 0.02
 """
+EAGER = {
+    "ignore = 44": "ignore = 10",
+    '"tip:do" = 22': '"tip:do" = 14',
+    '"tip:remind" = 6': '"tip:remind" = 14',
+    '"tip:not_for_me" = 5': '"tip:not_for_me" = 10',
+    '"tip:blocked" = 6': '"tip:blocked" = 24',
+    '"tip:why" = 3': '"tip:why" = 10',
+}
+"""Every reply is one that a crash could lose: our people answer more often, and in more ways, than those of the demo."""
+
+
+def _replies() -> str:
+    script = (EXAMPLES / "replies.toml").read_text(encoding="utf-8")
+    for usual, eager in EAGER.items():
+        if script.count(usual) != 1:
+            raise ValueError(
+                f"examples/replies.toml: {usual!r} stands in it {script.count(usual)} times, not once"
+            )
+        script = script.replace(usual, eager)
+    return script + TALKATIVE
 
 
 def write_company(folder: Path, people: int, first: date, last: date, seed: int) -> None:
@@ -138,8 +157,7 @@ def write_company(folder: Path, people: int, first: date, last: date, seed: int)
     pilot = 'pilot_teams = ["maria.lang@example.com"]'
     assert pilot in programme
     (folder / "programme.toml").write_text(programme.replace(pilot, 'pilot_teams = ["*"]'), encoding="utf-8")
-    replies = (EXAMPLES / "replies.toml").read_text(encoding="utf-8") + REPLIES
-    (folder / "replies.toml").write_text(replies, encoding="utf-8")
+    (folder / "replies.toml").write_text(_replies(), encoding="utf-8")
     begin = first - timedelta(days=90)
     bosses = [f"lead{number}.north@example.com" for number in range(1, 1 + max(1, people // 8))]
     offices = list(ZONES)
@@ -157,8 +175,8 @@ def write_company(folder: Path, people: int, first: date, last: date, seed: int)
         roster.append(
             [f"Seller{number} East", mail, boss, "Account Executive", offices[number % 3], days, started]
         )
-        for deal in range(chance.randint(3, 6)):
-            deals.append(_deal(f"D-{number}-{deal}", mail, begin, first, chance))
+        names = [f"D-{number}-{deal}" for deal in range(chance.randint(3, 6))]
+        deals.extend(_deal(name, mail, begin, first, chance) for name in names)
         for _ in range(chance.randint(2, 30)):
             day = begin + timedelta(days=chance.randint(0, (last - begin).days))
             calls.append([day, mail, chance.choice(["Call", "Meeting", "E-mail"]), f"D-{number}-0"])
@@ -253,7 +271,7 @@ class Points:
 
 def watch_commits(database: Database, points: Points) -> None:
     """Points just before and just after every commit of a writing transaction."""
-    engine = database._write_engine  # noqa: SLF001 - there is no port for this, and production must not know
+    engine = database._write_engine  # no port has this, and production must not know
     if database.dialect == "sqlite":
 
         @event.listens_for(engine, "before_cursor_execute")
@@ -366,7 +384,7 @@ def _post_again() -> None:
     async def blind(_messenger: object, row: outbox.OutboxRow, now: datetime) -> Any:
         return "again", outbox.Settlement(row.id, outbox.READY, None, now), False, None
 
-    reconcile_outbox._look = blind  # noqa: SLF001 - a mutant replaces a function of ours in a process of its own
+    reconcile_outbox._look = blind  # a mutant replaces a function of ours in a process of its own
 
 
 def _acknowledge_first() -> None:
@@ -468,6 +486,17 @@ async def live(house: Loaded, api_url: str, port: int, points: Points) -> None:
 # --- the supervisor --------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def _nothing_after() -> Iterator[None]:
+    """End this process with the block, whatever happens in it: a forked bot must not go on as a supervisor."""
+    try:
+        yield
+    finally:
+        if sys.exception() is not None:
+            traceback.print_exc()
+        os._exit(os.EX_SOFTWARE)
+
+
 class Supervisor:
     """Runs one course to its end."""
 
@@ -563,18 +592,13 @@ class Supervisor:
         pid = os.fork()
         if pid:
             return pid
-        try:
+        with _nothing_after():
             os.close(awake)
-            self.kept_port.detach()  # stays open, and stays ours
             if self.course.without is not None:
                 RULES[self.course.without]()
             points = Points(self.shared, target, here, waker)
             asyncio.run(live(self.house, api_url, self.port, points))
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        os._exit(70)
+        raise AssertionError("a bot does not come back")
 
     def _bury(self, pid: int, woken: bool) -> None:
         """Kill a bot that asked for it, after a while; count how it died. One that died otherwise is an error."""

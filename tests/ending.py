@@ -26,13 +26,12 @@ class Ending:
 
     def differences(self, other: Ending) -> list[str]:
         """What is not the same, a line each: part, key, here, there."""
-        found = []
-        for name, mine in self.parts.items():
-            theirs = other.parts[name]
-            for key in sorted(mine.keys() | theirs.keys()):
-                if mine.get(key) != theirs.get(key):
-                    found.append(f"{name} {key}: {mine.get(key)} != {theirs.get(key)}")
-        return found
+        return [
+            f"{name} {key}: {mine.get(key)} != {other.parts[name].get(key)}"
+            for name, mine in self.parts.items()
+            for key in sorted(mine.keys() | other.parts[name].keys())
+            if mine.get(key) != other.parts[name].get(key)
+        ]
 
 
 def ending(url: str) -> Ending:

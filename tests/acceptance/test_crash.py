@@ -1,0 +1,124 @@
+"""Whenever the bot dies, nothing that Slack was told we have is lost, nobody gets a message twice, and it all ends the same.
+
+FULLSTEAM_CRASH_SEED chooses other instants. What is compared: tests/ending.py; how the bot is killed: tests/crashing.py.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.crashing import RULES, Course, Result, run_course, write_company
+from tests.ending import Account, Ending, ending, faults
+
+SEED = int(os.environ.get("FULLSTEAM_CRASH_SEED", "1"))
+FIRST, LAST = date(2026, 9, 9), date(2026, 9, 15)
+PEOPLE = 40
+KILLS = 200
+SPACING = 24.0
+"""Points between two kills, on average: so that the last ones come in the last days."""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """A course without kills; the people and their deals are the same for all seeds."""
+    folder = tmp_path_factory.mktemp("course")
+    company = folder / "company"
+    company.mkdir()
+    write_company(company, PEOPLE, FIRST, LAST, seed=1)
+    return Course(
+        url=f"sqlite:///{folder}/replay.db",
+        folder=str(folder),
+        company=str(company),
+        first=FIRST.isoformat(),
+        last=LAST.isoformat(),
+        seed=SEED,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(course: Course) -> Ending:
+    """How the replay ends when nobody is killed: on SQLite, for both databases."""
+    result = run_course(course)
+    end = ending(course.url)
+    assert faults(Account.of(Path(result.record)), end) == []
+    least = {"decision": 150, "outbox": 120, "feedback": 60, "barrier": 3, "preference": 30, "stage": 30}
+    assert all(len(end.parts[name]) >= count for name, count in least.items()), "too little happens"
+    return end
+
+
+def told(result: Result, title: str) -> str:
+    """A line for whoever runs the test."""
+    kinds = ", ".join(f"{name} {count}" for name, count in result.kills.items())
+    doing = ", ".join(f"{name} {count}" for name, count in result.doing.items())
+    return (
+        f"\n{title}: seed {result.seed}, {result.killed} kills in {result.seconds:.0f} s ({kinds}), "
+        f"while it did: {doing}; replies {result.totals['replies'] + result.totals['clicks']}, "
+        f"posts {result.totals['posts']}, kills between {' and '.join(result.spread)}"
+    )
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_lose_nothing_double_nothing_and_change_nothing(
+    course: Course,
+    undisturbed: Ending,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = run_course(replace(course, url=database_url, folder=str(tmp_path), kills=KILLS, spacing=SPACING))
+    with capsys.disabled():
+        print(told(result, database_url.partition(":")[0]))
+    assert result.killed == KILLS, "the replay was over too soon"
+    assert result.kills["at a random time"] == KILLS // 2
+    seen, end = Account.of(Path(result.record)), ending(database_url)
+    assert faults(seen, end) == []
+    assert undisturbed.differences(end) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("look before posting again", "posted twice"),
+        ("commit before the acknowledgement", "acknowledged and lost"),
+    ],
+)
+def test_without_the_rule_the_crash_test_fails(course: Course, tmp_path: Path, rule: str, fault: str) -> None:
+    assert rule in RULES
+    url = f"sqlite:///{tmp_path}/replay.db"
+    result = run_course(
+        replace(course, url=url, folder=str(tmp_path), kills=KILLS, spacing=SPACING, without=rule)
+    )
+    found = faults(Account.of(Path(result.record)), ending(url))
+    assert any(each.startswith(fault) for each in found)
+
+
+def test_the_same_replay_ends_the_same(tmp_path: Path) -> None:
+    company = tmp_path / "company"
+    company.mkdir()
+    write_company(company, 8, FIRST, LAST, seed=2)
+    ends, records = [], []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        result = run_course(
+            Course(
+                url=f"sqlite:///{folder}/replay.db",
+                folder=str(folder),
+                company=str(company),
+                first=FIRST.isoformat(),
+                last=LAST.isoformat(),
+                seed=2,
+            )
+        )
+        ends.append(ending(f"sqlite:///{folder}/replay.db"))
+        records.append(Account.of(Path(result.record)))
+    assert ends[0].differences(ends[1]) == []
+    assert ends[0].inbox == ends[1].inbox
+    assert records[0] == records[1]
+    assert ends[0].parts["feedback"], "somebody answered"
