@@ -280,7 +280,8 @@ class Workspace:
     def user_object(self, user: User, *, email: bool = True) -> Json:
         """A user as `users.info` gives it; the e-mail only with the scope for it."""
         now = self.clock.now()
-        local = now.astimezone(ZoneInfo(user.tz))
+        # Slack knows no zone of some accounts, and then says null.
+        local = now.astimezone(ZoneInfo(user.tz or "UTC"))
         offset = local.utcoffset()
         expired = bool(user.status_expiration) and user.status_expiration <= now.timestamp()
         picture = f"https://avatars.invalid/{user.id}"
@@ -306,8 +307,8 @@ class Workspace:
             "deleted": user.deleted,
             "color": "9f69e7",
             "real_name": user.real_name,
-            "tz": user.tz,
-            "tz_label": local.tzname() or user.tz,
+            "tz": user.tz or None,
+            "tz_label": (local.tzname() or user.tz) if user.tz else None,
             "tz_offset": int(offset.total_seconds()) if offset else 0,
             "profile": profile,
             "is_admin": False,

@@ -14,7 +14,7 @@ from bot.domain.behaviours import Behaviour, Shown
 from bot.domain.messages import BACK_OFF, KINDS, TIP, WELCOME
 from bot.domain.programme import Rules
 from bot.domain.tips import Tip
-from bot.domain.usage import CoverageStatus, RecordRef
+from bot.domain.usage import METRICS, CoverageStatus, MetricKind, RecordRef
 
 PLANNER_VERSION = 1
 """Version of the rules on this page; part of every draw's key."""
@@ -368,6 +368,9 @@ def data_objections(trigger: Trigger, case: Case, policy: Policy) -> Iterator[st
             yield f"no-data:{metric}:{status}"
         elif is_stale(metric, case, policy.rules):
             yield f"no-data:{metric}:stale"
+        elif METRICS[metric].kind is MetricKind.SNAPSHOT and metric not in case.profile.snapshot:
+            # The day was read, this person's state was not: a poll that died between the two.
+            yield f"no-data:{metric}:no-snapshot"
 
 
 def trigger_objections(trigger: Trigger, case: Case) -> Iterator[str]:

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=15)
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
+DOUBLINGS = 10
+"""More would overflow a timedelta after a day and a half of failures."""
 
 
 async def keep_rhythm(
@@ -40,7 +42,7 @@ async def keep_rhythm(
         next_at = await work(now) or now + every
     except (Retryable, Permanent) as fault:
         error = fault.code
-        wait = min(LONGEST_RETRY, FIRST_RETRY * 2**failures)
+        wait = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(failures, DOUBLINGS))
         if isinstance(fault, Retryable) and fault.after is not None:
             wait = max(wait, fault.after)
         next_at = now + wait
