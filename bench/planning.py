@@ -1,136 +1,212 @@
-"""Planning 10,000 people with 90 days of facts, profile and decision included: seconds and peak memory.
+"""Planning for 10,000 people with 90 days of facts: slots, profiles, decisions, words, rows.
 
-    python -m bench.planning [PEOPLE] [DATABASE_URL]
-
-Everybody is due at once, as after an outage on a Tuesday morning: the worst case, more than half get a tip. The database
-has to be empty; by default it is a SQLite file in a folder that is removed afterwards.
+Reference: the SQL features alone, for the same people in the same batches.
 """
 
 from __future__ import annotations
 
 import asyncio
-import platform
-import resource
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from random import Random
 from typing import Any
 
-import sqlalchemy as sa
-
-from bot.domain.usage import METRICS, Coverage, CoverageStatus
+from bench.databases import fresh
+from bench.report import Figure, apart, peak_memory
+from bot.content.load import Content, load
+from bot.content.programme import load_programme
+from bot.domain.people import CrmUser, SlackUser
+from bot.domain.programme import Programme
+from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RecordRef, UsageFact
+from bot.replay import EXAMPLES
 from bot.services.assess_stages import assess
-from store import slots, usage
-from store.database import UnitOfWork, migrate, open_database
+from bot.services.plan_messages import BATCH, plan
+from bot.wiring import all_triggers
+from bot.workdays import PublicHolidays
+from store import people, slots, usage
+from store.database import UnitOfWork, open_database
 from store.slots import Slot
-from store.tables import person_week, usage_day
-from tests.fakes import NoHolidays
-from tests.planning import PROGRAMME, TUESDAY, UNKNOWN, add_people, crm_with, pid, plan_at
 
-DAYS = 90
-THROUGH = TUESDAY.date() - timedelta(days=1)
-
-
-@contextmanager
-def timed(what: str, number: int) -> Iterator[None]:
-    start, worked = time.perf_counter(), time.process_time()
-    yield
-    seconds, worked = time.perf_counter() - start, time.process_time() - worked
-    each = 1_000 * worked / max(1, number)
-    print(f"  {what:<44} {seconds:8.2f} s, of the processor {worked:8.2f} s, {each:7.3f} ms each")
+PEOPLE, DAYS, TEAM = 10_000, 90, 10
+SOURCE = "bench"
+TODAY = date(2026, 11, 17)  # a Tuesday
+NOW = datetime(2026, 11, 17, 16, 30, tzinfo=UTC)
+"""Inside everybody's window: they live in New York."""
+ZONE = "America/New_York"
+DAILY = ("records_created.opportunity", "records_updated.opportunity", "activities_completed.call")
+STATES = ("opps_open", "opps_past_close", "opps_stuck_step", "opps_missing_account", "opps_no_next_step")
 
 
-def snapshot(number: int) -> dict[str, float]:
-    return {
-        "opps_open": 10.0,
-        "opps_missing_account": float(number % 5),
-        "opps_stuck_step": float(number % 4),
-        "opps_open_long": 0.0,
-    }
-
-
-def write_facts(uow: UnitOfWork, people: int) -> None:
-    for back in range(DAYS):
-        day = THROUGH - timedelta(days=back)
-        rows: list[dict[str, Any]] = [
-            {
-                "person": pid(number),
-                "day": day,
-                "source": "crm",
-                "meaningful": day.weekday() < 5,
-                "step_moves": 1.0,
-                "records_created_opportunity": float(number % 3 == 0),
-                **snapshot(number),
-            }
-            for number in range(1, people + 1)
-        ]
-        uow.execute(sa.insert(usage_day), rows)
-    first = THROUGH - timedelta(days=DAYS)
-    week = first - timedelta(days=first.weekday())
-    while week <= THROUGH:
-        uow.execute(
-            sa.insert(person_week),
-            [
-                {"person": pid(number), "week": week, "meaningful_days": 5, "step_moves": 7.0}
-                for number in range(1, people + 1)
-            ],
-        )
-        week += timedelta(weeks=1)
-    read_at = TUESDAY - timedelta(hours=4)
-    usage.keep_coverage(
-        uow,
-        "crm",
-        [
-            Coverage(
-                metric,
-                THROUGH - timedelta(days=back),
-                CoverageStatus.UNSUPPORTED if metric in UNKNOWN else CoverageStatus.OK,
-            )
-            for metric in METRICS
-            for back in range(DAYS)
-        ],
-        read_at,
+def measure(kind: str) -> Iterator[Figure]:
+    """Build the rows once, then plan and read features, each in a process of its own."""
+    with fresh(kind) as url:
+        built = apart(build, url)
+        alone = apart(read_features, url)
+        planned = apart(plan_all, url)
+    yield Figure(
+        f"planning {PEOPLE:,} people, {kind}",
+        f"{planned['seconds']:.1f} s, {planned['decisions'] / planned['seconds']:,.0f} people/s, "
+        f"peak memory {planned['memory']:.0f} MiB",
+        (
+            f"{planned['decisions']:,} decisions, {planned['queued']:,} messages queued, {planned['held_out']:,} held out",
+            f"the SQL features alone: {alone:.1f} s",
+            (
+                f"their {built['facts']:,} facts kept in {built['kept']:.0f} s; "
+                f"{built['weeks']:,} person-weeks assessed in {built['assessed']:.1f} s"
+            ),
+        ),
     )
-    usage.move_watermark(uow, "crm", THROUGH, None, read_at)
-    slots.keep(uow, [Slot(pid(number), TUESDAY) for number in range(1, people + 1)])
 
 
-def run(people: int, url: str) -> None:
-    migrate(url)
+@cache
+def _programme() -> tuple[Programme, Content]:
+    content = load()
+    return load_programme(EXAMPLES / "programme.toml", content.behaviours), content
+
+
+def build(url: str) -> dict[str, Any]:
+    """People and facts, by the store's own doors: a week at a time, as an import brings them."""
+    programme, _ = _programme()
     database = open_database(url, durable=False)
     try:
-        print(f"{people:,} people, {DAYS} days of facts, {database.dialect}; {platform.platform()}")
-        with timed("write people and facts", people):
-            database.write_now(add_people, people, access_since=date(2026, 8, 17))
-            database.write_now(write_facts, people)
-        crm = crm_with({number: snapshot(number) for number in range(1, people + 1)})
-        with timed("assess stages, thirteen weeks each", people):
-            assessed = asyncio.run(assess(database, programme=PROGRAMME, holidays=NoHolidays(), now=TUESDAY))
-        with timed("plan: profile, decision, message, rows", people):
-            report = asyncio.run(plan_at(database, TUESDAY, crm))
-        with timed("plan again: nothing is due", 1):
-            asyncio.run(plan_at(database, TUESDAY, crm))
-        print(
-            f"  {assessed.assessed:,} person-weeks, {report.decisions:,} decisions, {report.queued:,} queued"
-        )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"  peak memory {peak:,.0f} MB")
+        database.write_now(_people, programme)
+        began = time.perf_counter()
+        facts = 0
+        first = TODAY - timedelta(days=DAYS - 1)
+        for start in range(0, DAYS, 7):
+            days = [first + timedelta(days=n) for n in range(start, min(start + 7, DAYS))]
+            facts += database.write_now(usage.keep, SOURCE, _week(days), NOW).facts
+        database.write_now(usage.move_watermark, SOURCE, TODAY, None, NOW)
+        kept = time.perf_counter() - began
+        began = time.perf_counter()
+        stages = asyncio.run(assess(database, programme=programme, holidays=PublicHolidays(), now=NOW))
+        return {
+            "facts": facts,
+            "kept": kept,
+            "weeks": stages.assessed,
+            "assessed": time.perf_counter() - began,
+        }
     finally:
         database.close()
 
 
-def main(arguments: list[str]) -> None:
-    people = int(arguments[0]) if arguments else 10_000
-    if len(arguments) > 1:
-        run(people, arguments[1])
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run(people, f"sqlite:///{Path(folder) / 'bench.db'}")
+def _people(uow: UnitOfWork, programme: Programme) -> None:
+    usage.keep_source(uow, SOURCE, "spreadsheet", {})
+    since = TODAY - timedelta(days=400)
+    users = [
+        CrmUser(
+            f"c{number}",
+            f"Person {number}",
+            f"p{number}@example.com",
+            role="manager" if number % TEAM == 0 else "seller",
+            manager=f"c{number - number % TEAM}" if number % TEAM else None,
+            zone=ZONE,
+            country="US",
+            access_since=since,
+        )
+        for number in range(PEOPLE)
+    ]
+    people.keep_users(uow, SOURCE, users, programme, NOW)
+    accounts = [SlackUser(f"U{number:08d}", f"p{number}@example.com", "", ZONE) for number in range(PEOPLE)]
+    people.keep_slack_users(uow, accounts, NOW)
+    people.match_by_email(uow, NOW)
+    known = people.get(uow)
+    for identity in known:
+        people.mark_welcomed(uow, identity, NOW - timedelta(days=60))
+    slots.keep(uow, [Slot(identity, NOW - timedelta(minutes=10)) for identity in known])
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _week(days: Sequence[date]) -> Collected:
+    """Two of three people are at work in the CRM on a day; the states are those of the last day."""
+    facts: list[UsageFact] = []
+    for day in days:
+        draw = Random(day.toordinal())
+        last = day == TODAY
+        if day.weekday() > 4 and not last:
+            continue
+        for number in range(PEOPLE):
+            values: dict[str, float] = {}
+            if draw.random() < 0.66:
+                values = {metric: float(draw.randrange(1, 6)) for metric in DAILY}
+            if last:
+                values |= {metric: float(draw.randrange(4)) for metric in STATES}
+            if values:
+                facts.append(UsageFact(f"c{number}", day, values))
+    read = {*DAILY, *STATES}
+    coverage = tuple(
+        Coverage(metric, day, CoverageStatus.OK if metric in read else CoverageStatus.UNSUPPORTED)
+        for day in days
+        for metric in METRICS
+    )
+    return Collected(facts=tuple(facts), coverage=coverage)
+
+
+class _Records:
+    """A CRM that has as many records as it is asked for."""
+
+    name, lag_days = SOURCE, 0
+
+    async def evidence(
+        self, metric: str, owners: Sequence[str], limit: int, through: date
+    ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]]:
+        records = tuple(
+            RecordRef(
+                f"r{number}", f"Deal {number}", f"https://crm.example.com/r{number}", {"days_open": "80"}
+            )
+            for number in range(limit)
+        )
+        return dict.fromkeys(owners, (limit, records))
+
+
+def plan_all(url: str) -> dict[str, Any]:
+    """Everybody is due at once."""
+    programme, content = _programme()
+    database = open_database(url)
+    try:
+        began = time.perf_counter()
+        report = asyncio.run(
+            plan(
+                database,
+                connectors={SOURCE: _Records()},  # type: ignore[dict-item]  # a planner only asks for evidence
+                content=content,
+                programme=programme,
+                triggers=all_triggers(),
+                holidays=PublicHolidays(),
+                secret=b"bench",
+                workspace="bench",
+                now=NOW,
+            )
+        )
+        return {
+            "seconds": time.perf_counter() - began,
+            "decisions": report.decisions,
+            "queued": report.queued,
+            "held_out": report.held_out,
+            "memory": peak_memory(),
+        }
+    finally:
+        database.close()
+
+
+def read_features(url: str) -> float:
+    """Seconds of the queries behind a profile, without making profiles of them."""
+    database = open_database(url)
+    try:
+        ids = sorted(database.read_now(people.get))
+        began = time.perf_counter()
+        for start in range(0, len(ids), BATCH):
+            database.read_now(_features, ids[start : start + BATCH])
+        return time.perf_counter() - began
+    finally:
+        database.close()
+
+
+def _features(uow: UnitOfWork, ids: Sequence[str]) -> None:
+    since = TODAY - timedelta(days=27)
+    usage.sums(uow, ids, since, TODAY)
+    usage.snapshots(uow, ids, TODAY, TODAY)
+    usage.meaningful_days(uow, ids, since, TODAY)
+    usage.coverage(uow, None, since, TODAY, source=SOURCE)
+    usage.read_at(uow, SOURCE, TODAY)
