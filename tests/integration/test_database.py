@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from bot.domain.errors import Permanent
 from store import jobs
-from store.database import Database, UnitOfWork, migrate, open_database
-from store.tables import audit, control, job
+from store.database import Database, UnitOfWork, migrate, normal_url, open_database
+from store.tables import audit, control, job, metadata
 
 NOW = datetime(2026, 11, 23, 9, 0, 0, 123456, tzinfo=UTC)
 
@@ -208,3 +210,11 @@ def test_whoever_runs_the_jobs_alone_goes_on_with_those_of_its_dead_predecessor(
         "the abandoned one is due at once"
     )
     assert not database.write_now(jobs.claim, "forget", NOW, timedelta(minutes=15)), "the finished one is not"
+
+
+def test_the_migrations_make_exactly_the_schema_on_the_page(database_url: str) -> None:
+    engine = sa.create_engine(normal_url(database_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()

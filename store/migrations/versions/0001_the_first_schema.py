@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("last_at", Utc(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("claimed_at", Utc(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
     )
     op.create_table(
