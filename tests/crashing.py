@@ -16,10 +16,12 @@ import asyncio
 import contextlib
 import csv
 import functools
+import importlib
 import json
 import mmap
 import os
 import random
+import resource
 import selectors
 import shutil
 import signal
@@ -42,7 +44,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import bot.cli  # noqa: F401 - everything that production imports, before the first fork
 from bot.clock import SteeredClock
 from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
@@ -51,7 +52,7 @@ from bot.delivery.directory import SlackDirectory
 from bot.delivery.slack import SlackMessenger, connect
 from bot.domain.messages import Message
 from bot.domain.people import SlackUser
-from bot.domain.ports import DndWindow, Envelope, Outgoing, Receipt
+from bot.domain.ports import DndWindow, Envelope, Messenger, Outgoing, Receipt
 from bot.domain.programme import Programme
 from bot.replay import BOT_TOKEN, SIGNING_SECRET, Plan, Replay, slack_accounts
 from bot.schedule import Job
@@ -61,6 +62,8 @@ from store import outbox
 from store.database import Database, migrate, open_database
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+IMPORTED_LATE = ("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "psycopg")
+"""Modules that are imported while a bot starts; the supervisor does it once, before the first fork."""
 ACK_SECONDS = 20.0
 """Real seconds. Generous: on a busy machine a slow answer must not look like a lost one."""
 STUCK_SECONDS = 120.0
@@ -89,6 +92,7 @@ class Course:
 @dataclass
 class Result:
     """What happened. ``kills``: by kind; ``doing``: what was going on; ``points``: points passed by all bots together.
+    ``cpu_seconds``: of the bots and the sandbox, without the database server.
 
     ``spread``: the simulated instants of the first and the last kill.
     """
@@ -98,6 +102,7 @@ class Result:
     doing: dict[str, int] = field(default_factory=dict)
     points: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     spread: list[str] = field(default_factory=list)
     totals: dict[str, Any] = field(default_factory=dict)
     record: str = ""
@@ -175,19 +180,15 @@ def write_company(folder: Path, people: int, first: date, last: date, seed: int)
         roster.append(
             [f"Seller{number} East", mail, boss, "Account Executive", offices[number % 3], days, started]
         )
-        names = [f"D-{number}-{deal}" for deal in range(chance.randint(3, 6))]
+        names = [f"D-{number}-{count}" for count in range(chance.randint(3, 6))]
         deals.extend(_deal(name, mail, begin, first, chance) for name in names)
         for _ in range(chance.randint(2, 30)):
             day = begin + timedelta(days=chance.randint(0, (last - begin).days))
             calls.append([day, mail, chance.choice(["Call", "Meeting", "E-mail"]), f"D-{number}-0"])
-    title = ("Name", "Email", "Reports to", "Title", "Office", "Works", "Started")
-    _write(folder / "people.csv", title, roster)
-    title = (
-        *("Deal ID", "Deal", "Owner", "Account", "Step", "Created", "Expected close", "Closed", "Amount"),
-        *("Next step", "In step since"),
-    )
-    _write(folder / "deals.csv", title, deals)
-    _write(folder / "activities.csv", ("Date", "Who", "Kind", "Deal"), sorted(calls, key=str))
+    _write(folder / "people.csv", "Name,Email,Reports to,Title,Office,Works,Started", roster)
+    deal = "Deal ID,Deal,Owner,Account,Step,Created,Expected close,Closed,Amount,Next step,In step since"
+    _write(folder / "deals.csv", deal, deals)
+    _write(folder / "activities.csv", "Date,Who,Kind,Deal", sorted(calls, key=str))
 
 
 def _deal(name: str, owner: str, begin: date, first: date, chance: random.Random) -> list[object]:
@@ -202,9 +203,9 @@ def _deal(name: str, owner: str, begin: date, first: date, chance: random.Random
     return [name, f"Deal {name}", owner, account, step, created, close, "", amount, following, since]
 
 
-def _write(path: Path, title: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _write(path: Path, title: str, rows: Sequence[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([title, *rows])
+        csv.writer(file).writerows([title.split(","), *rows])
 
 
 # --- where a bot can be killed ---------------------------------------------------------------------------------------
@@ -381,7 +382,9 @@ class WatchedHouse(House):
 def _post_again() -> None:
     """What may have been posted is posted again, without a look into the conversation."""
 
-    async def blind(_messenger: object, row: outbox.OutboxRow, now: datetime) -> Any:
+    async def blind(
+        messenger: Messenger, row: outbox.OutboxRow, now: datetime
+    ) -> tuple[str, outbox.Settlement, bool, datetime | None]:
         return "again", outbox.Settlement(row.id, outbox.READY, None, now), False, None
 
     reconcile_outbox._look = blind  # a mutant replaces a function of ours in a process of its own
@@ -501,6 +504,8 @@ class Supervisor:
     """Runs one course to its end."""
 
     def __init__(self, course: Course) -> None:
+        for name in IMPORTED_LATE:
+            importlib.import_module(name)
         self.course = course
         self.house = loaded(course)
         self.chance = random.Random(f"kills {course.seed}")
@@ -533,6 +538,8 @@ class Supervisor:
         self.result.kills = dict(sorted(self.kinds.items()))
         self.result.doing = dict(sorted(self.doing.items()))
         self.result.seconds = round(time.monotonic() - started, 2)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.result.cpu_seconds = round(used.ru_utime + used.ru_stime, 2)
         return self.result
 
     def _start_sandbox(self) -> subprocess.Popen[bytes]:

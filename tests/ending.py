@@ -44,7 +44,7 @@ def ending(url: str) -> Ending:
 
 
 def _ending(uow: UnitOfWork) -> Ending:
-    def rows(key: Sequence[sa.Column[Any]], *columns: sa.Column[Any]) -> dict[str, Any]:
+    def rows(key: Sequence[sa.Column[Any]], *columns: sa.ColumnElement[Any]) -> dict[str, Any]:
         """By key; rows with the same key as a sorted list, so that two where there was one show."""
         found: dict[str, list[str]] = {}
         for row in uow.rows(sa.select(*key, *columns)):

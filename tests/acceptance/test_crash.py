@@ -56,7 +56,7 @@ def told(result: Result, title: str) -> str:
     kinds = ", ".join(f"{name} {count}" for name, count in result.kills.items())
     doing = ", ".join(f"{name} {count}" for name, count in result.doing.items())
     return (
-        f"\n{title}: seed {result.seed}, {result.killed} kills in {result.seconds:.0f} s ({kinds}), "
+        f"\n{title}: seed {result.seed}, {result.killed} kills in {result.seconds:.0f} s ({result.cpu_seconds:.0f} s of CPU; {kinds}), "
         f"while it did: {doing}; replies {result.totals['replies'] + result.totals['clicks']}, "
         f"posts {result.totals['posts']}, kills between {' and '.join(result.spread)}"
     )
