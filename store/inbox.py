@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.domain.ports import Envelope
 from store.database import UnitOfWork
 from store.tables import inbox
+from store.upsert import inserting
 
 NEW = "new"
 DONE = "done"
@@ -68,9 +69,12 @@ def keep(uow: UnitOfWork, envelope: Envelope, now: datetime) -> bool:
         "attempts": 0,
         "next_at": now,
     }
-    insert = sqlite.insert(inbox) if uow.dialect == "sqlite" else postgresql.insert(inbox)
-    once = insert.values(values).on_conflict_do_nothing(index_elements=["key"])
-    return uow.one(once.returning(inbox.c.id)) is not None
+    return uow.one(_insert_once(uow.dialect), values) is not None
+
+
+@cache
+def _insert_once(dialect: str) -> sa.Executable:
+    return inserting(dialect, inbox).on_conflict_do_nothing(index_elements=["key"]).returning(inbox.c.id)
 
 
 def due(

@@ -20,14 +20,13 @@ from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from bot.domain.attention import Sent
 from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
 from store.database import UnitOfWork
 from store.statements import of_ids
 from store.tables import decision, hold, outbox, person
+from store.upsert import inserting
 
 READY, SENDING, SENT = "ready", "sending", "sent"
 DROPPED, UNCERTAIN, DEAD = "dropped", "uncertain", "dead"
@@ -184,12 +183,12 @@ def add_many(uow: UnitOfWork, messages: Sequence[NewMessage]) -> list[str]:
         }
         for new in messages
     ]
-    insert = sqlite_insert(outbox) if uow.dialect == "sqlite" else postgresql_insert(outbox)
-    added: list[str] = []
-    for chunk in _chunks(rows):
-        statement = insert.values(list(chunk)).on_conflict_do_nothing().returning(outbox.c.id)
-        added += [row.id for row in uow.rows(statement)]
-    return added
+    return [row.id for row in uow.rows(_insert_new(uow.dialect), rows)]
+
+
+@cache
+def _insert_new(dialect: str) -> sa.Executable:
+    return inserting(dialect, outbox).on_conflict_do_nothing().returning(outbox.c.id)
 
 
 def by_id(uow: UnitOfWork, id: str) -> OutboxRow | None:  # noqa: A002 - the column's name
