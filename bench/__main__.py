@@ -28,7 +28,7 @@ def main() -> None:
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     kinds = [given.database] if given.database else list(KINDS)
-    print(f"{dt.date.today().isoformat()}  {machine()}")
+    print(f"{dt.datetime.now(dt.UTC).date().isoformat()}  {machine()}")
     missing = {kind: why for kind in kinds if (why := available(kind)) is not None}
     for kind, why in missing.items():
         print(f"  not on {kind}: {why}")

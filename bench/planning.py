@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from random import Random
@@ -63,7 +64,8 @@ def measure(kind: str) -> Iterator[Figure]:
 @cache
 def _programme() -> tuple[Programme, Content]:
     content = load()
-    return load_programme(EXAMPLES / "programme.toml", content.behaviours), content
+    programme = load_programme(EXAMPLES / "programme.toml", content.behaviours)
+    return replace(programme, pilot_teams=("*",), go_live=TODAY - timedelta(days=DAYS)), content
 
 
 def build(url: str) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def build(url: str) -> dict[str, Any]:
 
 def _people(uow: UnitOfWork, programme: Programme) -> None:
     usage.keep_source(uow, SOURCE, "spreadsheet", {})
-    since = TODAY - timedelta(days=400)
+    since = TODAY - timedelta(days=DAYS - 1)
     users = [
         CrmUser(
             f"c{number}",
