@@ -33,7 +33,7 @@ from bot.delivery.blocks import to_blocks, to_plain
 from bot.delivery.directory import SlackDirectory
 from bot.delivery.pacing import Bucket
 from bot.delivery.slack import SlackConnection, SlackMessenger, connect
-from bot.domain.errors import ConfigurationError, Refused, Retryable
+from bot.domain.errors import ConfigurationError, FullsteamError, Refused
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
@@ -62,7 +62,7 @@ from bot.services.poll_crm import PollReport, import_files, poll
 from bot.services.stop_sending import start_sending, stop_sending
 from bot.services.work_inbox import work
 from bot.workdays import PublicHolidays
-from store import control, inbox, outbox, people, reports, usage
+from store import control, inbox, jobs, outbox, people, reports, usage
 from store.database import Database, UnitOfWork, migrate, open_database
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class House:
         """
         jobs = [
             ("clock", Job("poll", self._poll)),
+            ("clock", Job("match", self._match)),
             ("worker", Job("work", self._work)),
             ("clock", Job("drop", self._drop)),
             ("clock", Job("plan", self._plan)),
@@ -119,16 +120,26 @@ class House:
         return await keep_rhythm(self.database, "poll", self.poll_every, self._poll_all, now)
 
     async def _poll_all(self, now: datetime) -> datetime | None:
-        """Every source, then who is who in Slack, then the stages: each reads what the one before wrote."""
+        """Every source, then the stages, which read what the polls wrote."""
         await self.open_sources()
         again: list[datetime] = []
         for connector in list(self.connectors.values()):
             report = await poll(self.database, connector, self.programme, now)
             if report.failure is not None and report.retry_after is not None:
                 again.append(now + report.retry_after)
-        await match(self.database, self.directory, now)
         await assess(self.database, programme=self.programme, holidays=self.holidays, now=now)
         return min([*again, now + self.poll_every])
+
+    async def _match(self, now: datetime) -> datetime | None:
+        """Who is who in Slack: in the rhythm of the polls, and again by itself when Slack was away."""
+
+        async def read(at: datetime) -> datetime | None:
+            if self.workspace is None:
+                self.workspace = await self.directory.workspace()
+            await match(self.database, self.directory, at)
+            return None
+
+        return await keep_rhythm(self.database, "match", self.poll_every, read, now)
 
     async def _plan(self, now: datetime) -> datetime | None:
         report = await plan(
@@ -221,13 +232,14 @@ class House:
         return await check_health(self.database, self.clock.now())
 
     async def work_when_woken(self) -> None:
-        """Do the work of an envelope right after its commit; the ticks find what a crash left."""
+        """Do the work of an envelope right after its commit. What fails here is left to the ticks, which say so."""
         while True:
             await self.woken.wait()
             self.woken.clear()
             now = self.clock.now()
-            await self._work(now)
-            await self._deliver(now)
+            with contextlib.suppress(FullsteamError):
+                await self._work(now)
+                await self._deliver(now)
 
     async def look(self, now: datetime) -> Mapping[str, datetime | None]:
         """When each job has something to do, by its rows."""
@@ -238,7 +250,7 @@ class House:
         while True:
             await self.woken.wait()
             self.woken.clear()
-            with contextlib.suppress(Retryable):
+            with contextlib.suppress(FullsteamError):
                 await asyncio.to_thread(self.database.notify, INBOX_CHANNEL)
             await asyncio.sleep(WAKE_SECONDS)
 
@@ -395,6 +407,8 @@ def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
         stack.callback(database.close)
         if alone and not stack.enter_context(database.only_one("run")):
             raise Refused("Another `fullsteam run` uses this database. Stop it first, or use PostgreSQL.")
+        if alone:
+            database.write_now(jobs.take_back)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_serve(settings, parts, programme, content, connectors, database))
 
@@ -470,121 +484,6 @@ async def _open_doors(
         stack.push_async_callback(door.close)
 
 
-# --- the command line's other needs -------------------------------------------------------------------------------
-
-
-def switch_sending(*, stopped: bool, why: str = "") -> bool:
-    """``fullsteam stop`` and ``start``: whether anything changed."""
-    settings = read_settings()
-    migrate(settings.database_url)
-    database = open_database(settings.database_url)
-    now = SystemClock().now()
-    try:
-        if stopped:
-            return database.write_now(stop_sending, by=COMMAND_LINE, now=now, why=why)
-        return database.write_now(start_sending, by=COMMAND_LINE, now=now)
-    finally:
-        database.close()
-
-
-def import_once(mapping: Path, data: Path | None) -> PollReport:
-    """``fullsteam import``: read everything, remember the source."""
-    settings = read_settings(programme=True)
-    programme, _ = programme_and_content(settings)
-    folder = (data or mapping.parent).resolve()
-    # By hand: whoever types the command knows that the files are written.
-    connector = open_spreadsheet(mapping, folder, settle=timedelta(0), record_link=programme.record_link)
-    migrate(settings.database_url)
-    database = open_database(settings.database_url)
-    try:
-        return asyncio.run(
-            import_files(
-                database,
-                connector,
-                programme,
-                SystemClock().now(),
-                kind="spreadsheet",
-                settings={"mapping": str(mapping.resolve()), "data": str(folder)},
-            )
-        )
-    finally:
-        database.close()
-
-
-def plan_ahead(days: int) -> list[dict[str, str]]:
-    """``fullsteam plan``: who would get what, and why not. Reads only."""
-    settings = read_settings("secret", programme=True)
-    programme, content = programme_and_content(settings)
-    assert settings.secret is not None
-    secret = settings.secret.get_secret_value().encode()
-    database = open_database(settings.database_url)
-    try:
-        return asyncio.run(_plan_ahead(settings, programme, content, database, secret, days))
-    finally:
-        database.close()
-
-
-async def _plan_ahead(
-    settings: Settings, programme: Programme, content: Content, database: Database, secret: bytes, days: int
-) -> list[dict[str, str]]:
-    connectors = connectors_of(settings, programme.record_link)
-    connectors |= await known_sources(database, set(connectors), programme.record_link)
-    report = await plan(
-        database,
-        connectors=connectors,
-        content=content,
-        programme=programme,
-        triggers=all_triggers(),
-        holidays=PublicHolidays(),
-        secret=secret,
-        workspace="workspace",
-        now=SystemClock().now(),
-        dry_run=True,
-        days=days,
-    )
-    return [
-        {
-            "day": each.day.isoformat(),
-            "name": each.name,
-            "gets": "" if each.action == "none" else each.action,
-            "why": each.reason or (f"{each.trigger}: {each.count}" if each.trigger else each.kind or ""),
-        }
-        for each in report.planned
-    ]
-
-
-def preview_tip(tip: str, *, language: str, role: str | None) -> tuple[list[dict[str, Any]], str]:
-    """Block Kit and plain words of a tip with example records: the same code path as production."""
-    shown = preview(load(read_settings().content), tip, language, role)
-    return to_blocks(shown), to_plain(shown)
-
-
-def tips_listed() -> list[tuple[str, str, str, str]]:
-    """Id, trigger, goal and roles of every tip."""
-    tips = load(read_settings().content).tips
-    return [(tip.id, tip.trigger, tip.goal, ", ".join(sorted(tip.roles))) for _, tip in sorted(tips.items())]
-
-
-def export_feedback_text(actor: str, fmt: str, *, stages: bool) -> tuple[str, int]:
-    """``fullsteam export feedback``: the text and how many items it has."""
-    settings = read_settings(programme=True)
-    programme, _ = programme_and_content(settings)
-    migrate(settings.database_url)
-    database = open_database(settings.database_url)
-    try:
-        rows = database.write_now(
-            export_feedback.export, actor, programme, SystemClock().now(), stages=stages
-        )
-    finally:
-        database.close()
-    text = export_feedback.to_csv(rows) if fmt == "csv" else _rows_as_json(rows)
-    return text, len(rows)
-
-
-def _rows_as_json(rows: Sequence[export_feedback.ExportedRow]) -> str:
-    return json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False, default=str) + "\n"
-
-
 # --- steered time -------------------------------------------------------------------------------------------------
 
 
@@ -626,6 +525,7 @@ async def prepare_replay(
     at = await database.read(control.kept_instant)
     if at is None:
         await import_files(database, connector, programme, begin, kind="replay", settings={})
+    await database.write(jobs.take_back)
     return at or begin
 
 

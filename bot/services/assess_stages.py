@@ -61,6 +61,14 @@ async def assess(
     return StageReport(len(rows), tuple(moves))
 
 
+def stages_wait(uow: UnitOfWork) -> bool:
+    """Whether a week that was read to its end is still to be assessed for somebody."""
+    return any(
+        source.watermark is not None and stages.behind(uow, source.name, _last_complete(source.watermark))
+        for source in usage.sources(uow).values()
+    )
+
+
 def _assess(
     uow: UnitOfWork, programme: Programme, holidays: Holidays
 ) -> tuple[list[StageRow], list[tuple[str, str | None, str, date]]]:

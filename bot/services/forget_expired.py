@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain.programme import Programme
+from bot.services.assess_stages import stages_wait
 from bot.services.poll_crm import last_day
 from store import outbox, retention, usage
 from store.database import UnitOfWork
@@ -34,11 +35,15 @@ class Forgotten:
 
 
 def forget_expired(uow: UnitOfWork, programme: Programme, now: datetime) -> Forgotten:
-    """Blank and delete everything that has had its time."""
+    """Blank and delete everything that has had its time.
+
+    Raw usage stays until the stages are assessed from it: a poll that broke off before that would leave a first import,
+    which brings more than 35 days, without the coverage that its weeks are judged by.
+    """
     today = last_day(programme, 0, now)
     return Forgotten(
         messages=outbox.blank_old(uow, now - MESSAGES),
-        usage_days=usage.forget_raw(uow, today - RAW_USAGE),
+        usage_days=0 if stages_wait(uow) else usage.forget_raw(uow, today - RAW_USAGE),
         person_weeks=retention.forget_weeks(uow, today - PERSON_WEEKS),
         words=retention.forget_words(uow, now - TEXT),
         decisions=retention.forget_decisions(uow, now - TEXT),
