@@ -161,9 +161,11 @@ class DealBook:
         return seen.day - last if last is not None and seen.day - last >= QUIET_DAYS else None
 
     def _stuck(self, deal: Deal, seen: _Day) -> int | None:
-        since = deal.created if deal.step_since is None else deal.step_since
-        # A step that began later hides the one before: nothing is known about it.
-        return seen.day - since if since <= seen.day and seen.day - since >= STUCK_DAYS else None
+        since = deal.step_since
+        # An empty cell says nothing, and a step that began later hides the one before: nothing is known about either.
+        if since is None or since > seen.day:
+            return None
+        return seen.day - since if seen.day - since >= STUCK_DAYS else None
 
     def _missing_amount(self, deal: Deal, seen: _Day) -> int | None:
         if deal.amount is not None or (self._amount_changes and deal.closed != AFTER_EVERYTHING):
@@ -206,10 +208,8 @@ class DealBook:
             and deal.step_since <= day
         ):
             details["step"] = deal.step
-        if metric == "opps_stuck_step":
-            details["days_in_step"] = str(
-                day - (deal.created if deal.step_since is None else deal.step_since)
-            )
+        if metric == "opps_stuck_step" and deal.step_since is not None:
+            details["days_in_step"] = str(day - deal.step_since)
         if metric == "opps_past_close" and deal.expected_close is not None:
             details["close_date"] = date.fromordinal(deal.expected_close).isoformat()
             details["days_past"] = str(day - deal.expected_close)

@@ -242,9 +242,7 @@ def provided(mapping: SpreadsheetMapping) -> dict[str, tuple[str, ...]]:
     deals, activities = mapping.opportunities, mapping.activities
     if deals is not None:
         table, columns = ("opportunities",), deals.columns
-        found |= dict.fromkeys(
-            ("records_created.opportunity", "opps_open", "opps_open_long", "opps_stuck_step"), table
-        )
+        found |= dict.fromkeys(("records_created.opportunity", "opps_open", "opps_open_long"), table)
         if columns.closed:
             found |= dict.fromkeys(("step_moves", "won_count", "lost_count"), table)
             if columns.won_amount or columns.amount:
@@ -256,6 +254,7 @@ def provided(mapping: SpreadsheetMapping) -> dict[str, tuple[str, ...]]:
             ("opps_past_close", columns.expected_close),
             ("opps_no_next_step", columns.next_step),
             ("opps_no_activity_30d", columns.last_activity),
+            ("opps_stuck_step", columns.step_since),
         ):
             if heading:
                 found[metric] = table

@@ -250,6 +250,8 @@ class _Run:
         names = list(self._roster.users)
         headings = section.columns.model_dump(exclude_none=True)
         has_won_amount = "won_amount" in headings or "amount" in headings
+        # Where one heading serves both, it dates the deal: the step may have been overwritten at any time after it.
+        step_is_dated = headings.get("step_since") != headings["created"]
         created_, moves, won_, lost_, amount_ = (
             NUMBER[key]
             for key in ("records_created.opportunity", "step_moves", "won_count", "lost_count", "won_amount")
@@ -345,7 +347,7 @@ class _Run:
                     name=title,
                     account=account,
                     product=product,
-                    step=step,
+                    step=step if step_is_dated else "",
                     step_since=since,
                     expected_close=expected,
                     next_step=next_step,

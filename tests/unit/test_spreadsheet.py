@@ -496,6 +496,32 @@ def test_what_is_wrong_with_open_deals(tmp_path: Path) -> None:
     assert [record.id for record in records] == ["B", "C"]  # worst first
 
 
+def deals_without(*columns: str) -> dict[str, object]:
+    """The mapping of a deal table that has only what every one has, and ``moved``, unless it is left out."""
+    mapped = {"id": "id", "owner": "owner", "created": "begun", "step": "stage", "step_since": "moved"}
+    kept = {field: heading for field, heading in mapped.items() if field not in columns}
+    return {"file": "deals.csv", "steps": {"Open": "open"}, "columns": kept}
+
+
+def test_nobody_is_told_that_a_deal_is_stuck_where_no_column_says_since_when(tmp_path: Path) -> None:
+    files = {"deals.csv": "id,owner,begun,stage,moved\nA,Jonas Weber,2026-01-05,Open,\n"}
+    source = connector(tmp_path, files, raw_mapping(opportunities=deals_without("step_since")))
+    collected = collect(source)
+    assert statuses(collected)["opps_stuck_step"][0] is CoverageStatus.UNSUPPORTED
+    assert "opps_stuck_step" not in values(collected)
+    assert asyncio.run(source.evidence("opps_stuck_step", ["jonas@example.com"], 1, DAY)) == {}
+
+
+def test_a_deal_without_the_day_of_its_step_is_not_counted_as_stuck(tmp_path: Path) -> None:
+    rows = "A,Jonas Weber,2026-01-05,Open,\nB,Jonas Weber,2026-01-05,Open,2026-02-01\n"
+    files = {"deals.csv": "id,owner,begun,stage,moved\n" + rows}
+    source = connector(tmp_path, files, raw_mapping(opportunities=deals_without()))
+    assert values(collect(source))["opps_stuck_step"] == 1
+    found = asyncio.run(source.evidence("opps_stuck_step", ["jonas@example.com"], 5, DAY))
+    count, records = found["jonas@example.com"]
+    assert (count, [record.id for record in records]) == (1, ["B"])
+
+
 def test_open_longer_than_ones_own_usual_needs_five_won_deals(tmp_path: Path) -> None:
     won = [
         f"W{n},Jonas Weber,2026-01-01,Won,{date(2026, 1, 1) + timedelta(days=10 * n)},,1\n"
