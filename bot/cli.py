@@ -95,15 +95,12 @@ def _serve(*parts: str, alone: bool = False) -> None:
     from bot.config import read_settings
     from bot.wiring import serve
 
-    needs = ["secret", "slack_bot_token"]
-    if "web" in parts:
-        needs.append("slack_signing_secret")
-    settings = read_settings(*needs, programme=True)
+    settings = read_settings("secret", "slack_bot_token", slack_in="web" in parts, programme=True)
     logs.configure(settings.log_level)
     if not alone and settings.database_url.startswith("sqlite"):
         raise ConfigurationError(
             [
-                "FULLSTEAM_DATABASE_URL names SQLite, which one process writes: use `fullsteam run`, or a postgresql:// address"
+                "FULLSTEAM_DATABASE_URL names SQLite, which one process writes: run `fullsteam run`, or set postgresql://…"
             ]
         )
     serve(settings, parts, alone=alone)
@@ -135,7 +132,7 @@ def start() -> None:
 
 
 def _switch(*, stopped: bool, reason: str) -> None:
-    from bot.wiring import switch_sending
+    from bot.commands import switch_sending
 
     changed = switch_sending(stopped=stopped, why=reason)
     if stopped:
@@ -176,10 +173,10 @@ def import_(
     json_file: JsonFile = None,
 ) -> None:
     """Read CSV or XLSX files through a mapping into the database. Repeating it changes nothing."""
-    from bot.wiring import import_once
+    from bot.commands import import_once
 
     with out.status("Reading …"):
-        report = import_once(mapping, data)
+        report, matched = import_once(mapping, data)
     statuses: dict[str, list[str]] = {}
     for metric, covered in sorted(report.coverage.items()):
         statuses.setdefault(str(covered.status), []).append(metric)
@@ -188,6 +185,8 @@ def import_(
         "since": report.since,
         "through": report.through,
         "people": _number_of_people(report.people),
+        "matched": matched.reached,
+        "not_matched": matched.others,
         "facts": report.facts,
         "by_metric": dict(report.by_metric),
         "totals": dict(report.totals),
@@ -217,6 +216,12 @@ def import_(
                 soft_wrap=True,
                 highlight=False,
             )
+    if matched.why_not is not None:
+        out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
+    else:
+        out.print(f"\n{matched.reached} people matched to Slack by e-mail.")
+        for state, who in sorted(matched.others.items()):
+            out.print(f"{state}, never written to: {escape(', '.join(who))}", soft_wrap=True, highlight=False)
     if report.faults:
         out.print(f"\n[bold]{len(report.faults)} rows need a look[/bold]; the rest was read:")
         for fault in report.faults[:20]:
@@ -238,7 +243,7 @@ def plan(
     json_file: JsonFile = None,
 ) -> None:
     """Who would get what in the next days, and why not, from what is known today. Sends nothing, writes nothing."""
-    from bot.wiring import plan_ahead
+    from bot.commands import plan_ahead
 
     rows = plan_ahead(days)
     if _write_json(json_file, {"days": days, "decisions": rows}):
@@ -293,7 +298,7 @@ def preview(
     ] = False,
 ) -> None:
     """Show exactly what Slack will show for a tip, with example records."""
-    from bot.wiring import preview_tip, tips_listed
+    from bot.commands import preview_tip, tips_listed
 
     if tip == "list":
         table = Table("Tip", "Trigger", "Goal", "Roles", box=None, header_style="bold")
@@ -325,7 +330,7 @@ def export_feedback(
     ] = None,
 ) -> None:
     """Feedback as its authors allowed: with names, or confidentially. Logged."""
-    from bot.wiring import export_feedback_text
+    from bot.commands import export_feedback_text
 
     if fmt not in ("csv", "json"):
         raise ConfigurationError([f"--format {fmt}: write csv or json"], title="That format is not known")

@@ -79,8 +79,12 @@ class Settings(BaseSettings):
         return value
 
 
-def read_settings(*required: str, programme: bool = False, env_file: Path | None = Path(".env")) -> Settings:
+def read_settings(
+    *required: str, slack_in: bool = False, programme: bool = False, env_file: Path | None = Path(".env")
+) -> Settings:
     """Settings from the environment and ``.env``. ``required``: fields that this command cannot do without.
+
+    ``slack_in``: Slack has to reach us, over HTTP (signing secret) or by socket (app token): one of the two is needed.
 
     Raises ConfigurationError with every fault at once: missing, malformed, and a programme file that is not there.
     """
@@ -100,6 +104,13 @@ def read_settings(*required: str, programme: bool = False, env_file: Path | None
         for name in required
         if not _given(settings, name)
     ]
+    if slack_in and not {"slack_signing_secret", "slack_app_token"} & {
+        name for name in Settings.model_fields if _given(settings, name)
+    }:
+        faults.append(
+            f"FULLSTEAM_SLACK_SIGNING_SECRET is not set: {_ADVICE['slack_signing_secret']}; "
+            f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
+        )
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
     if faults:

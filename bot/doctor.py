@@ -24,7 +24,7 @@ from bot.domain.programme import Programme
 from bot.wiring import connectors_of, known_sources, people_known
 from store.database import Database, open_database
 
-WORKING = ("secret", "slack_bot_token", "slack_signing_secret")
+WORKING = ("secret", "slack_bot_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def examine() -> list[Finding]:
     """Every finding, in the order in which one sets things up."""
     found: list[Finding] = []
     try:
-        settings = read_settings(*WORKING, programme=True)
+        settings = read_settings(*WORKING, slack_in=True, programme=True)
         found.append(Finding("settings", True, "complete"))
     except ConfigurationError as error:
         found += [Finding("settings", False, fault) for fault in error.faults]
@@ -75,16 +75,18 @@ def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Pr
 
 async def _collect(settings: Settings, content: Content | None, programme: Programme | None) -> list[Finding]:
     found = [each async for each in _slack(settings)]
-    database = open_database(settings.database_url)
     try:
-        try:
-            people = await database.read(people_known)
-        except FullsteamError:
-            found.append(Finding("database", False, "is not there or has no tables: run `fullsteam migrate`"))
-            people = None
-        found += [each async for each in _crm(settings, database if people is not None else None)]
-        if people is not None and content is not None and programme is not None:
+        database = open_database(settings.database_url)
+    except FullsteamError as error:
+        found.append(Finding("database", False, str(error)))
+        return found + [each async for each in _crm(settings, None)]
+    try:
+        people = await database.read(people_known)
+        found += [each async for each in _crm(settings, database)]
+        if content is not None and programme is not None:
             found += _reach(people)
+    except FullsteamError as error:
+        found.append(Finding("database", False, str(error)))
     finally:
         await asyncio.to_thread(database.close)
     return found
@@ -136,7 +138,11 @@ def _reach(people: Sequence[Person]) -> list[Finding]:
             bool(reached),
             f"{len(active)} in the CRM, {len(reached)} matched to Slack, "
             f"{sum(person.pilot for person in reached)} of them in a pilot team"
-            + ("" if reached else "; matching happens at the next poll of `fullsteam run`"),
+            + (
+                ""
+                if reached
+                else "; `fullsteam import` matches them where the bot token is set, and every poll of `fullsteam run`"
+            ),
         )
     ]
     return found + list(_unmatched([(p.match, p.name) for p in active if p.match != MATCHED]))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
 import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,10 @@ from starlette.applications import Starlette
 
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
-from bot.config import Settings, read_settings
+from bot.config import Settings
 from bot.connectors.spreadsheet import open_spreadsheet
 from bot.content.load import Content, load
-from bot.content.preview import preview
 from bot.content.programme import load_programme
-from bot.delivery.blocks import to_blocks, to_plain
 from bot.delivery.directory import SlackDirectory
 from bot.delivery.pacing import Bucket
 from bot.delivery.slack import SlackConnection, SlackMessenger, connect
@@ -44,7 +41,6 @@ from bot.handlers.http import build_asgi
 from bot.handlers.socket import Socket
 from bot.plugins import discover
 from bot.schedule import Job, Ticker, advance
-from bot.services import export_feedback
 from bot.services.assess_stages import assess
 from bot.services.check_health import check_health
 from bot.services.deliver_outbox import deliver
@@ -58,8 +54,7 @@ from bot.services.match_people import match
 from bot.services.measure_outcomes import measure, next_outcome
 from bot.services.obey_command import answer_command
 from bot.services.plan_messages import plan
-from bot.services.poll_crm import PollReport, import_files, poll
-from bot.services.stop_sending import start_sending, stop_sending
+from bot.services.poll_crm import import_files, poll
 from bot.services.work_inbox import work
 from bot.workdays import PublicHolidays
 from store import control, inbox, jobs, outbox, people, reports, usage
@@ -78,7 +73,10 @@ SWITCH_INTERVAL = 0.0005
 
 @dataclass(slots=True)
 class House:
-    """Everything wired. ``poll_every``: rhythm of the CRM polls. ``connectors``: by source name."""
+    """Everything wired. ``poll_every``: rhythm of the CRM polls. ``connectors``: by source name.
+
+    ``workspace``: Slack's team id; "" asks Slack, once.
+    """
 
     clock: Clock
     database: Database
@@ -134,8 +132,6 @@ class House:
         """Who is who in Slack: in the rhythm of the polls, and again by itself when Slack was away."""
 
         async def read(at: datetime) -> datetime | None:
-            if self.workspace is None:
-                self.workspace = await self.directory.workspace()
             await match(self.database, self.directory, at)
             return None
 
@@ -150,10 +146,19 @@ class House:
             triggers=self.triggers,
             holidays=self.holidays,
             secret=self.secret,
-            workspace=self.workspace,
+            workspace=self.workspace or await self._learn_workspace(),
             now=now,
         )
         return report.next_due
+
+    async def _learn_workspace(self) -> str:
+        """Which workspace this is, a part of every draw's key: asked once, kept in the database."""
+        known = await self.database.read(control.kept_workspace)
+        if known is None:
+            known = await self.directory.workspace()
+            await self.database.write(control.keep_workspace, known, self.clock.now())
+        self.workspace = known
+        return known
 
     async def _work(self, now: datetime) -> datetime | None:
         async with self.working:
@@ -332,17 +337,22 @@ def people_known(uow: UnitOfWork) -> list[Person]:
 def asgi_of(
     house: House,
     connection: SlackConnection,
-    signing_secret: str,
+    signing_secret: str | None,
     *,
     steer: Callable[[datetime], Awaitable[datetime | None]] | None = None,
 ) -> Starlette:
-    """The web application over a house. ``steer``: only under steered time."""
-    app = build_app(
-        inbox=house.inbox,
-        answer_command=house.answer,
-        signing_secret=signing_secret,
-        client=connection.reading,
-    )
+    """The web application over a house. ``signing_secret`` None: there is no path for Slack (Socket Mode).
+
+    ``steer``: only under steered time.
+    """
+    app = None
+    if signing_secret is not None:
+        app = build_app(
+            inbox=house.inbox,
+            answer_command=house.answer,
+            signing_secret=signing_secret,
+            client=connection.reading,
+        )
     registry = CollectorRegistry()
     registry.register(_Numbers(house.database))
     return build_asgi(
@@ -442,6 +452,7 @@ async def _serve(
             secret=settings.secret.get_secret_value().encode(),
             messenger=SlackMessenger(connection),
             directory=SlackDirectory(connection.reading),
+            workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
         )
         if "web" in parts:
@@ -469,8 +480,8 @@ async def _serve(
 async def _open_doors(
     stack: contextlib.AsyncExitStack, settings: Settings, house: House, connection: SlackConnection
 ) -> None:
-    """HTTP, always (health and metrics too); Socket Mode where an app-level token is set."""
-    secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else ""
+    """Health and metrics over HTTP, always; Slack's requests there with a signing secret, a socket with an app token."""
+    secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
     address = await stack.enter_async_context(
         served(asgi_of(house, connection, secret), listening(settings.host, settings.port))
     )

@@ -16,6 +16,7 @@ from store.upsert import insert
 _SENDING = "sending"
 _REPLAY = "replay"
 _INSTANT = "instant"
+_WORKSPACE = "workspace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,15 @@ def kept_instant(uow: UnitOfWork) -> datetime | None:
     """Where a steered clock stood last; None before its first step."""
     row = uow.one(sa.select(control.c.at).where(control.c.name == _INSTANT))
     return None if row is None else row.at
+
+
+def kept_workspace(uow: UnitOfWork) -> str | None:
+    """Slack's id of this installation's workspace, None before it was asked."""
+    row = uow.one(sa.select(control.c.value).where(control.c.name == _WORKSPACE))
+    return None if row is None else str(row.value)
+
+
+def keep_workspace(uow: UnitOfWork, workspace: str, at: datetime) -> None:
+    """Keep the id; the first one stays."""
+    if kept_workspace(uow) is None:
+        uow.execute(sa.insert(control).values(name=_WORKSPACE, value=workspace, at=at))

@@ -151,6 +151,9 @@ class FakeDirectory:
     async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
         yield self.people
 
+    async def workspace(self) -> str:
+        return "T0"
+
     async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
         self.asked.append(tuple(slack_ids))
         if self.silent is not None:

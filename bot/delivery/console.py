@@ -111,6 +111,10 @@ class ConsoleDirectory:
         """All of them in one page."""
         yield self._users
 
+    async def workspace(self) -> str:
+        """There is only one."""
+        return "console"
+
     async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
         """Nobody."""
         return {each: DndWindow() for each in slack_ids}

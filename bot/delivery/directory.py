@@ -38,6 +38,14 @@ class SlackDirectory:
             if not cursor:
                 return
 
+    async def workspace(self) -> str:
+        """The team id of the token (docs.slack.dev/reference/methods/auth.test)."""
+        try:
+            answer = await self._client.auth_test()
+        except FOREIGN as error:
+            raise translate(error, repeatable=True) from error
+        return str(answer["team_id"])
+
     async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
         """Do-not-disturb, 50 users a call. Somebody Slack says nothing of is absent."""
         found: dict[str, DndWindow] = {}

@@ -28,6 +28,21 @@ SLOT_SPREAD = timedelta(minutes=40)
 SLOT_STEP = timedelta(minutes=10)
 """The daily decision point: 10:00 where the person is, spread over 40 minutes by person, in steps that make batches."""
 MAX_WEEKLY_CAP = 5
+PERSONAL = frozenset(
+    {
+        "stopped",
+        "paused",
+        "kind-off",
+        "ignored-pause",
+        "back-off",
+        "cap-zero",
+        "barrier-open",
+        "not-for-me",
+        "away",
+        "dnd",
+    }
+)
+"""Reasons that are the person's own: nobody but them and the delivery reads them (D6)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,10 @@ class Directory(Protocol):
         """All users, page by page."""
         ...
 
+    async def workspace(self) -> str:
+        """Slack's id of the workspace that the token belongs to (auth.test)."""
+        ...
+
     async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
         """Do-not-disturb for up to 50 users a call (more are split)."""
         ...

@@ -32,18 +32,14 @@ Inspect = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
 def build_asgi(
-    app: AsyncApp,
+    app: AsyncApp | None,
     *,
     health: Health,
     registry: CollectorRegistry,
     advance: Advance | None = None,
     inspect: Inspect | None = None,
 ) -> Starlette:
-    """The ASGI application. ``advance`` and ``inspect`` only under steered time: without them the paths do not exist."""
-    slack = AsyncSlackRequestHandler(app)
-
-    async def events(request: Request) -> Response:
-        return await _slack(slack, request)
+    """The ASGI application. ``app`` None: Slack comes by socket only. ``advance`` and ``inspect`` only under steered time: without them the paths do not exist."""
 
     async def healthz(_request: Request) -> Response:
         state = dict(await health())
@@ -53,15 +49,23 @@ def build_asgi(
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     routes = [
-        Route("/slack/events", events, methods=["POST"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
+    if app is not None:
+        routes.append(Route("/slack/events", _events(AsyncSlackRequestHandler(app)), methods=["POST"]))
     if advance is not None:
         routes.append(Route("/clock", _clock(advance), methods=["POST"]))
     if inspect is not None:
         routes.append(Route("/inspect/{user}", _inspect(inspect), methods=["GET"]))
     return Starlette(routes=routes)
+
+
+def _events(slack: AsyncSlackRequestHandler) -> Callable[[Request], Awaitable[Response]]:
+    async def events(request: Request) -> Response:
+        return await _slack(slack, request)
+
+    return events
 
 
 async def _slack(slack: AsyncSlackRequestHandler, request: Request) -> Response:

@@ -14,7 +14,7 @@ from bot.services.deliver_outbox import next_delivery
 from store.agenda import agenda
 from store.database import UnitOfWork
 
-RHYTHMIC = ("poll", "forget")
+RHYTHMIC = ("poll", "match", "forget")
 """Jobs whose own row says when they are due."""
 
 

@@ -195,21 +195,12 @@ def test_a_notified_process_wakes_on_postgresql(postgres_url: str) -> None:
 
 
 def test_a_database_without_tables_says_what_to_do(empty_database_url: str) -> None:
-    database = open_database(empty_database_url)
-    with pytest.raises(Permanent, match="fullsteam migrate"):
-        database.read_now(names)
-    database.close()
-
-
-def test_whoever_runs_the_jobs_alone_goes_on_with_those_of_its_dead_predecessor(database: Database) -> None:
-    for name in ("poll", "forget"):
-        assert database.write_now(jobs.claim, name, NOW, timedelta(minutes=15))
-    database.write_now(jobs.settle, "forget", next_at=NOW + timedelta(days=1), now=NOW, error=None)
-    assert database.write_now(jobs.take_back) == 1
-    assert database.write_now(jobs.claim, "poll", NOW, timedelta(minutes=15)), (
-        "the abandoned one is due at once"
-    )
-    assert not database.write_now(jobs.claim, "forget", NOW, timedelta(minutes=15)), "the finished one is not"
+    with pytest.raises(Permanent, match="fullsteam migrate"):  # noqa: PT012 - SQLite refuses to open what is not there
+        database = open_database(empty_database_url)
+        try:
+            database.read_now(names)
+        finally:
+            database.close()
 
 
 def test_the_migrations_make_exactly_the_schema_on_the_page(database_url: str) -> None:
