@@ -12,7 +12,10 @@ class PublicHolidays:
     """Port ``Holidays`` over the library. ``country``: ISO 3166-1 code, with a subdivision after a dash: ``DE-BY``."""
 
     def between(self, country: str, first: date, last: date) -> frozenset[date]:
-        """Public holidays from ``first`` to ``last``, both included; empty for a country that the library lacks."""
+        """Public holidays from ``first`` to ``last``, both included.
+
+        Those of the whole country where the library lacks the subdivision; none for a country that it lacks.
+        """
         found: set[date] = set()
         for year in range(first.year, last.year + 1):
             found |= {day for day in _of_year(country, year) if first <= day <= last}
@@ -25,4 +28,4 @@ def _of_year(country: str, year: int) -> frozenset[date]:
     try:
         return frozenset(holidays.country_holidays(code, subdiv=subdivision or None, years=year))
     except NotImplementedError:
-        return frozenset()
+        return _of_year(code, year) if subdivision else frozenset()

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.connectors.cells import EXCEL_DATE_FORMAT, date_pattern
+from bot.connectors.cells import EXCEL_DATE_FORMAT, BadCell, date_pattern
+from bot.connectors.countries import country_code
 from bot.domain.errors import ConfigurationError
 from bot.domain.people import ROLES
 from bot.domain.usage import METRICS
@@ -24,7 +25,6 @@ from bot.domain.usage import METRICS
 ActivityKind = Literal["call", "meeting", "email", "task", "ignore"]
 Heading = Annotated[str, Field(min_length=1)]
 _EMAIL_FIELDS = frozenset({"first", "last", "f", "l", "id"})
-_COUNTRY = re.compile(r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
 _FIELD = re.compile(r"\{(\w*)\}")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,39}$")
 
@@ -432,8 +432,10 @@ def _faults_of_people(people: PeopleSection, columns: Mapping[str, str]) -> Iter
     for office, zone in people.zones.items():
         yield from _bad_zone(f"[people.zones] {office!r}", zone)
     for office, country in people.countries.items():
-        if not _COUNTRY.match(country):
-            yield f'[people.countries] {office!r} = {country!r}: write the two-letter code, e.g. "US" or "DE-BY"'
+        try:
+            country_code(country)
+        except BadCell as error:
+            yield f"[people.countries] {office!r}: {error}"
     if (people.zones or people.countries) and "office" not in columns:
         yield "[people.zones] and [people.countries] go by office: map office in [people.columns]"
     if people.team_managers and "team" not in columns:

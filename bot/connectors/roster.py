@@ -11,6 +11,7 @@ from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.connectors.cells import BadCell, Cell, DateReader, identifier, text
+from bot.connectors.countries import country_code
 from bot.connectors.mapping import PeopleSection, columns_of
 from bot.domain.people import ROLES, CrmUser
 from bot.domain.usage import RowFault
@@ -177,7 +178,7 @@ def read_roster(
             role=role,
             active=active in _YES,
             zone=_zone(section, cell("zone"), office, unknown),
-            country=cell("country").upper() or section.countries.get(office),
+            country=_country(section, cell("country"), office, unknown),
             language=cell("language").casefold() or None,
             access_since=date.fromordinal(since) if since is not None else None,
             working_days=days,
@@ -224,6 +225,19 @@ def _zone(section: PeopleSection, zone: str, office: str, unknown: Callable[[str
     if office and section.zones and office not in section.zones:
         unknown("office", f"office {office!r} has no time zone: add it to [people.zones]")
     return section.zones.get(office)
+
+
+def _country(
+    section: PeopleSection, country: str, office: str, unknown: Callable[[str, str], None]
+) -> str | None:
+    """None leaves the programme's country in force."""
+    if not country:
+        return section.countries.get(office)
+    try:
+        return country_code(country)
+    except BadCell as error:
+        unknown("country", str(error))
+        return None
 
 
 def _report_shared_addresses(

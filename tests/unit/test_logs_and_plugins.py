@@ -87,4 +87,6 @@ def test_public_holidays_come_by_country_and_state() -> None:
     assert date(2026, 10, 3) in calendar.between("DE", *whole)
     assert date(2026, 1, 6) in calendar.between("DE-BY", *whole)
     assert date(2026, 1, 6) not in calendar.between("DE", *whole)
+    assert calendar.between("DE-XX", *whole) == calendar.between("DE", *whole)
     assert calendar.between("ZZ", *whole) == frozenset()
+    assert calendar.between("ZZ-XX", *whole) == frozenset()

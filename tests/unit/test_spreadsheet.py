@@ -496,6 +496,24 @@ def test_what_is_wrong_with_open_deals(tmp_path: Path) -> None:
     assert [record.id for record in records] == ["B", "C"]  # worst first
 
 
+def test_a_country_without_known_holidays_is_named_and_the_programme_s_counts(tmp_path: Path) -> None:
+    people = (
+        "name,email,country\n"
+        "Ada Marsh,ada@example.com,Germany\n"
+        "Ben Okafor,ben@example.com,de-by\n"
+        "Cem Kaya,cem@example.com,DE-XX\n"
+        "Dia Roy,dia@example.com,\n"
+    )
+    raw = raw_mapping(usage=USAGE)
+    raw["people"]["columns"] = {"name": "name", "email": "email", "country": "country"}
+    found, faults = users(connector(tmp_path, {"people.csv": people}, raw))
+    assert [user.country for user in found.values()] == [None, "DE-BY", None, None]
+    said = {(fault.row, fault.field, fault.dropped): fault.reason for fault in faults}
+    assert said.keys() == {(2, "country", False), (4, "country", False)}
+    assert "no public holidays are known for 'Germany'" in said[2, "country", False]
+    assert "regions of DE: BB" in said[4, "country", False]
+
+
 def deals_without(*columns: str) -> dict[str, object]:
     """The mapping of a deal table that has only what every one has, and ``moved``, unless it is left out."""
     mapped = {"id": "id", "owner": "owner", "created": "begun", "step": "stage", "step_since": "moved"}
@@ -721,6 +739,16 @@ def test_every_fault_of_a_mapping_is_told_at_once_with_what_to_write() -> None:
                 }
             },
             "map office",
+        ),
+        (
+            {
+                "people": {
+                    "file": "p.csv",
+                    "columns": {"name": "n", "email": "e", "office": "o"},
+                    "countries": {"N": "XX"},
+                }
+            },
+            "[people.countries] 'N': no public holidays are known for 'XX'",
         ),
         (
             {"people": {"file": "p.csv", "columns": {"name": "n", "email": "e", "team": "t"}}},
