@@ -140,15 +140,15 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
     told: defaultdict[str, dict[str, tuple[date, ...]]] = defaultdict(dict)
     rested: defaultdict[str, dict[str, date]] = defaultdict(dict)
     had_tip: set[str] = set()
+    held_out_at: dict[str, datetime] = {}
     since = now - timedelta(days=SAME_TEXT_DAYS + 2)
     for chunk in _chunks(person_ids):
         for row in uow.rows(of_ids(_decided(), decision.c.person), {"ids": chunk, "since": since}):
+            if row.draw is not None:
+                drawn[row.person][row.behaviour] = row.local_day
             if row.held_out:
-                for each in row.context.get("eligible_behaviours", ()):
-                    drawn[row.person][each] = row.local_day
+                held_out_at[row.person] = row.at
             elif row.action != NONE:
-                if row.draw is not None:
-                    drawn[row.person][row.behaviour] = row.local_day
                 spoken[row.person][row.behaviour] = row.local_day
                 told[row.person][row.action] = (*told[row.person].get(row.action, ()), row.local_day)
         resting = {"ids": chunk, "since": now - timedelta(days=REST_DAYS)}
@@ -162,6 +162,7 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
             told.get(each, {}),
             rested.get(each, {}),
             each in had_tip,
+            held_out_at.get(each),
         )
         for each in person_ids
     }
@@ -172,12 +173,12 @@ def _decided() -> sa.Select[Any]:
     return (
         sa.select(
             decision.c.person,
+            decision.c.at,
             decision.c.local_day,
             decision.c.action,
             decision.c.behaviour,
             decision.c.draw,
             decision.c.held_out,
-            decision.c.context,
         )
         .where(decision.c.at >= sa.bindparam("since", type_=decision.c.at.type), decision.c.kind == TIP)
         .order_by(decision.c.at)

@@ -178,6 +178,19 @@ def asked_to_go_on(sends: Iterable[Sent]) -> bool:
     return False
 
 
+def _backed_off(kind: str, standing: Standing, rules: Rules) -> bool:
+    """Whether so many messages were ignored that tips come at twice the interval: half the places, twice the distance."""
+    return kind == TIP and ignored_in_a_row(standing.sends) >= rules.ignored_doubles
+
+
+def spacing(kind: str, standing: Standing, rules: Rules) -> timedelta:
+    """How far a message of this kind keeps from the one before."""
+    usual = timedelta(hours=rules.spacing_hours)
+    if not _backed_off(kind, standing, rules):
+        return usual
+    return max(2 * usual, WEEK * 2 / max(1, weekly_cap(standing, rules)))
+
+
 def _asked_for_more(sent: Sent, choice: Preferences) -> bool:
     """A welcome that was answered by choosing a goal: what follows was asked for, so it keeps no distance from it."""
     return (
@@ -220,26 +233,24 @@ def _budget_refusals(kind: str, standing: Standing, rules: Rules, now: datetime)
         return
     capped = [sent for sent in standing.sends if KINDS[sent.kind].capped]
     recent = sorted(sent.at for sent in capped if sent.at > now - WEEK)
-    cap = weekly_cap(standing, rules)
-    spacing = timedelta(hours=rules.spacing_hours)
-    ignored = ignored_in_a_row(standing.sends)
-    if ignored >= rules.ignored_pauses and kind != BACK_OFF:
+    if ignored_in_a_row(standing.sends) >= rules.ignored_pauses and kind != BACK_OFF:
         yield Refusal("ignored-pause")
-    backed_off = ignored >= rules.ignored_doubles and kind == TIP
-    if backed_off:
-        # Twice the interval: half the places, twice the distance.
-        cap, spacing = max(1, cap // 2) if cap else 0, max(2 * spacing, WEEK * 2 / max(1, cap))
+    cap = weekly_cap(standing, rules)
+    backed_off = _backed_off(kind, standing, rules)
+    if backed_off and cap:
+        cap = max(1, cap // 2)
     if cap == 0:
         yield Refusal("cap-zero")
     elif len(recent) >= cap:
         yield Refusal("weekly-cap", recent[len(recent) - cap] + WEEK)
     if kind not in {TIP, WELCOME} and cap >= 2:
-        others = sorted(s.at for s in capped if s.kind not in {TIP, WELCOME} and s.at > now - WEEK)
+        others = sorted(sent.at for sent in capped if sent.kind != TIP and sent.at > now - WEEK)
         if len(others) >= cap - 1:
             yield Refusal("place-kept-for-tips", others[len(others) - (cap - 1)] + WEEK)
     spaced = [sent.at for sent in capped if not _asked_for_more(sent, standing.preferences)]
-    if spaced and now < max(spaced) + spacing:
-        yield Refusal("back-off" if backed_off else "spacing", max(spaced) + spacing)
+    clear = max(spaced) + spacing(kind, standing, rules) if spaced else now
+    if now < clear:
+        yield Refusal("back-off" if backed_off else "spacing", clear)
     day_load = sorted(sent.at for sent in standing.sends if sent.at > now - timedelta(hours=24))
     if len(day_load) >= rules.load_24h:
         yield Refusal("recent-load", day_load[-rules.load_24h] + timedelta(hours=24))
@@ -287,12 +298,13 @@ def refusal(
 
 
 def wait_for_a_better_day(standing: Standing, now: datetime) -> bool:
-    """Tips go out Tuesday to Thursday by first choice; others only for people who do not work on any of these."""
-    zone = zone_of(standing.person)
-    if zone is None:
+    """Tips go out Tuesday to Thursday by first choice; on other days only in a week in which they work on none of these."""
+    if zone_of(standing.person) is None:
         return False
-    return now.astimezone(zone).weekday() not in PREFERRED_DAYS and any(
-        day in PREFERRED_DAYS for day in working_days(standing)
+    day = local_day(standing, now)
+    monday = day - timedelta(days=day.weekday())
+    return day.weekday() not in PREFERRED_DAYS and any(
+        is_working_day(standing, monday + timedelta(days=offset)) for offset in PREFERRED_DAYS
     )
 
 

@@ -23,6 +23,8 @@ STATUS = "status"
 PULSE = "pulse"
 CHECK_IN = "check_in"
 RECOGNITION_ASK = "recognition_ask"
+SPONSOR_DM = "sponsor_dm"
+"""A sponsor's own words to one person: the next free place, within five working days."""
 ANNOUNCEMENT = "announcement"
 DIGEST = "digest"
 DESK = "desk"
@@ -42,6 +44,7 @@ class KindRule:
 KINDS: Mapping[str, KindRule] = {
     STATUS: KindRule(False, True, False, False, 0),
     ANNOUNCEMENT: KindRule(True, True, False, False, 1),
+    SPONSOR_DM: KindRule(True, True, False, False, 1),
     RECOGNITION_ASK: KindRule(True, True, False, False, 2),
     PULSE: KindRule(True, True, False, True, 3),
     CHECK_IN: KindRule(True, True, False, True, 4),

@@ -184,8 +184,8 @@ class Decision:
 class History:
     """What earlier decisions close for a while. Days are local days of the person.
 
-    ``drawn``: behaviour -> last day on which a coin was thrown about it (held out: about every eligible behaviour).
-    ``spoken``: behaviour -> last day on which a tip about it was decided. ``told``: tip -> days of the last 28 on which
+    ``drawn``: behaviour -> last day on which a coin was thrown with it as the target, in either arm.
+    ``held_out_at``: when a coin last said none. ``spoken``: behaviour -> last day on which a tip about it was decided. ``told``: tip -> days of the last 28 on which
     it was decided. ``rested``: trigger -> last day of its rest after "Not for me". ``had_tip``: whether a first tip was
     ever decided.
     """
@@ -195,6 +195,7 @@ class History:
     told: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
     rested: Mapping[str, date] = field(default_factory=dict)
     had_tip: bool = False
+    held_out_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +282,23 @@ def consider(case: Case, policy: Policy) -> Considered:
     if winner is not None:
         declined.append(Declined(TIP, TIP, f"outranked:{winner.kind}"))
         return Considered((winner,), tuple(declined))
-    no = attention.refusal(TIP, standing, rules, now)
+    no = next(tip_refusals(case, policy), None)
     if no is None and case.point != GOAL_CHOSEN and attention.wait_for_a_better_day(standing, now):
         no = Refusal("better-day")
     if no is not None:
         return Considered((), tuple(declined), no)
     candidates, losers, looked = _tips(case, policy)
     return Considered(candidates, (*declined, *losers), looked=looked)
+
+
+def tip_refusals(case: Case, policy: Policy) -> Iterator[Refusal]:
+    """What forbids any tip now. A coin that said none keeps the distance that a tip would have kept: both arms wait alike."""
+    yield from attention.refusals(TIP, case.standing, policy.rules, case.now)
+    last = case.history.held_out_at
+    if last is not None and case.point != GOAL_CHOSEN:
+        clear = last + attention.spacing(TIP, case.standing, policy.rules)
+        if case.now < clear:
+            yield Refusal("coin-window", clear)
 
 
 def _welcome(case: Case, policy: Policy) -> Considered:
@@ -636,7 +647,7 @@ def postponed(case: Case, policy: Policy) -> datetime | None:
     standing, rules, now = case.standing, policy.rules, case.now
     if attention.zone_of(standing.person) is None:
         return None
-    kind = WELCOME if standing.person.welcomed_at is None else TIP
+    welcome = standing.person.welcomed_at is None
     opens = attention.next_window(standing, rules, now, kind=WELCOME)
     if opens is None:
         return None
@@ -648,8 +659,9 @@ def postponed(case: Case, policy: Policy) -> datetime | None:
         return attention.next_slot(standing, rules, case.day + timedelta(days=1)) or opens
     if case.offers:
         return None
-    ends = [no.until for no in attention.refusals(kind, standing, rules, now)]
-    closes = attention.window_closes(standing, rules, now, kind=kind)
+    refusals = attention.refusals(WELCOME, standing, rules, now) if welcome else tip_refusals(case, policy)
+    ends = [no.until for no in refusals]
+    closes = attention.window_closes(standing, rules, now, kind=WELCOME if welcome else TIP)
     known = [end for end in ends if end is not None]
     if not ends or closes is None or len(known) < len(ends) or max(known) >= closes:
         return None

@@ -35,7 +35,6 @@ from bot.domain.nudging import (
     Decision,
     Declined,
     Evidence,
-    History,
     Policy,
     Trigger,
     consider,
@@ -66,6 +65,8 @@ NAMED = 3
 """Records that a message names; the others are counted."""
 HISTORY = timedelta(days=28)
 LONG_HISTORY = timedelta(days=400)
+CALENDAR_BACK, CALENDAR_AHEAD = timedelta(days=7), timedelta(days=64)
+"""Holidays from the beginning of anybody's week, to the end of what :func:`attention.next_window` looks through."""
 CRM_AWAY_RETRY = timedelta(minutes=15)
 FIRST_OUTCOME = timedelta(hours=72)
 _NO_MORE_SLOTS = ("not-matched", "left", "not-in-pilot")
@@ -277,7 +278,7 @@ class _Planner:
         presence = people_store.presence(uow, ids, now)
         today = now.astimezone(UTC).date()
         off = {
-            country: self.holidays.between(country, today - timedelta(days=2), today + timedelta(days=64))
+            country: self.holidays.between(country, today - CALENDAR_BACK, today + CALENDAR_AHEAD)
             for country in {person.country for person in found.values() if person.country}
         }
         return {
@@ -723,11 +724,11 @@ def _as_if_sent(case: Case, decision: Decision) -> Case:
         person = replace(person, welcomed_at=case.now)
     if target.kind == TIP and target.behaviour is not None:
         told = (*history.told.get(target.action, ()), day)
-        history = History(
+        history = replace(
+            history,
             drawn={**history.drawn, target.behaviour: day},
             spoken={**history.spoken, target.behaviour: day},
             told={**history.told, target.action: told},
-            rested=history.rested,
             had_tip=True,
         )
     return replace(case, standing=replace(standing, person=person, sends=sends), history=history)

@@ -251,6 +251,52 @@ def test_nobody_is_welcomed_who_may_not_be_written_to(who: object, reason: str) 
     assert (made.action, made.reason, made.available) == (NONE, reason, False)
 
 
+def test_both_arms_close_the_same_for_as_long() -> None:
+    """Whether a tip went out or the coin said none: its behaviour for a week, everything else for the same distance."""
+    for hours in (1, 24, 47, 48, 49, 72, 7 * 24):
+        later = TUESDAY + timedelta(hours=hours)
+        drawn = {"account_filled": TUESDAY.date()}
+        sent = History(
+            had_tip=True, drawn=drawn, spoken=drawn, told={"missing_account_personal": (TUESDAY.date(),)}
+        )
+        after_tip = case(
+            standing(sends=(Sent(TIP, TUESDAY, "missing_account_personal"),)), history=sent, now=later
+        )
+        after_none = case(history=History(had_tip=True, drawn=drawn, held_out_at=TUESDAY), now=later)
+        tip, none = decided(after_tip, ALWAYS), decided(after_none, ALWAYS)
+        assert tip.available == none.available, hours
+        assert {TIPS[each].behaviour for each in tip.eligible} == {
+            TIPS[each].behaviour for each in none.eligible
+        }
+        assert nudging.postponed(after_tip, ALWAYS) == nudging.postponed(after_none, ALWAYS)
+
+
+def test_help_that_was_asked_for_is_not_held_back_by_an_earlier_coin() -> None:
+    held_out = History(had_tip=True, held_out_at=TUESDAY - timedelta(hours=1))
+    assert decided(case(history=held_out), ALWAYS).reason == "coin-window"
+    assert decided(case(history=held_out, point=GOAL_CHOSEN), ALWAYS).kind == TIP
+
+
+def test_in_a_week_without_a_better_day_the_others_will_do() -> None:
+    monday = TUESDAY - timedelta(days=1)
+    friday = TUESDAY + timedelta(days=3)
+    better = frozenset(TUESDAY.date() + timedelta(days=n) for n in range(3))
+    for day in (monday, friday):
+        assert decided(case(standing(holidays=better), now=day), ALWAYS).action in TIPS
+        assert (
+            decided(case(standing(holidays=better - {TUESDAY.date()}), now=day), ALWAYS).reason
+            == "better-day"
+        )
+
+
+def test_the_welcome_does_not_use_up_the_place_kept_for_tips() -> None:
+    pulse = Candidate(PULSE, "pulse_2026_11", 1, coin=False)
+    sends = (Sent(WELCOME, TUESDAY - timedelta(days=3), WELCOME),)
+    made = decided(case(standing(sends=sends), offers=(pulse,)), ALWAYS)
+    assert reasons(made)["pulse_2026_11"] == "place-kept-for-tips"
+    assert made.kind == TIP
+
+
 def test_monday_waits_for_a_better_day() -> None:
     monday = TUESDAY - timedelta(days=1)
     assert decided(case(now=monday), ALWAYS).reason == "better-day"

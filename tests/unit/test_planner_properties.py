@@ -193,16 +193,15 @@ def _decide(one: Case, shared: nudging.Policy) -> Decision:
 def _after(history: History, decision: Decision, one: Case) -> History:
     if decision.kind != TIP or decision.target is None or decision.target.behaviour is None:
         return history
-    day = one.day
+    day, behaviour, action = one.day, decision.target.behaviour, decision.action
+    if decision.draw is not None:
+        history = replace(history, drawn={**history.drawn, behaviour: day})
     if decision.held_out:
-        drawn = {TIPS[action].behaviour: day for action in decision.eligible}
-        return replace(history, drawn={**history.drawn, **drawn})
-    behaviour, action = decision.target.behaviour, decision.action
-    return History(
-        drawn={**history.drawn, behaviour: day} if decision.draw is not None else history.drawn,
+        return replace(history, held_out_at=one.now)
+    return replace(
+        history,
         spoken={**history.spoken, behaviour: day},
         told={**history.told, action: (*history.told.get(action, ()), day)},
-        rested=history.rested,
         had_tip=True,
     )
 
@@ -315,12 +314,19 @@ def test_a_behaviour_is_drawn_once_a_week_and_a_text_sent_twice_in_28_days(life:
         about = {TIPS[each].behaviour for each in decision.eligible}
         if decision.draw is not None:
             assert all(one.day - drawn.get(each, date.min) >= timedelta(days=7) for each in about)
-            hit = about if decision.held_out else {str(decision.target.behaviour)}
-            drawn |= dict.fromkeys(hit, one.day)
+            drawn[str(decision.target.behaviour)] = one.day
         if decision.chosen is not None:
             days = told.setdefault(decision.action, [])
             days.append(one.day)
             assert sum(one.day - each < timedelta(days=28) for each in days) <= 2
+
+
+@settings(max_examples=150)
+@given(lives)
+def test_a_coin_that_said_none_keeps_the_distance_that_a_tip_would_have_kept(life: Life) -> None:
+    thrown = [(decision, one) for decision, one in live(life).decisions if decision.draw is not None]
+    for (before, first), (_, second) in itertools.pairwise(thrown):
+        assert second.now - first.now >= timedelta(hours=48), before.held_out
 
 
 @settings(max_examples=150)
