@@ -11,7 +11,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain.ports import Inbox
 from bot.handlers import register
 from bot.handlers.commands import Answer
-from bot.handlers.door import build_door
+from bot.handlers.door import Door
+from bot.handlers.errors import AnsweringApp
 
 ANSWER_SECONDS = 2
 """What a listener may wait for Slack, of the three seconds that it has."""
@@ -42,7 +43,7 @@ def build_app(
             enterprise_id=enterprise_id, team_id=team_id, user_id=user_id, bot_token=client.token
         )
 
-    app = AsyncApp(
+    app = AnsweringApp(
         name="fullsteam",
         logger=logger,
         signing_secret=signing_secret,
@@ -50,7 +51,7 @@ def build_app(
             base_url=client.base_url, timeout=ANSWER_SECONDS, session=client.session, retry_handlers=[]
         ),
         authorize=authorize,
-        before_authorize=build_door(inbox),
+        before_authorize=Door(inbox),
         process_before_response=True,
         ignoring_self_events_enabled=False,  # the door does it, without asking Slack who we are
         attaching_function_token_enabled=False,

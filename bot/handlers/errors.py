@@ -37,6 +37,27 @@ def catch_errors(app: AsyncApp) -> None:
 
     @app.error
     async def answer_anyway(error: Exception, request: AsyncBoltRequest) -> BoltResponse:
-        kept = bool(request.context.get(KEPT))
-        log.error("handlers.failed", extra={"error": type(error).__name__, "kept": kept})
-        return BoltResponse(status=200 if kept else 503, body="")
+        return _failed(error, request)
+
+
+class AnsweringApp(AsyncApp):
+    """A Bolt app in which what was kept is answered 200 whatever Bolt makes of it.
+
+    Bolt looks for a listener outside of its own error handling: a form without a type or a click without a button raises
+    there, and what no listener matches is 404.
+    """
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        try:
+            response = await super().async_dispatch(req)
+        except Exception as error:  # a payload that Bolt cannot read
+            return _failed(error, req)
+        if response.status == 404 and req.context.get(KEPT):
+            return BoltResponse(status=200, body="")
+        return response
+
+
+def _failed(error: Exception, request: AsyncBoltRequest) -> BoltResponse:
+    kept = bool(request.context.get(KEPT))
+    log.error("handlers.failed", extra={"error": type(error).__name__, "kept": kept})
+    return BoltResponse(status=200 if kept else 503, body="")

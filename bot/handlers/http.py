@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
 from slack_bolt.async_app import AsyncApp
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +21,8 @@ MAX_BODY = 4 * 1024 * 1024
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What Bolt raises for a body that is no JSON object, or one nested without end."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 Health = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -53,7 +55,7 @@ def build_asgi(
         Route("/metrics", metrics, methods=["GET"]),
     ]
     if app is not None:
-        routes.append(Route("/slack/events", _events(AsyncSlackRequestHandler(app)), methods=["POST"]))
+        routes.append(Route("/slack/events", _events(app), methods=["POST"]))
     if advance is not None:
         routes.append(Route("/clock", _clock(advance), methods=["POST"]))
     if inspect is not None:
@@ -61,14 +63,14 @@ def build_asgi(
     return Starlette(routes=routes)
 
 
-def _events(slack: AsyncSlackRequestHandler) -> Callable[[Request], Awaitable[Response]]:
+def _events(app: AsyncApp) -> Callable[[Request], Awaitable[Response]]:
     async def events(request: Request) -> Response:
-        return await _slack(slack, request)
+        return await _slack(app, request)
 
     return events
 
 
-async def _slack(slack: AsyncSlackRequestHandler, request: Request) -> Response:
+async def _slack(app: AsyncApp, request: Request) -> Response:
     """Refuse what cannot be Slack's before Bolt reads it: it would answer 500 with a traceback."""
     timestamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
@@ -83,8 +85,11 @@ async def _slack(slack: AsyncSlackRequestHandler, request: Request) -> Response:
         body.decode("utf-8")
     except UnicodeDecodeError:
         return JSONResponse({"error": "invalid request"}, status_code=401)
-    request._body = bytes(body)  # noqa: SLF001 - where Starlette itself keeps a body that was read
-    return await slack.handle(request)
+    try:
+        asked = to_async_bolt_request(request, bytes(body))
+    except _UNREADABLE:
+        return JSONResponse({"error": "no payload of Slack's"}, status_code=400)
+    return to_starlette_response(await app.async_dispatch(asked))
 
 
 def _is_loopback(request: Request) -> bool:

@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.delivery.ids import MENU, read_option
+from bot.domain.people import is_away
 from bot.domain.ports import Envelope
 
 EVENT, ACTION, SUBMISSION, CLOSED = "event", "action", "submission", "closed"
 COMMAND, SHORTCUT = "command", "shortcut"
+UNKNOWN = "unknown"
+"""A kind of request that nothing here reads: kept with its type and who sent it, so that it is seen and counted."""
+NOT_KEPT = frozenset({"url_verification", "block_suggestion"})
 LONGEST_TEXT = 40_000
 """Characters of one message that Slack keeps (docs.slack.dev, chat.postMessage)."""
 _SUBTYPES_WITH_WORDS = frozenset({None, "file_share", "thread_broadcast", "me_message"})
@@ -43,6 +47,11 @@ def is_our_own(body: Mapping[str, Any]) -> bool:
     return bool(event.get("bot_id") or inner.get("bot_id") or inner.get("user") in bots - {None})
 
 
+def is_slacks(body: Mapping[str, Any]) -> bool:
+    """Whether this can be a request of Slack's at all: it names its type, its command, or is a check of the certificate."""
+    return isinstance(body.get("type"), str) or "command" in body or "ssl_check" in body
+
+
 def envelope(body: Mapping[str, Any]) -> Envelope | None:
     """What the door keeps of a request; None for what is answered and not kept: url_verification, ssl_check, suggestions."""
     kind = body.get("type")
@@ -60,7 +69,9 @@ def envelope(body: Mapping[str, Any]) -> Envelope | None:
         return _made(
             body, SHORTCUT, body.get("callback_id"), {**rest, "response_url": body.get("response_url")}
         )
-    return None
+    if kind in NOT_KEPT or not isinstance(kind, str):
+        return None
+    return _made(body, UNKNOWN, kind, {"callback_id": body.get("callback_id")})
 
 
 def _event(body: Mapping[str, Any]) -> Envelope:
@@ -106,8 +117,7 @@ def _profile(user: Mapping[str, Any]) -> dict[str, Any]:
         "is_bot": bool(user.get("is_bot")),
         "is_guest": bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
         "deleted": bool(user.get("deleted")),
-        "status_text": profile.get("status_text") or "",
-        "status_emoji": profile.get("status_emoji") or "",
+        "away": is_away(_text(profile.get("status_text")), _text(profile.get("status_emoji"))),
         "status_expiration": profile.get("status_expiration") or 0,
     }
 

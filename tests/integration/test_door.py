@@ -158,6 +158,50 @@ async def test_what_no_listener_knows_is_kept_and_answered_200(
     assert (report.refused, report.failed) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        ({"type": "app_rate_limited", "minute_rate_limited": 1}, None),
+        ({"type": "something_new"}, "payload"),
+        ({"type": "dialog_submission", "callback_id": "gone", "submission": {"a": "words"}}, "payload"),
+        ({"type": "interactive_message", "callback_id": "gone", "actions": [{}]}, "payload"),
+        ({"type": "workflow_step_edit"}, "payload"),
+        ({"type": "block_actions"}, "payload"),
+        ({"type": "block_actions", "actions": []}, "payload"),
+        ({"type": "block_actions", "actions": ["x"]}, "payload"),
+        ({"type": "block_actions", "actions": [{"action_id": ["x"]}]}, "payload"),
+        ({"type": "view_submission"}, "payload"),
+        ({"type": "view_submission", "view": "x"}, "payload"),
+        ({"type": "view_submission", "view": {"callback_id": "without a type"}}, "payload"),
+        ({"type": "view_closed", "view": {"id": "V1"}}, "payload"),
+        ({"type": "shortcut"}, "payload"),
+    ],
+)
+async def test_what_nobody_can_read_is_kept_and_answered_200(
+    database: Database, body: dict[str, Any], form: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack = Workspace(database)
+    response = await slack.send({"user": {"id": "U1"}, "team": {"id": "T1"}, **body}, form=form)
+    assert (response.status, len(slack.rows())) == (200, 1)
+    assert (await slack.work()).failed == 0
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("body", [{}, {"x": 1}, {"type": 7}, {"type": ["x"]}, {"actions": []}])
+async def test_what_is_no_request_of_slacks_is_400_and_not_kept(
+    database: Database, body: dict[str, Any]
+) -> None:
+    slack = Workspace(database)
+    assert (await slack.send(body)).status == 400
+    assert slack.rows() == []
+
+
+async def test_a_suggestion_without_its_field_is_answered_200(database: Database) -> None:
+    slack = Workspace(database)
+    body = {"type": "block_suggestion", "user": {"id": "U1"}, "team": {"id": "T1"}}
+    assert (await slack.send(body, form="payload")).status == 200
+
+
 async def test_an_unknown_event_and_command_are_answered_200(database: Database) -> None:
     slack = Workspace(database)
     assert (await slack.event({"type": "emoji_changed", "subtype": "add"})).status == 200
@@ -321,6 +365,14 @@ async def test_bytes_that_are_no_text_and_bodies_without_end_are_refused(databas
     assert (
         await web.client.post("/slack/events", content=b"a" * (MAX_BODY + 1), headers=signed(b"x"))
     ).status_code == 413
+
+
+@pytest.mark.parametrize("raw", [b"no json", b"[]", b"7", b"null", b'"x"', b"[" * 200_000])
+async def test_a_signed_body_that_is_no_payload_is_400(database: Database, raw: bytes) -> None:
+    slack = Workspace(database)
+    response = await Web(slack).client.post("/slack/events", content=raw, headers=signed(raw))
+    assert response.status_code == 400
+    assert slack.rows() == []
 
 
 async def test_health_says_how_long_things_have_waited(database: Database) -> None:
