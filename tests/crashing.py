@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import csv
 import functools
+import gc
 import importlib
 import json
 import mmap
@@ -67,6 +68,8 @@ IMPORTED_LATE = ("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.au
 ACK_SECONDS = 20.0
 """Real seconds. Generous: on a busy machine a slow answer must not look like a lost one."""
 STUCK_SECONDS = 120.0
+LAST_KILL = 0.9
+"""Share of the replay after which the last bot is killed, about: what a crash left behind has time to come to light."""
 ZONES = {"Lisbon": "Europe/Lisbon", "Berlin": "Europe/Berlin", "New York": "America/New_York"}
 R = TypeVar("R")
 
@@ -75,7 +78,8 @@ R = TypeVar("R")
 class Course:
     """What to replay and how to kill. ``kills`` 0: a run without crashes. ``spacing``: mean number of points between two.
 
-    ``without``: a rule that is switched off in the bot (RULES), so that a test sees that it is needed.
+    ``aim``: only at points of this name, "what it does: point", and always by its own hand. ``without``: a rule that is
+    switched off in the bot (RULES), so that a test sees that it is needed.
     """
 
     url: str
@@ -86,6 +90,7 @@ class Course:
     seed: int
     kills: int = 0
     spacing: float = 0.0
+    aim: str | None = None
     without: str | None = None
 
 
@@ -232,10 +237,12 @@ class Shared:
 class Points:
     """Counts the points that a bot passes, and ends it at one of them: by itself, or by waking the supervisor."""
 
-    def __init__(self, shared: Shared, target: int | None, here: bool, waker: int) -> None:
-        self._shared, self._target, self._here, self._waker = shared, target, here, waker
+    def __init__(
+        self, shared: Shared, target: int | None, here: bool, waker: int, aim: str | None = None
+    ) -> None:
+        self._shared, self._target, self._here, self._waker, self._aim = shared, target, here, waker, aim
         self._lock = threading.Lock()
-        self._count = 0
+        self._count = self._aimed = 0
         self._doing = "start"
         self.instant = 0.0
         shared.write(0, 0.0, "", self._doing)
@@ -245,7 +252,10 @@ class Points:
         with self._lock:
             self._count += 1
             self._shared.write(self._count, self.instant, point, self._doing)
-            if self._count == self._target:
+            if self._aim is not None and self._aim != f"{self._doing}: {point}":
+                return
+            self._aimed += 1
+            if self._aimed == self._target:
                 if self._here:
                     os.kill(os.getpid(), signal.SIGKILL)
                 os.write(self._waker, b"k")
@@ -336,6 +346,9 @@ class WatchedDirectory:
         async for page in self.inner.users():
             self.points.at("after users")
             yield page
+
+    async def workspace(self) -> str:
+        return await self.points.around("workspace", self.inner.workspace())
 
     async def dnd(self, slack_ids: Sequence[str]) -> Mapping[str, DndWindow]:
         return await self.points.around("dnd", self.inner.dnd(slack_ids))
@@ -508,6 +521,9 @@ class Supervisor:
             importlib.import_module(name)
         self.course = course
         self.house = loaded(course)
+        # What is loaded is never garbage: a bot that looks for some would copy all these pages.
+        gc.collect()
+        gc.freeze()
         self.chance = random.Random(f"kills {course.seed}")
         self.result = Result(course.seed, record=str(Path(course.folder) / "record.jsonl"))
         self.kinds: Counter[str] = Counter()
@@ -519,6 +535,7 @@ class Supervisor:
         self.port = self.kept_port.getsockname()[1]
         self.shared = Shared()
         self.unread = b""
+        self.instant = 0.0
 
     def run(self) -> Result:
         """From the first fork to the end of the replay."""
@@ -591,8 +608,12 @@ class Supervisor:
         done = sum(self.kinds.values())
         if done >= self.course.kills:
             return None, False
-        points = 1 + int(self.chance.random() * 2 * self.course.spacing)
-        return points, done % 2 == 0
+        # Kills are spread over the whole replay, however much of it a life repeats.
+        length = (self.house.until - self.house.begin).total_seconds()
+        passed = max(0.0, self.instant - self.house.begin.timestamp()) / length
+        hurry = 0.5 if passed > LAST_KILL * done / self.course.kills else 1.5
+        points = 1 + int(self.chance.random() * 2 * self.course.spacing * hurry)
+        return points, done % 2 == 0 or self.course.aim is not None
 
     def _fork(self, api_url: str, target: int | None, here: bool, waker: int, awake: int) -> int:
         assert threading.active_count() == 1
@@ -603,7 +624,7 @@ class Supervisor:
             os.close(awake)
             if self.course.without is not None:
                 RULES[self.course.without]()
-            points = Points(self.shared, target, here, waker)
+            points = Points(self.shared, target, here, waker, self.course.aim)
             asyncio.run(live(self.house, api_url, self.port, points))
         raise AssertionError("a bot does not come back")
 
@@ -618,6 +639,7 @@ class Supervisor:
             raise RuntimeError(f"the bot ended by itself with {status} while it did {doing} at {point!r}")
         self.kinds["at a random time" if woken else point] += 1
         self.doing[doing] += 1
+        self.instant = max(self.instant, instant)
         if instant:
             at = datetime.fromtimestamp(instant, UTC).isoformat()
             self.result.spread = [*self.result.spread[:1], at]
@@ -658,6 +680,7 @@ def run_course(course: Course) -> Result:
         text=True,
         check=False,
     )
+    (folder / "said.txt").write_text(done.stderr, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"the course failed:\n{done.stderr[-6000:]}")
     return Result(**json.loads((folder / "result.json").read_text(encoding="utf-8")))
