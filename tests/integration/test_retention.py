@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -9,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.domain.usage import Collected, UsageFact
+from bot.services.assess_stages import assess
 from bot.services.forget_expired import Forgotten, forget_expired
 from store import usage
 from store.database import Database, UnitOfWork, open_database
 from store.tables import feedback, inbox, person_week, usage_day
+from tests.fakes import NoHolidays
 from tests.sending import PROGRAMME, TUESDAY, add_person
 
 NOTHING = Forgotten(0, 0, 0, 0, 0, 0)
@@ -43,6 +46,22 @@ def test_raw_usage_goes_after_35_days_and_weeks_stay(database: Database) -> None
     )
     assert moves == 3
     assert _forget(database) == NOTHING
+
+
+def test_raw_usage_stays_until_the_stages_are_assessed_from_it(database: Database) -> None:
+    """A first import brings more than 35 days; a poll that broke off before the stages must not cost their evidence."""
+    days = [TUESDAY.date() - ago * DAY for ago in range(60)]
+    collected = Collected(tuple(UsageFact("crm-1", day, {"step_moves": 1.0}) for day in days))
+
+    def imported(uow: UnitOfWork) -> None:
+        usage.keep_source(uow, "crm", "crm", {})
+        usage.keep(uow, "crm", collected, TUESDAY)
+        usage.move_watermark(uow, "crm", days[0], None, TUESDAY)
+
+    database.write_now(imported)
+    assert _forget(database).usage_days == 0
+    asyncio.run(assess(database, programme=PROGRAMME, holidays=NoHolidays(), now=TUESDAY))
+    assert _forget(database).usage_days == 60 - 36
 
 
 def test_person_weeks_go_after_13_months(database: Database) -> None:
