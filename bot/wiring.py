@@ -451,7 +451,7 @@ async def _serve(
             holidays=PublicHolidays(),
             secret=settings.secret.get_secret_value().encode(),
             messenger=SlackMessenger(connection),
-            directory=SlackDirectory(connection.reading),
+            directory=SlackDirectory(connection.reading, connection.voice),
             workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
         )

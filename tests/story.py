@@ -61,16 +61,19 @@ A_MOMENT = 5
 HEADS: Mapping[str, tuple[str, ...]] = {
     "people.csv": ("Name", "Email", "Manager", "Role", "Zone", "Works", "Started", "Active"),
     "deals.csv": (
-        "Id",
-        "Name",
-        "Owner",
-        "Account",
-        "Step",
-        "Created",
-        "Expected",
-        "Closed",
-        "Amount",
-        "Next",
+        *(
+            "Id",
+            "Name",
+            "Owner",
+            "Account",
+            "Step",
+            "Created",
+            "Expected",
+            "Closed",
+            "Amount",
+            "Next",
+            "Since",
+        ),
     ),
     "activities.csv": ("Date", "Who", "Kind"),
 }
@@ -111,6 +114,7 @@ expected_close = "Expected"
 closed = "Closed"
 amount = "Amount"
 next_step = "Next"
+step_since = "Since"
 [opportunities.steps]
 Talking = "open"
 Offer = "open"
@@ -127,7 +131,7 @@ kind = "Kind"
 # What would come true by the mere passing of weeks: a story names what is wrong, and nothing else is.
 [[unsupported]]
 metrics = {silent_about}
-reason = "the export does not say since when a deal is in its step"
+reason = "the export does not say it"
 """
 
 PROGRAMME = """
@@ -236,6 +240,7 @@ class Firm:
                     "Closed": "",
                     "Amount": "1000",
                     "Next": "Call on Tuesday",
+                    "Since": "",
                 }
                 | {key.title(): value for key, value in changes.items()}
             )
@@ -319,7 +324,7 @@ class Firm:
                 holidays=PublicHolidays(),
                 secret=SECRET,
                 messenger=SlackMessenger(connection),
-                directory=SlackDirectory(connection.reading),
+                directory=SlackDirectory(connection.reading, connection.voice),
                 poll_every=timedelta(days=1),
             )
             assert isinstance(house.clock, SteeredClock)

@@ -8,7 +8,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.delivery.faults import FOREIGN, translate
+from bot.delivery.faults import FOREIGN, SaidOnce, translate
 from bot.domain.people import SlackUser
 from bot.domain.ports import DndWindow
 
@@ -21,8 +21,9 @@ SLACKBOT = "USLACKBOT"
 class SlackDirectory:
     """Reads users with a client that may repeat requests. Implements the port Directory."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, voice: SaidOnce | None = None) -> None:
         self._client = client
+        self._voice = voice or SaidOnce()
 
     async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
         """All users, page by page, bots and deactivated ones included."""
@@ -53,7 +54,10 @@ class SlackDirectory:
             try:
                 answer = await self._client.dnd_teamInfo(users=list(slack_ids[start : start + DND_USERS]))
             except FOREIGN as error:
-                raise translate(error, repeatable=True) from error
+                ours = translate(error, repeatable=True)
+                self._voice.failed(ours)
+                raise ours from error
+            self._voice.answered()
             found |= {each: dnd_window(raw) for each, raw in (answer.get("users") or {}).items()}
         return found
 

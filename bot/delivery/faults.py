@@ -6,6 +6,7 @@ Source: the ``errors`` of each method (docs.slack.dev/reference/methods), refere
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,8 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Uncertain
+
+log = logging.getLogger(__name__)
 
 WORKSPACE = "workspace"
 AWAY = timedelta(seconds=30)
@@ -83,6 +86,28 @@ def translate(error: Exception, *, repeatable: bool) -> FullsteamError:
 FOREIGN = (SlackClientError, aiohttp.ClientError, asyncio.TimeoutError, OSError, AttributeError, ValueError)
 """What a call of the Slack client can raise. The last two: an answer of some proxy that is not JSON (3.47's client looks
 for ``.get`` in a text)."""
+
+
+class SaidOnce:
+    """That Slack does not answer is said when it begins and when it ends, however many calls there are in between."""
+
+    def __init__(self) -> None:
+        self._code: str | None = None
+
+    def failed(self, error: FullsteamError) -> None:
+        """A call failed; what only people can mend is an error in the log, the rest a warning."""
+        if not isinstance(error, Retryable) or error.scope != WORKSPACE or error.code == "ratelimited":
+            return
+        if self._code != error.code:
+            self._code = error.code
+            level = logging.ERROR if error.code in MENDED_BY_PEOPLE else logging.WARNING
+            log.log(level, "slack.waits", extra={"code": error.code, "advice": str(error)})
+
+    def answered(self) -> None:
+        """A call went well."""
+        if self._code is not None:
+            self._code = None
+            log.info("slack.answers_again")
 
 
 def _doubt(code: str, *, repeatable: bool) -> FullsteamError:

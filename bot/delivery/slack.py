@@ -8,9 +8,8 @@ the id in its metadata.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -20,13 +19,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.delivery.blocks import to_blocks, to_plain
-from bot.delivery.faults import AWAY, FOREIGN, MAY_NOT_LOOK, MENDED_BY_PEOPLE, WORKSPACE, translate
+from bot.delivery.faults import AWAY, FOREIGN, MAY_NOT_LOOK, SaidOnce, translate
 from bot.delivery.ids import DELIVERY_EVENT, client_msg_id
-from bot.domain.errors import FullsteamError, Permanent, Retryable
+from bot.domain.errors import Permanent, Retryable
 from bot.domain.messages import Message
 from bot.domain.ports import Outgoing, Receipt
 
-log = logging.getLogger(__name__)
 R = TypeVar("R")
 
 WRITE_SECONDS = 10.0
@@ -44,6 +42,7 @@ class SlackConnection:
     session: aiohttp.ClientSession
     writing: AsyncWebClient
     reading: AsyncWebClient
+    voice: SaidOnce = field(default_factory=SaidOnce)
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +64,6 @@ class SlackMessenger:
 
     def __init__(self, connection: SlackConnection) -> None:
         self._connection = connection
-        self._said: str | None = None
         self._dms: dict[str, str] = {}
 
     async def send(self, outgoing: Outgoing) -> Receipt:
@@ -205,20 +203,10 @@ class SlackMessenger:
             answer = await call()
         except FOREIGN as error:
             ours = translate(error, repeatable=repeatable)
-            self._say_once(ours)
+            self._connection.voice.failed(ours)
             raise ours from error
-        if self._said is not None:
-            self._said = None
-            log.info("slack.answers_again")
+        self._connection.voice.answered()
         return cast("Mapping[str, Any]", answer.data)
-
-    def _say_once(self, error: FullsteamError) -> None:
-        if not isinstance(error, Retryable) or error.scope != WORKSPACE or error.code == "ratelimited":
-            return
-        if self._said != error.code:
-            self._said = error.code
-            level = logging.ERROR if error.code in MENDED_BY_PEOPLE else logging.WARNING
-            log.log(level, "slack.waits", extra={"code": error.code, "advice": str(error)})
 
 
 def _metadata(delivery: str) -> dict[str, Any]:

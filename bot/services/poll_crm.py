@@ -91,13 +91,18 @@ async def poll(
         if since is None:
             first = await _first_day(connector, known, through, full=full)
             report = replace(report, since=first)
-        return await _read(database, connector, report, now)
+        report = await _read(database, connector, report, now)
     except (Retryable, Permanent) as error:
-        log.warning("poll.failed", extra={"source": connector.name, "code": error.code})
+        if known is None or known.error != str(error):
+            # Said when it begins, and when it changes; not at every poll until it ends.
+            log.warning("poll.failed", extra={"source": connector.name, "code": error.code})
         owed = Window(through if watermark is None else min(watermark + timedelta(days=1), through), through)
         await database.write(_keep_failure, connector.name, owed, str(error), now)
         after = error.after if isinstance(error, Retryable) else None
         return replace(report, failure=str(error), retry_after=after)
+    if known is not None and known.error is not None:
+        log.info("poll.recovered", extra={"source": connector.name})
+    return report
 
 
 async def import_files(

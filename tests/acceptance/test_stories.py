@@ -78,8 +78,8 @@ async def test_somebody_who_already_does_it_gets_nothing(firm: Firm, database_ur
     firm.silent_about = ("opps_open_long",)
     ada, ben = firm.hires("Ada Marsh"), firm.hires("Ben Okafor")
     for name, stuck in ((ada, 2), (ben, 1)):  # one deal that does not move is left alone, two are not
-        firm.deal(name, stuck)
-        firm.deal(name, 6, created="2026-11-02")
+        firm.deal(name, stuck, since="2026-08-03")
+        firm.deal(name, 6, since="2026-11-02")
 
     async with firm.at_work(database_url, MONDAY) as story:
         await story.is_welcomed(ada, ben, goal="productivity")

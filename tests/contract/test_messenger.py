@@ -239,7 +239,7 @@ async def test_a_revoked_token_makes_everything_wait_and_is_said_once(
                 await messenger.send(Outgoing(f"m{number}", ANN, said()))
             assert (no.value.code, no.value.scope) == ("token_revoked", "workspace")
         await messenger.send(Outgoing("m9", ANN, said()))
-    ours = [record for record in caplog.records if record.name == "bot.delivery.slack"]
+    ours = [record for record in caplog.records if record.name == "bot.delivery.faults"]
     assert [record.message for record in ours] == ["slack.waits", "slack.answers_again"]
     assert "FULLSTEAM_SLACK_BOT_TOKEN" in ours[0].__dict__["advice"]
     assert TOKEN not in caplog.text
