@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import pwd
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -93,7 +95,7 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
                 settings={"mapping": str(mapping.resolve()), "data": str(folder)},
             )
         )
-        why_not = asyncio.run(_match(settings, database))
+        why_not = asyncio.run(_match(settings, database, programme))
         people = [person for person in database.read_now(people_known) if person.active]
     others: dict[str, list[str]] = {}
     for person in people:
@@ -102,13 +104,13 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
     return report, Matched(sum(person.match == MATCHED for person in people), others, why_not)
 
 
-async def _match(settings: Settings, database: Database) -> str | None:
+async def _match(settings: Settings, database: Database, programme: Programme) -> str | None:
     if settings.slack_bot_token is None:
         return "FULLSTEAM_SLACK_BOT_TOKEN is not set"
     token = settings.slack_bot_token.get_secret_value()
     async with connect(token, api_url=settings.slack_api_url) as connection:
         try:
-            await match(database, SlackDirectory(connection.reading), SystemClock().now())
+            await match(database, SlackDirectory(connection.reading), programme, SystemClock().now())
         except FullsteamError as error:
             return str(error)
     return None
@@ -175,10 +177,18 @@ def export_feedback_text(actor: str, fmt: str, *, stages: bool) -> tuple[str, in
     settings = read_settings(programme=True)
     programme, _ = programme_and_content(settings)
     with _opened(settings) as database:
-        rows = database.write_now(
-            export_feedback.export, actor, programme, SystemClock().now(), stages=stages
+        rows = export_feedback.read_feedback(
+            database, actor, programme, SystemClock().now(), user=_user(), stages=stages
         )
     return (export_feedback.to_csv(rows) if fmt == "csv" else _as_json(rows)), len(rows)
+
+
+def _user() -> str:
+    """Who runs this, as the operating system knows them: ``--as`` is only what they say."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _as_json(rows: Sequence[export_feedback.ExportedRow]) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.database import UnitOfWork
 from store.tables import barrier
+from store.upsert import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,6 @@ def open_barrier(
     type: str | None = None,  # noqa: A002 - the column's name
 ) -> str:
     """Open the barrier that a report speaks of; the same report opens it once. Returns its id."""
-    insert = sqlite.insert(barrier) if uow.dialect == "sqlite" else postgresql.insert(barrier)
     values = {
         "id": barrier_id(feedback),
         "person": person,
@@ -55,7 +54,7 @@ def open_barrier(
         "feedback": feedback,
         "opened_at": at,
     }
-    uow.execute(insert.values(values).on_conflict_do_nothing(index_elements=["id"]))
+    uow.execute(insert(uow, barrier).values(values).on_conflict_do_nothing(index_elements=["id"]))
     return barrier_id(feedback)
 
 
@@ -71,6 +70,16 @@ def close_of(uow: UnitOfWork, feedback: str, why: str, at: datetime) -> bool:
     done = uow.execute(
         sa.update(barrier)
         .where(barrier.c.feedback == feedback, barrier.c.closed_at.is_(None))
+        .values(closed_at=at, closed_why=why)
+    )
+    return done.rowcount > 0
+
+
+def close_on(uow: UnitOfWork, person: str, behaviour: str, why: str, at: datetime) -> bool:
+    """Close whatever is open of this person on that behaviour."""
+    done = uow.execute(
+        sa.update(barrier)
+        .where(barrier.c.person == person, barrier.c.behaviour == behaviour, barrier.c.closed_at.is_(None))
         .values(closed_at=at, closed_why=why)
     )
     return done.rowcount > 0

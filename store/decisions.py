@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,13 +16,12 @@ from bot.domain.messages import TIP
 from bot.domain.nudging import NONE, REST_DAYS, SAME_TEXT_DAYS, History
 from bot.domain.usage import CoverageStatus
 from store.database import UnitOfWork
-from store.statements import of_ids
+from store.statements import chunks, of_ids
 from store.tables import coverage, decision, feedback, outbox
-from store.upsert import CHUNK, insert
+from store.upsert import insert
 
 OUTCOMES = {"72h": 3, "7d": 7, "28d": 28}
 """Outcome windows in days, the local day of the decision included: the day is the finest grain of usage."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def existing(uow: UnitOfWork, ids: Collection[str]) -> frozenset[str]:
     """Which of these decisions were made already."""
     return frozenset(
         row.id
-        for chunk in _chunks(sorted(ids))
+        for chunk in chunks(ids)
         for row in uow.rows(sa.select(decision.c.id).where(decision.c.id.in_(chunk)))
     )
 
@@ -142,7 +141,7 @@ def histories(uow: UnitOfWork, person_ids: Sequence[str], now: datetime) -> dict
     had_tip: set[str] = set()
     held_out_at: dict[str, datetime] = {}
     since = now - timedelta(days=SAME_TEXT_DAYS + 2)
-    for chunk in _chunks(person_ids):
+    for chunk in chunks(person_ids):
         for row in uow.rows(of_ids(_decided(), decision.c.person), {"ids": chunk, "since": since}):
             if row.draw is not None:
                 drawn[row.person][row.behaviour] = row.local_day
@@ -283,11 +282,6 @@ def covered_share(
         )
     )
     return float(uow.execute(query).scalar_one()) / wanted
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
 
 
 def _read(row: sa.Row[Any]) -> DecisionRow:

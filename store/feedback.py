@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.domain.feedback import DELETED, KEPT, WAITING, Feedback
+from bot.domain.feedback import CONFIDENTIAL, DELETED, KEPT, NAMED, WAITING, Feedback
 from store.database import UnitOfWork
 from store.tables import feedback
+from store.upsert import insert
 
 _COLUMNS = [column.name for column in feedback.columns]
 
@@ -19,8 +19,7 @@ _COLUMNS = [column.name for column in feedback.columns]
 def add(uow: UnitOfWork, said: Feedback) -> bool:
     """Write it. False when something with its key is there already."""
     values = {name: getattr(said, name) for name in _COLUMNS}
-    insert = sqlite.insert(feedback) if uow.dialect == "sqlite" else postgresql.insert(feedback)
-    once = insert.values(values).on_conflict_do_nothing(index_elements=["key"])
+    once = insert(uow, feedback).values(values).on_conflict_do_nothing(index_elements=["key"])
     return uow.one(once.returning(feedback.c.id)) is not None
 
 
@@ -79,7 +78,7 @@ def choose_mode(uow: UnitOfWork, ids: Sequence[str], mode: str, visible_at: date
     uow.execute(
         sa.update(feedback)
         .where(feedback.c.id.in_(ids), feedback.c.state != DELETED)
-        .values(mode=mode, state=KEPT, visible_at=visible_at)
+        .values(mode=mode, state=KEPT, visible_at=visible_at, released_at=None)
     )
 
 
@@ -91,11 +90,11 @@ def label(uow: UnitOfWork, feedback_id: str, barrier_type: str | None, owner: st
 
 
 def change_text(uow: UnitOfWork, feedback_id: str, text: str, visible_at: datetime) -> None:
-    """The author edited their words: the new ones count, and are unseen again until ``visible_at``."""
+    """The author edited their words: the new ones count, and are unseen until ``visible_at``, or their release, again."""
     uow.execute(
         sa.update(feedback)
         .where(feedback.c.id == feedback_id, feedback.c.state != DELETED)
-        .values(text=text, visible_at=visible_at)
+        .values(text=text, visible_at=visible_at, released_at=None)
     )
 
 
@@ -115,18 +114,46 @@ def delete(uow: UnitOfWork, feedback_id: str) -> bool:
 def visible(
     uow: UnitOfWork, now: datetime, *, since: datetime | None = None, owner: str | None = None
 ) -> list[Feedback]:
-    """What others than the author may see at ``now``, oldest first: kept, with a mode its author chose, ten minutes old.
+    """What others than the author may see at ``now``, oldest first: kept, and named and ten minutes old, or released.
 
     ``owner``: only what this e-mail address owns. Who may see name or stage is the caller's to decide.
     """
     query = sa.select(feedback).where(
-        feedback.c.state == KEPT, feedback.c.mode.is_not(None), feedback.c.visible_at <= now
+        feedback.c.state == KEPT,
+        feedback.c.visible_at <= now,
+        sa.or_(
+            feedback.c.mode == NAMED,
+            sa.and_(feedback.c.mode == CONFIDENTIAL, feedback.c.released_at.is_not(None)),
+        ),
     )
     if since is not None:
         query = query.where(feedback.c.created_at >= since)
     if owner is not None:
         query = query.where(feedback.c.owner == owner)
     return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at, feedback.c.id))]
+
+
+def unreleased(uow: UnitOfWork, before: datetime, now: datetime) -> list[Feedback]:
+    """Confidential words said before then that nobody else has seen, oldest first; those of the last minutes are not among them."""
+    query = sa.select(feedback).where(
+        feedback.c.state == KEPT,
+        feedback.c.mode == CONFIDENTIAL,
+        feedback.c.released_at.is_(None),
+        feedback.c.created_at < before,
+        feedback.c.visible_at <= now,
+    )
+    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at, feedback.c.id))]
+
+
+def release(
+    uow: UnitOfWork, feedback_id: str, at: datetime, *, with_team: bool, with_behaviour: bool
+) -> None:
+    """Others may read it from now on, with or without the team and the behaviour beside it."""
+    uow.execute(
+        sa.update(feedback)
+        .where(feedback.c.id == feedback_id)
+        .values(released_at=at, with_team=with_team, with_behaviour=with_behaviour)
+    )
 
 
 def count(uow: UnitOfWork) -> int:

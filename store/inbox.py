@@ -191,14 +191,6 @@ def earliest() -> sa.Select[Any]:
     return sa.select(sa.func.min(inbox.c.next_at)).where(_is_new())
 
 
-def oldest_new(uow: UnitOfWork) -> datetime | None:
-    """When the oldest row that is not settled arrived; None when there is none."""
-    instant: datetime | None = uow.execute(
-        sa.select(sa.func.min(inbox.c.received_at)).where(_is_new())
-    ).scalar_one()
-    return instant
-
-
 def counts(uow: UnitOfWork) -> dict[str, int]:
     """How many rows there are in each state."""
     query = sa.select(inbox.c.state, sa.func.count()).group_by(inbox.c.state)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.database import UnitOfWork
 from store.tables import job
+from store.upsert import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,6 @@ def put_off(uow: UnitOfWork, name: str, next_at: datetime) -> None:
 
 
 def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime, claimed_at: datetime | None = None) -> bool:
-    insert = sqlite.insert if uow.dialect == "sqlite" else postgresql.insert
     values = {"name": name, "next_at": next_at, "failures": 0, "claimed_at": claimed_at}
-    statement = insert(job).values(values).on_conflict_do_nothing()
+    statement = insert(uow, job).values(values).on_conflict_do_nothing()
     return uow.one(statement.returning(job.c.name)) is not None

@@ -17,14 +17,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.attention import Sent
 from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
 from store.database import UnitOfWork
-from store.statements import of_ids
+from store.statements import chunks, of_ids
 from store.tables import decision, hold, outbox, person
 from store.upsert import inserting
 
@@ -34,13 +34,11 @@ SETTLE_SECONDS = 30
 """After this long a post that nobody settled is over, one way or the other (reference/engine.md §3)."""
 LOOK_LEASE = timedelta(seconds=60)
 IGNORED_AFTER = timedelta(hours=72)
-_CHUNK = 500
 # In the words of the partial index (store/tables.py): SQLite uses it only for the same condition, spelt out.
 _LIVE_STATES: list[sa.ColumnElement[str]] = [
     sa.literal_column(f"'{state}'") for state in (READY, SENDING, UNCERTAIN)
 ]
 _LIVE = outbox.c.state.in_(_LIVE_STATES)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,7 @@ def sent_history(
     False when something did, None while it is too early. Every id asked for has an entry. ``without``: rows to leave out.
     """
     found: dict[str, list[Sent]] = {each: [] for each in person_ids}
-    for chunk in _chunks(person_ids):
+    for chunk in chunks(person_ids):
         for row in uow.rows(of_ids(_history(), outbox.c.person), {"ids": chunk, "since": since}):
             if row.id in without:
                 continue
@@ -309,11 +307,17 @@ def withdraw(
     *,
     kinds: Collection[str],
     behaviour: str | None = None,
+    template: str | None = None,
 ) -> int:
-    """Drop what waits for a person because they said so: of these kinds, and only on ``behaviour`` when given. How many."""
+    """Drop what waits for a person because they said so: of these kinds; on ``behaviour``, of ``template`` where given.
+
+    Returns how many.
+    """
     waiting = sa.and_(outbox.c.person == person_id, outbox.c.state == READY, outbox.c.kind.in_(tuple(kinds)))
     if behaviour is not None:
         waiting = sa.and_(waiting, outbox.c.behaviour == behaviour)
+    if template is not None:
+        waiting = sa.and_(waiting, outbox.c.template == template)
     dropped = sa.update(outbox).where(waiting).values(state=DROPPED, reason=reason, settled_at=now)
     ids = [row.id for row in uow.rows(dropped.returning(outbox.c.id))]
     for each in sorted(ids):
@@ -549,6 +553,45 @@ def holds(uow: UnitOfWork, since: datetime, until: datetime) -> dict[str, int]:
     return {row.reason: int(row.times) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A no of the gate: when, why, and to which message. ``message`` is None once its text was blanked."""
+
+    at: datetime
+    reason: str
+    template: str
+    message: Message | None
+
+
+def held_from(uow: UnitOfWork, person_id: str, since: datetime, limit: int) -> list[Held]:
+    """What was held or dropped at the gate since then, and what Slack refused, newest first.
+
+    One line a message and reason, the last time it was so: a message is looked at again and again while it waits.
+    """
+    last = sa.func.max(hold.c.at).label("at")
+    gate = (
+        sa.select(hold.c.outbox, hold.c.reason, last)
+        .where(hold.c.person == person_id, hold.c.at >= since)
+        .group_by(hold.c.outbox, hold.c.reason)
+    )
+    refused = sa.select(outbox.c.id, sa.literal(DEAD), outbox.c.settled_at).where(
+        outbox.c.person == person_id, outbox.c.state == DEAD, outbox.c.settled_at >= since
+    )
+    no = sa.union_all(gate, refused).subquery()
+    statement = (
+        sa.select(no.c.at, no.c.reason, outbox.c.template, outbox.c.message)
+        .join_from(no, outbox, outbox.c.id == no.c.outbox)
+        .order_by(no.c.at.desc(), no.c.outbox)
+        .limit(limit)
+    )
+    return [
+        Held(
+            row.at, row.reason, row.template, None if row.message is None else Message.from_json(row.message)
+        )
+        for row in uow.rows(statement)
+    ]
+
+
 def unresolved(uow: UnitOfWork) -> list[OutboxRow]:
     """Messages that need a person: dead ones, and those that may have been posted and could not be looked for."""
     statement = (
@@ -573,10 +616,6 @@ def _urgency() -> sa.ColumnElement[int]:
     """0 for what a person waits for (answers, reminders they asked for), 1 for the rest."""
     at_once = tuple(kind for kind, rule in KINDS.items() if not rule.windowed)
     return sa.case((outbox.c.kind.in_(at_once), 0), else_=1)
-
-
-def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
 
 
 def _row(row: sa.Row[Any]) -> OutboxRow:

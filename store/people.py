@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,33 +25,15 @@ from bot.domain.people import (
     Person,
     Preferences,
     SlackUser,
+    fold_email,
     person_id,
 )
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from store.database import UnitOfWork
-from store.statements import of_ids
+from store.statements import chunks, of_ids
 from store.tables import person, preference, slack_user
-from store.upsert import CHUNK, upsert
-
-AWAY_EMOJI = frozenset(
-    {
-        ":palm_tree:",
-        ":desert_island:",
-        ":beach_with_umbrella:",
-        ":airplane:",
-        ":face_with_thermometer:",
-        ":thermometer:",
-        ":baby:",
-        ":no_entry:",
-    }
-)
-"""Status emoji that mean "not at work". Slack's own choices are :palm_tree: (Vacationing) and :face_with_thermometer:."""
-_AWAY_WORDS = re.compile(
-    r"\b(ooo|out of (the )?office|vacation(ing)?|on leave|on holiday|annual leave|parental leave|sick|day off|pto|away until"
-    r"|urlaub|abwesend|krank|elternzeit|en vacances|en congé|de vacaciones|in ferie)\b",
-    re.IGNORECASE,
-)
+from store.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +56,6 @@ class MatchReport:
     guests: tuple[str, ...] = ()
     bots: tuple[str, ...] = ()
     deactivated: tuple[str, ...] = ()
-
-
-def fold_email(email: str | None) -> str | None:
-    """The form in which addresses are compared: without surrounding space, in lower case. None when there is none."""
-    return (email or "").strip().casefold() or None
 
 
 # --- the CRM's users -----------------------------------------------------------------------------------------------
@@ -141,7 +117,7 @@ def keep_users(
         if users and complete
         else []
     )
-    for chunk in _chunks(gone):
+    for chunk in chunks(gone):
         uow.execute(sa.update(person).where(person.c.id.in_(chunk)).values(active=False))
     return KeptUsers(tuple(added), tuple(changed), tuple(gone), len(rows) - len(added) - len(changed))
 
@@ -189,7 +165,7 @@ def preferences(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str
     if ids is None:
         return {row.person: _preferences(row) for row in uow.rows(_PREFERENCE)}
     found: dict[str, Preferences] = {}
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         rows = uow.rows(of_ids(_PREFERENCE, preference.c.person), {"ids": chunk})
         found |= {row.person: _preferences(row) for row in rows}
     return {each: found.get(each) or Preferences(each) for each in ids}
@@ -230,8 +206,22 @@ def change_preferences(uow: UnitOfWork, /, person_id: str, **changes: Any) -> Pr
 # --- Slack's users -------------------------------------------------------------------------------------------------
 
 
-def keep_slack_users(uow: UnitOfWork, users: Sequence[SlackUser], now: datetime) -> None:
-    """Insert and update Slack users as users.list and user_change tell them. Do-not-disturb is :func:`keep_dnd`'s."""
+def keep_slack_users(
+    uow: UnitOfWork, users: Sequence[SlackUser], now: datetime, *, roles: Collection[str] = ()
+) -> None:
+    """Insert and update Slack users as users.list and user_change tell them. Do-not-disturb is :func:`keep_dnd`'s.
+
+    Only those with the address of somebody active in the CRM, or of ``roles`` (folded addresses of the programme, whose names
+    are shown), are kept; whoever no longer is one of them is forgotten.
+    """
+    given = {user.id: user for user in users}
+    addresses = {each for user in given.values() if (each := fold_email(user.email)) is not None}
+    ours = set(roles) & addresses
+    for chunk in chunks(addresses):
+        known = sa.select(person.c.email).where(person.c.email.in_(chunk), person.c.active)
+        ours |= {row.email for row in uow.rows(known)}
+    for chunk in chunks(user.id for user in given.values() if fold_email(user.email) not in ours):
+        uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
     upsert(
         uow,
         slack_user,
@@ -245,14 +235,25 @@ def keep_slack_users(uow: UnitOfWork, users: Sequence[SlackUser], now: datetime)
                 "is_bot": user.is_bot,
                 "is_guest": user.is_guest,
                 "deleted": user.deleted,
-                "status_text": user.status_text,
-                "status_emoji": user.status_emoji,
-                "status_until": user.status_until,
+                "away": user.away,
+                "away_until": user.away_until,
                 "read_at": now,
             }
-            for user in {user.id: user for user in users}.values()
+            for user in given.values()
+            if fold_email(user.email) in ours
         ],
     )
+
+
+def forget_slack_users(uow: UnitOfWork, roles: Collection[str]) -> int:
+    """Delete the accounts of people who are no longer active in the CRM and hold no role of the programme. Returns how many.
+
+    Whoever left keeps the id of their account, so that what they still write is recognised as theirs.
+    """
+    active = sa.select(person.c.email).where(person.c.active, person.c.email.is_not(None))
+    wanted = sa.or_(slack_user.c.email.in_(active), slack_user.c.email.in_(sorted(roles)))
+    gone = sa.or_(slack_user.c.email.is_(None), sa.not_(wanted))
+    return uow.execute(sa.delete(slack_user).where(gone)).rowcount
 
 
 def keep_dnd(uow: UnitOfWork, windows: Mapping[str, DndWindow], now: datetime) -> None:
@@ -276,7 +277,7 @@ def slack_users(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str
     statements = (
         [sa.select(slack_user)]
         if ids is None
-        else [sa.select(slack_user).where(slack_user.c.id.in_(chunk)) for chunk in _chunks(ids)]
+        else [sa.select(slack_user).where(slack_user.c.id.in_(chunk)) for chunk in chunks(ids)]
     )
     return {row.id: _slack_user(row) for statement in statements for row in uow.rows(statement)}
 
@@ -372,15 +373,13 @@ def _match(
 def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dict[str, Presence]:
     """What Slack last said of people: do not disturb, and an out-of-office status that has not run out."""
     found: dict[str, Presence] = {}
-    for chunk in _chunks(person_ids):
+    for chunk in chunks(person_ids):
         for row in uow.rows(of_ids(_presence(), person.c.id), {"ids": chunk}):
             dnd = row.dnd_start is not None and row.dnd_end is not None and row.dnd_start <= now < row.dnd_end
-            away = is_away(row.status_text, row.status_emoji) and (
-                row.status_until is None or now < row.status_until
-            )
+            away = row.away and (row.away_until is None or now < row.away_until)
             found[row.person] = Presence(
                 dnd_until=row.dnd_end if dnd else None,
-                away_until=row.status_until if away else None,
+                away_until=row.away_until if away else None,
                 away=away,
             )
     return {each: found.get(each, Presence()) for each in person_ids}
@@ -390,17 +389,11 @@ def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dic
 def _presence() -> sa.Select[Any]:
     return sa.select(
         person.c.id.label("person"),
-        slack_user.c.status_text,
-        slack_user.c.status_emoji,
-        slack_user.c.status_until,
+        slack_user.c.away,
+        slack_user.c.away_until,
         slack_user.c.dnd_start,
         slack_user.c.dnd_end,
     ).join(slack_user, slack_user.c.id == person.c.slack_id)
-
-
-def is_away(status_text: str, status_emoji: str) -> bool:
-    """Whether a Slack status says that somebody is not at work."""
-    return status_emoji in AWAY_EMOJI or _AWAY_WORDS.search(status_text) is not None
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
@@ -415,7 +408,7 @@ def _people(uow: UnitOfWork, ids: Collection[str] | None) -> Iterator[Person]:
     if ids is None:
         yield from (_person(row) for row in uow.rows(_PERSON.order_by(person.c.id)))
         return
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         yield from (_person(row) for row in uow.rows(of_ids(_PERSON, person.c.id), {"ids": chunk}))
 
 
@@ -469,9 +462,8 @@ def _slack_user(row: sa.Row[Any]) -> SlackUser:
         is_bot=row.is_bot,
         is_guest=row.is_guest,
         deleted=row.deleted,
-        status_text=row.status_text,
-        status_emoji=row.status_emoji,
-        status_until=row.status_until,
+        away=row.away,
+        away_until=row.away_until,
         dnd_start=row.dnd_start,
         dnd_end=row.dnd_end,
     )
@@ -485,9 +477,3 @@ def _days_to_text(days: Collection[int]) -> str:
 
 def _text_to_days(text: str) -> tuple[int, ...]:
     return tuple(int(digit) for digit in text)
-
-
-def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), CHUNK):
-        yield wanted[start : start + CHUNK]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.nudging import SLOT
 from bot.domain.people import MATCHED
 from store.database import UnitOfWork
+from store.statements import chunks
 from store.tables import person, slot
-from store.upsert import CHUNK, upsert
-
-T = TypeVar("T")
+from store.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def of(uow: UnitOfWork, person_ids: Sequence[str] | None, *, lock: bool = False)
     ``lock``: until the end of this unit of work nobody else moves them (PostgreSQL; on SQLite there is one writer).
     """
     found: dict[str, Slot] = {}
-    for chunk in _chunks(person_ids) if person_ids is not None else (None,):
+    for chunk in chunks(person_ids) if person_ids is not None else (None,):
         query = sa.select(slot).order_by(slot.c.person)
         if chunk is not None:
             query = query.where(slot.c.person.in_(chunk))
@@ -84,7 +83,7 @@ def bring_forward(uow: UnitOfWork, person_id: str, at: datetime, point: str) -> 
 
 def drop(uow: UnitOfWork, person_ids: Sequence[str]) -> None:
     """Nobody may write to these people any more: no decision points."""
-    for chunk in _chunks(person_ids):
+    for chunk in chunks(person_ids):
         uow.execute(sa.delete(slot).where(slot.c.person.in_(chunk)))
 
 
@@ -97,7 +96,3 @@ def next_due(uow: UnitOfWork) -> datetime | None:
 def earliest() -> sa.Select[Any]:
     """What :func:`next_due` asks, as a query."""
     return sa.select(slot.c.next_at).order_by(slot.c.next_at).limit(1)
-
-
-def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.adoption import StageState
 from store.database import UnitOfWork
+from store.statements import chunks
 from store.tables import person, person_stage
-from store.upsert import CHUNK, upsert
-
-T = TypeVar("T")
+from store.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def latest(uow: UnitOfWork, ids: Collection[str] | None) -> dict[str, StageRow]:
     found: dict[str, StageRow] = {}
     if ids is None:
         return {row.person: _read(row) for row in uow.rows(_latest(everybody=True))}
-    for chunk in _chunks(sorted(ids)):
+    for chunk in chunks(ids):
         rows = uow.rows(_latest(everybody=False), {"ids": chunk})
         found |= {row.person: _read(row) for row in rows}
     return found
@@ -113,11 +112,6 @@ def keep(uow: UnitOfWork, rows: Sequence[StageRow], now: datetime) -> None:
             for row in rows
         ],
     )
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
 
 
 def _read(row: sa.Row[Any]) -> StageRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -12,3 +13,14 @@ import sqlalchemy as sa
 def of_ids(statement: sa.Select[Any], column: sa.ColumnElement[str]) -> sa.Select[Any]:
     """The same query for the ids that are bound to ``ids`` alone. ``statement`` is one that is kept, not made anew."""
     return statement.where(column.in_(sa.bindparam("ids", expanding=True)))
+
+
+CHUNK = 500
+"""Ids bound into one IN list."""
+
+
+def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Ids in sorted lists that one statement can bind, each id once."""
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), CHUNK):
+        yield wanted[start : start + CHUNK]

@@ -136,7 +136,7 @@ preference = Table(
     Column("feedback_mode", Text),
 )
 
-slack_user = Table(
+slack_user = Table(  # only those whose e-mail address the CRM or the programme names
     "slack_user",
     metadata,
     Column("id", Text, primary_key=True),
@@ -147,12 +147,10 @@ slack_user = Table(
     Column("is_bot", Boolean, nullable=False),
     Column("is_guest", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False),
-    Column("status_text", Text, nullable=False),
-    Column("status_emoji", Text, nullable=False),
-    Column("status_until", Utc),
+    Column("away", Boolean, nullable=False, default=False),  # as the status says, which itself is not kept
+    Column("away_until", Utc),
     Column("dnd_start", Utc),
     Column("dnd_end", Utc),
-    Column("dm_channel", Text),
     Column("read_at", Utc, nullable=False),
 )
 sa.Index("ix_slack_user_email", slack_user.c.email)
@@ -384,6 +382,9 @@ feedback = Table(
     Column("visible_at", Utc, nullable=False),
     Column("channel", Text),  # where it was said, so that "delete that" finds it
     Column("ts", Text),
+    Column("released_at", Utc),  # confidential only: passed on, together with the words of others
+    Column("with_team", Boolean, nullable=False, default=False),
+    Column("with_behaviour", Boolean, nullable=False, default=False),
 )
 sa.Index("ix_feedback_person", feedback.c.person, feedback.c.created_at)
 sa.Index("ix_feedback_words", feedback.c.channel, feedback.c.ts)

@@ -11,9 +11,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from store.database import UnitOfWork
 
-CHUNK = 500
-"""Ids bound into one IN list."""
-
 Insert = sqlite.Insert | postgresql.Insert
 
 

@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 from bot.domain.usage import MEANINGFUL, METRICS, Collected, Coverage, CoverageStatus, MetricKind
 from store.database import UnitOfWork
-from store.statements import of_ids
+from store.statements import chunks, of_ids
 from store.tables import Utc, person, person_week, source, usage_day
 from store.tables import coverage as coverage_table
-from store.upsert import CHUNK, Insert, insert, inserting, run_tuples, upsert, upserting
+from store.upsert import Insert, insert, inserting, run_tuples, upsert, upserting
 
 SNAPSHOT_LOOK_BACK = timedelta(days=7)
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
@@ -418,18 +418,6 @@ def _coverage(parameters: frozenset[str]) -> sa.Select[Any]:
     ).group_by(best.c.metric)
 
 
-def coverage_detail(uow: UnitOfWork, day: date) -> list[tuple[str, Coverage]]:
-    """Source and coverage rows of a day, for the admin: what is not ok, and what to change."""
-    return [
-        (row.source, Coverage(row.metric, row.day, CoverageStatus(row.status), row.detail))
-        for row in uow.rows(
-            sa.select(coverage_table)
-            .where(coverage_table.c.day == day)
-            .order_by(coverage_table.c.source, coverage_table.c.metric)
-        )
-    ]
-
-
 def read_at(uow: UnitOfWork, source: str, day: date) -> dict[str, datetime]:
     """When each metric of a day was last read well; a metric that never was is absent."""
     rows = uow.rows(_read_at(), {"source": source, "through": day})
@@ -443,16 +431,6 @@ def _read_at() -> sa.Select[Any]:
         coverage_table.c.day == _THROUGH,
         coverage_table.c.status == CoverageStatus.OK.value,
     )
-
-
-def last_polled(uow: UnitOfWork) -> datetime | None:
-    """When a poll last brought something, over all sources: the ``as of`` of what is said."""
-    row = uow.one(
-        sa.select(sa.func.max(coverage_table.c.polled_at)).where(
-            coverage_table.c.status == CoverageStatus.OK.value
-        )
-    )
-    return row[0] if row is not None else None
 
 
 def weeks(uow: UnitOfWork, ids: Collection[str] | None, since: date) -> dict[str, tuple[PersonWeek, ...]]:
@@ -500,8 +478,6 @@ def _for_people(
     if ids is None:
         yield from map(tuple, uow.rows(statement, parameters))
         return
-    wanted = sorted(set(ids))
     theirs = of_ids(statement, column)
-    for start in range(0, len(wanted), CHUNK):
-        chunk = wanted[start : start + CHUNK]
+    for chunk in chunks(ids):
         yield from map(tuple, uow.rows(theirs, {**parameters, "ids": chunk}))

@@ -135,6 +135,15 @@ def _post_again(function: Callable[..., Any]) -> Callable[..., Any]:
     return mutated
 
 
+def _records_alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The number of the message is not compared."""
+
+    def mutated(row: Any, said: Any, count: int, there: Any) -> Any:
+        return function(row, said, said.count if count else 0, there)
+
+    return mutated
+
+
 def _blind_to_the_batch(function: Callable[..., Any]) -> Callable[..., Any]:
     def mutated(row: Any, known: Any, windows: Any, calendars: Any, earlier: Any, *rest: Any) -> Any:
         return function(row, known, windows, calendars, (), *rest)
@@ -269,6 +278,7 @@ MUTANTS = [
     Mutant("gate: everything the planner asks", "bot.services.gate_outbox:_judge", always(None), f"{GATE}::test_what_may_not_go_now_is_held_with_its_reason_until_it_may"),
     Mutant("gate: reasons that stay", "bot.services.gate_outbox:_judge", always(None), f"{GATE}::test_what_will_not_change_by_waiting_is_dropped_with_its_reason"),
     Mutant("gate: still true", "bot.services.gate_outbox:_still_true", later({}), f"{GATE}::test_a_message_whose_record_is_mended_meanwhile_is_dropped_as_stale_and_its_decision_says_so"),
+    Mutant("gate: the number is still true", "bot.services.gate_outbox:_says_what_is", _records_alone, f"{GATE}::test_a_message_whose_number_is_not_true_any_more_is_dropped_as_stale"),
     Mutant("gate: a silent CRM holds", "bot.services.gate_outbox:_still_true", later({}), f"{GATE}::test_while_the_crm_does_not_answer_a_message_is_held_and_in_the_end_it_expires"),
     Mutant("gate: do not disturb, now", "bot.services.gate_outbox:_do_not_disturb", later(({}, {})), f"{GATE}::test_do_not_disturb_holds_until_it_ends"),
     Mutant("gate: expiry", "bot.services.gate_outbox:_own_no", always(None), f"{GATE}::test_an_expired_message_is_dropped"),
@@ -295,7 +305,9 @@ MUTANTS = [
     Mutant("hearing: stop is obeyed", "bot.domain.intents:_is_stop", always(False), f"{WORDS}::test_stop_is_obeyed_and_never_filed"),
     Mutant("hearing: stop withdraws reminders", "store.outbox:withdraw", always(0), f"{WORDS}::test_stop_is_obeyed_and_never_filed"),
     Mutant("export: the mode", "bot.services.export_feedback:_is_named", always(True), f"{WORDS}::test_an_export_follows_the_mode"),
-    Mutant("export: teams of k", "bot.services.export_feedback:_is_large", always(True), f"{WORDS}::test_an_export_follows_the_mode"),
+    Mutant("release: who could speak", "bot.services.release_confidential:could_speak", always(True), f"{WORDS}::test_the_team_stands_there_only_if_k_of_those_who_could_speak_are_in_it"),
+    Mutant("release: what is hidden hides enough", "bot.domain.privacy:showable", lambda _: lambda groups, **_rules: frozenset(groups), f"{WORDS}::test_a_behaviour_stands_beside_a_team_only_where_ten_share_them"),
+    Mutant("release: only finished weeks", "bot.services.release_confidential:_monday", lambda _: lambda at: at, f"{WORDS}::test_confidential_words_never_come_alone_nor_in_their_week"),
     Mutant("export: name with stage", "bot.services.export_feedback:_may_see_name_with_stage", always(True), f"{WORDS}::test_a_name_and_a_stage_together_are_for_the_privacy_officer"),
     Mutant("export: formulas", "bot.services.export_feedback:_harmless", _as_it_is, f"{WORDS}::test_a_spreadsheet_runs_nothing_of_what_people_wrote"),
     Mutant("export: in the audit log", "store.audit:append", always(0), f"{WORDS}::test_every_export_leaves_a_row_in_the_audit_log"),

@@ -66,11 +66,9 @@ def add_person(uow: UnitOfWork, /, number: int = 1, **changes: Any) -> str:
         "is_bot": False,
         "is_guest": False,
         "deleted": False,
-        "status_text": "",
-        "status_emoji": "",
         "read_at": TUESDAY,
     }
-    account |= {key: changes.pop(key) for key in list(changes) if key.startswith("status_")}
+    account |= {key: changes.pop(key) for key in list(changes) if key.startswith("away")}
     uow.execute(sa.insert(slack_user).values(account))
     uow.execute(sa.insert(person).values({**values, **changes}))
     return name

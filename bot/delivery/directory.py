@@ -9,7 +9,7 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.delivery.faults import FOREIGN, SaidOnce, translate
-from bot.domain.people import SlackUser
+from bot.domain.people import SlackUser, is_away
 from bot.domain.ports import DndWindow
 
 USERS_PAGE = 200
@@ -75,9 +75,8 @@ def slack_user(member: Mapping[str, Any]) -> SlackUser:
         is_bot=bool(member.get("is_bot") or member.get("is_workflow_bot") or member["id"] == SLACKBOT),
         is_guest=any(member.get(key) for key in ("is_restricted", "is_ultra_restricted", "is_stranger")),
         deleted=bool(member.get("deleted")),
-        status_text=profile.get("status_text") or "",
-        status_emoji=profile.get("status_emoji") or "",
-        status_until=datetime.fromtimestamp(until, UTC) if until else None,
+        away=is_away(profile.get("status_text") or "", profile.get("status_emoji") or ""),
+        away_until=datetime.fromtimestamp(until, UTC) if until else None,
     )
 
 

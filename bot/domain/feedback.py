@@ -32,7 +32,7 @@ class Feedback:
     """One thing a person said. ``key``: the envelope's key; the same envelope never makes a second row.
 
     ``stage``: adoption stage of the person when they said it, immutable. ``outbox``: id of the message it answers.
-    ``visible_at``: from when on others may see it (named: name; confidential: text and team only).
+    ``visible_at``: from when on others may see it; confidential words wait for their release as well.
     """
 
     id: str
@@ -54,3 +54,8 @@ class Feedback:
     visible_at: datetime
     channel: str | None = None
     ts: str | None = None
+    released_at: datetime | None = None
+    """Confidential words only: when they were passed on, together with those of others. None: not yet."""
+    with_team: bool = False
+    with_behaviour: bool = False
+    """What stands beside released words, settled at their release (bot.domain.privacy)."""

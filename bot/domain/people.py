@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
@@ -19,6 +20,36 @@ GUEST = "guest"
 BOT = "bot"
 DEACTIVATED = "deactivated"
 MATCH_STATES = (MATCHED, UNMATCHED, AMBIGUOUS, GUEST, BOT, DEACTIVATED)
+
+
+AWAY_EMOJI = frozenset(
+    {
+        ":palm_tree:",
+        ":desert_island:",
+        ":beach_with_umbrella:",
+        ":airplane:",
+        ":face_with_thermometer:",
+        ":thermometer:",
+        ":baby:",
+        ":no_entry:",
+    }
+)
+"""Status emoji that mean "not at work". Slack's own choices are :palm_tree: (Vacationing) and :face_with_thermometer:."""
+_AWAY_WORDS = re.compile(
+    r"\b(ooo|out of (the )?office|vacation(ing)?|on leave|on holiday|annual leave|parental leave|sick|day off|pto|away until"
+    r"|urlaub|abwesend|krank|elternzeit|en vacances|en congé|de vacaciones|in ferie)\b",
+    re.IGNORECASE,
+)
+
+
+def is_away(status_text: str, status_emoji: str) -> bool:
+    """Whether a Slack status says that somebody is not at work."""
+    return status_emoji in AWAY_EMOJI or _AWAY_WORDS.search(status_text) is not None
+
+
+def fold_email(email: str | None) -> str | None:
+    """The form in which addresses are compared: without surrounding space, in lower case. None when there is none."""
+    return (email or "").strip().casefold() or None
 
 
 def person_id(source: str, crm_id: str) -> str:
@@ -106,8 +137,8 @@ class SlackUser:
     is_bot: bool = False
     is_guest: bool = False
     deleted: bool = False
-    status_text: str = ""
-    status_emoji: str = ""
-    status_until: datetime | None = None
+    away: bool = False
+    """Their status says that they are not at work (:func:`is_away`); the status itself is not kept."""
+    away_until: datetime | None = None
     dnd_start: datetime | None = None
     dnd_end: datetime | None = None

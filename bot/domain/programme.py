@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bot.domain.behaviours import Behaviour
+from bot.domain.people import fold_email
 
 BARRIER_TYPES = (
     "policy",
@@ -94,6 +95,13 @@ class Programme:
         if who == self.sponsor.casefold():
             granted |= {STOP_SENDING}
         return frozenset(granted)
+
+    def roles(self) -> frozenset[str]:
+        """The addresses of everybody who has a part in it, folded."""
+        named = (self.sponsor, self.adoption_lead, self.privacy_officer, self.approver, *self.delegates)
+        return frozenset(
+            folded for each in (*named, *self.owners.values()) if (folded := fold_email(each)) is not None
+        )
 
     def in_pilot(self, manager_email: str | None, own_email: str | None = None) -> bool:
         """Whether a person, by their manager's (or, for a manager, their own) address, is in a pilot team."""

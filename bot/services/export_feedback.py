@@ -1,10 +1,12 @@
-"""What people said, for those who may read it, in the mode that its author chose. Every export is in the audit log."""
+"""What people said, for those who may read it, in the mode that its author chose. Every export is in the audit log.
+
+So is every export that was refused. What stands beside confidential words was settled when they were released.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
@@ -14,8 +16,9 @@ from bot.domain.errors import Refused
 from bot.domain.feedback import NAMED, Feedback
 from bot.domain.people import Person
 from bot.domain.programme import SEE_CONFIDENTIAL_TEXT, SEE_NAME_WITH_STAGE, SEE_NAMED_FEEDBACK, Programme
+from bot.services.release_confidential import release_confidential
 from store import audit, feedback, people
-from store.database import UnitOfWork
+from store.database import Database, UnitOfWork
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """Beginnings that a spreadsheet runs instead of showing (owasp.org/www-community/attacks/CSV_Injection)."""
@@ -40,15 +43,36 @@ class ExportedRow:
     day: date
 
 
+def read_feedback(
+    database: Database,
+    actor_email: str,
+    programme: Programme,
+    now: datetime,
+    *,
+    user: str,
+    stages: bool = False,
+) -> tuple[ExportedRow, ...]:
+    """:func:`export`, with a row in the audit log also when it is refused. ``user``: the operating system's name for the actor."""
+    try:
+        return database.write_now(export, actor_email, programme, now, user=user, stages=stages)
+    except Refused:
+        detail = {"user": user, "stages": stages}
+        database.write_now(
+            audit.append, now, _fold(actor_email), "feedback-export-refused", "feedback", detail
+        )
+        raise
+
+
 def export(
-    uow: UnitOfWork, actor_email: str, programme: Programme, now: datetime, *, stages: bool = False
+    uow: UnitOfWork, actor_email: str, programme: Programme, now: datetime, *, user: str, stages: bool = False
 ) -> tuple[ExportedRow, ...]:
     """Visible feedback, oldest first. ``stages``: names with stages, for the privacy officer only.
 
-    The adoption lead and the privacy officer read everything, the owner of a barrier type what is theirs, nobody else
-    anything. Raises Refused with words for the actor; then nothing is written and nothing is read.
+    The adoption lead reads all of it, the owner of a barrier type what is theirs, named or confidential; the privacy officer
+    what is named, and nobody else anything. Confidential words that are due are released first, whoever reads. ``user``: who
+    the operating system says is asking. Raises Refused with words for the actor; then nothing is written or read.
     """
-    actor = actor_email.strip().casefold()
+    actor = _fold(actor_email)
     rights = programme.rights(actor)
     owns = actor in {owner.casefold() for owner in programme.owners.values()}
     if SEE_NAMED_FEEDBACK not in rights and not owns:
@@ -59,27 +83,24 @@ def export(
         raise Refused(
             f"A name together with a stage is for the privacy officer only ({programme.privacy_officer})."
         )
+    released = release_confidential(uow, programme, now)
     everybody = people.get(uow)
-    sizes = Counter(each.team for each in everybody.values() if each.active and each.team)
     rows = []
     for said in feedback.visible(uow, now):
-        if SEE_NAMED_FEEDBACK not in rights and (said.owner or "").casefold() != actor:
-            continue
+        mine = (said.owner or "").casefold() == actor
         named = _is_named(said)
-        if not named and SEE_CONFIDENTIAL_TEXT not in rights and (said.owner or "").casefold() != actor:
+        if not mine and (SEE_NAMED_FEEDBACK if named else SEE_CONFIDENTIAL_TEXT) not in rights:
             continue
         author = everybody.get(said.person)
-        manager = everybody.get(said.team or "")
-        large = _is_large(sizes[said.team or ""], programme)
         rows.append(
             ExportedRow(
                 kind=said.kind,
                 mode=str(said.mode),
                 text=said.text,
                 name=author.name if named and author is not None else "",
-                team=_team(manager) if named or large else "",
+                team=_team(everybody.get(said.team or "")) if named or said.with_team else "",
                 stage=STAGE_NAMES.get(said.stage or "", "") if named and stages else "",
-                behaviour=said.behaviour or "",
+                behaviour=said.behaviour or "" if named or said.with_behaviour else "",
                 barrier=said.barrier_type or "",
                 owner=said.owner or "",
                 day=said.created_at.date() if named else _monday(said.created_at.date()),
@@ -88,19 +109,24 @@ def export(
     if not all(row.mode == NAMED for row in rows):
         # In the order in which it was said, a confidential line between two named ones has a day, or an author.
         rows.sort(key=lambda row: (_monday(row.day), row.mode, row.text, row.day))
-    detail = {"rows": len(rows), "stages": stages, "named": sum(row.mode == NAMED for row in rows)}
+    detail = {
+        "user": user,
+        "rows": len(rows),
+        "stages": stages,
+        "named": sum(row.mode == NAMED for row in rows),
+        "released": released,
+    }
     audit.append(uow, now, actor, "feedback-exported", "feedback", detail)
     return tuple(rows)
+
+
+def _fold(email: str) -> str:
+    return email.strip().casefold()
 
 
 def _is_named(said: Feedback) -> bool:
     """Whether its author wants to be named."""
     return said.mode == NAMED
-
-
-def _is_large(members: int, programme: Programme) -> bool:
-    """Whether a team may be named without naming its members."""
-    return members >= programme.k
 
 
 def _may_see_name_with_stage(rights: frozenset[str]) -> bool:

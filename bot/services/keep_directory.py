@@ -6,27 +6,28 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.domain.people import SlackUser
+from bot.domain.people import SlackUser, fold_email
 from bot.domain.ports import DndWindow
+from bot.domain.programme import Programme
 from store import people
 from store.database import UnitOfWork
 from store.inbox import InboxRow
 
 
-def keep_profile(uow: UnitOfWork, row: InboxRow, now: datetime) -> str:
+def keep_profile(uow: UnitOfWork, row: InboxRow, programme: Programme, now: datetime) -> str:
     """user_change, team_join. People are matched again only when something changed that matching reads."""
     user = _user(row.body.get("profile") or {})
     if user is None:
         return "no-profile"
     before = people.slack_users(uow, [user.id]).get(user.id)
-    people.keep_slack_users(uow, [user], now)
+    people.keep_slack_users(uow, [user], now, roles=programme.roles())
     if before is None or _identity(before) != _identity(user):
         people.match_by_email(uow, now)
         return "profile-matched"
     return "profile-kept"
 
 
-def keep_dnd(uow: UnitOfWork, row: InboxRow, now: datetime) -> str:
+def keep_dnd(uow: UnitOfWork, row: InboxRow, _programme: Programme, now: datetime) -> str:
     """dnd_updated_user: the schedule, or a snooze that runs longer."""
     if row.user is None:
         return "no-user"
@@ -46,7 +47,7 @@ def keep_dnd(uow: UnitOfWork, row: InboxRow, now: datetime) -> str:
 
 def _identity(user: SlackUser) -> tuple[object, ...]:
     """What matching reads (store.people.match_by_email)."""
-    return (people.fold_email(user.email), user.is_bot, user.is_guest, user.deleted)
+    return (fold_email(user.email), user.is_bot, user.is_guest, user.deleted)
 
 
 def _user(profile: Mapping[str, Any]) -> SlackUser | None:
@@ -61,9 +62,8 @@ def _user(profile: Mapping[str, Any]) -> SlackUser | None:
         is_bot=bool(profile.get("is_bot")),
         is_guest=bool(profile.get("is_guest")),
         deleted=bool(profile.get("deleted")),
-        status_text=str(profile.get("status_text") or ""),
-        status_emoji=str(profile.get("status_emoji") or ""),
-        status_until=_instant(profile.get("status_expiration")),
+        away=bool(profile.get("away")),
+        away_until=_instant(profile.get("status_expiration")),
     )
 
 

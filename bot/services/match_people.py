@@ -6,19 +6,22 @@ import logging
 from datetime import datetime
 
 from bot.domain.ports import Directory
+from bot.domain.programme import Programme
 from store import people
 from store.database import Database
 
 log = logging.getLogger(__name__)
 
 
-async def match(database: Database, directory: Directory, now: datetime) -> people.MatchReport:
-    """Read every Slack user, page by page, and match. Raises Retryable or Permanent when Slack does not answer:
+async def match(
+    database: Database, directory: Directory, programme: Programme, now: datetime
+) -> people.MatchReport:
+    """Read every Slack user, page by page, keep those whom the CRM or the programme names, and match. Raises Retryable or Permanent when Slack does not answer:
 
     what earlier readings matched stays. Whoever is not ``matched`` is listed in the report and never written to.
     """
     async for page in directory.users():
-        await database.write(people.keep_slack_users, list(page), now)
+        await database.write(people.keep_slack_users, list(page), now, roles=programme.roles())
     report = await database.write(people.match_by_email, now)
     log.info(
         "people.matched",

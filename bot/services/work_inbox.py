@@ -24,7 +24,6 @@ from datetime import datetime, timedelta
 
 from bot.content.load import Content
 from bot.domain.errors import Permanent, Retryable, Uncertain
-from bot.domain.people import Person
 from bot.domain.ports import Holidays, Messenger, Outgoing, Receipt
 from bot.domain.programme import Programme
 from bot.services import (
@@ -33,6 +32,7 @@ from bot.services import (
     explain_decision,
     hear_words,
     keep_directory,
+    lift_barrier,
     never_again,
     note_done,
     obey_command,
@@ -40,6 +40,7 @@ from bot.services import (
     remind,
     report_block,
 )
+from bot.services.answer_stranger import answer_stranger
 from bot.services.hearing import Heard, Outcome, Show, refused
 from bot.services.stop_sending import stop_sending
 from store import inbox, people
@@ -77,6 +78,7 @@ TABLE: tuple[tuple[str, str, UseCase], ...] = (
     ("action", "mode:", choose_mode.choose_mode),
     ("action", "feedback:delete", choose_mode.delete_feedback),
     ("action", "feedback:change", choose_mode.ask_again),
+    ("action", lift_barrier.ACTION, lift_barrier.lift_barrier),
     ("event", "message_changed", hear_words.change_words),
     ("event", "message_deleted", hear_words.delete_words),
     ("event", "message", hear_words.hear_words),
@@ -84,7 +86,7 @@ TABLE: tuple[tuple[str, str, UseCase], ...] = (
     ("command", "/fullsteam", obey_command.obey_command),
 )
 """(kind, beginning of the name) -> use case, for what a known person did; the first that fits."""
-DIRECTORY: dict[str, Callable[[UnitOfWork, InboxRow, datetime], str]] = {
+DIRECTORY: dict[str, Callable[[UnitOfWork, InboxRow, Programme, datetime], str]] = {
     "user_change": keep_directory.keep_profile,
     "team_join": keep_directory.keep_profile,
     "dnd_updated_user": keep_directory.keep_dnd,
@@ -240,24 +242,20 @@ def _work(uow: UnitOfWork, house: _House, row_id: int, now: datetime) -> _Worked
 
 def _do(uow: UnitOfWork, house: _House, row: InboxRow, now: datetime) -> Outcome:
     if row.kind == "event" and row.name in DIRECTORY:
-        return Outcome(DIRECTORY[row.name](uow, row, now))
+        return Outcome(DIRECTORY[row.name](uow, row, house.programme, now))
     if row.kind == "event" and row.name in GONE:
         if stop_sending(uow, by="slack", now=now, why=row.name):
             log.error("slack.gone", extra={"event": row.name, "advice": "install the app again, then start"})
         return Outcome("sending-stopped")
     person = people.by_slack(uow, row.user) if row.user else None
-    if person is None:
-        return refused("unknown-person")
-    if not _may_be_heard(person):
-        return refused("left")
+    if person is None or not person.active:
+        answered = answer_stranger(uow, row, house.content, house.programme, now)
+        reason = "unknown-person" if person is None else "left"
+        return refused(f"{reason}-answered" if answered else reason)
     for kind, name, use_case in TABLE:
         if row.kind == kind and row.name.startswith(name):
             return use_case(uow, Heard(row, person, house.content, house.programme, house.holidays, now))
     return refused("nothing-to-do")
-
-
-def _may_be_heard(person: Person) -> bool:
-    return person.active
 
 
 async def _show(messenger: Messenger, show: Show, row: InboxRow, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from bot.connectors.spreadsheet import SpreadsheetConnector
 from bot.domain.adoption import LIVING_TOGETHER
 from bot.domain.errors import Refused, Retryable
 from bot.domain.usage import Collected, Window
-from bot.services.export_feedback import ExportedRow, export
+from bot.services.export_feedback import ExportedRow, read_feedback
 from bot.services.stop_sending import start_sending, stop_sending
 from store import barriers
 from store.database import UnitOfWork
@@ -41,7 +41,7 @@ def firm(tmp_path: Path) -> Firm:
 
 def read_by(story: Story, reader: str, *, stages: bool = False) -> tuple[ExportedRow, ...]:
     """What somebody reads with ``fullsteam export feedback``."""
-    return story.database.write_now(export, reader, story.programme, story.now, stages=stages)
+    return read_feedback(story.database, reader, story.programme, story.now, user="ops", stages=stages)
 
 
 # --- the loop --------------------------------------------------------------------------------------------------------

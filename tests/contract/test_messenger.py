@@ -374,7 +374,7 @@ async def test_a_directory_that_is_told_to_wait_says_so() -> None:
 
 def test_a_user_of_another_organisation_is_a_guest_and_a_status_without_end_has_none() -> None:
     user = slack_user({"id": "U9", "is_stranger": True, "profile": {"status_emoji": ":palm_tree:"}})
-    assert (user.is_guest, user.status_until, user.status_emoji) == (True, None, ":palm_tree:")
+    assert (user.is_guest, user.away, user.away_until) == (True, True, None)
     assert dnd_window({"dnd_enabled": True, "next_dnd_start_ts": 1, "next_dnd_end_ts": 1}) == DndWindow()
 
 

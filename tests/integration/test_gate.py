@@ -98,12 +98,8 @@ HELD: list[tuple[str, Callable[[UnitOfWork], None], datetime]] = [
         _sent(*[0.5 + 0.01 * n for n in range(5)], kind="answer"),
         TUESDAY + timedelta(hours=11.04),
     ),
-    ("away", _account(status_text="On vacation", status_emoji=":palm_tree:"), TUESDAY + timedelta(hours=4)),
-    (
-        "away",
-        _account(status_text="Vacationing", status_emoji=":palm_tree:", status_until=TUESDAY + DAY),
-        TUESDAY + DAY,
-    ),
+    ("away", _account(away=True), TUESDAY + timedelta(hours=4)),
+    ("away", _account(away=True, away_until=TUESDAY + DAY), TUESDAY + DAY),
 ]
 DROPPED: list[tuple[str, Callable[[UnitOfWork], None]]] = [
     ("stopped", _prefer(stopped_at=TUESDAY)),
@@ -260,8 +256,8 @@ async def test_an_answer_goes_at_once_whatever_the_hour_and_the_pause(sender: Se
 # --- still true? ---------------------------------------------------------------------------------------------------
 
 
-def _about(*records: str, **changes: Any) -> NewMessage:
-    recheck = Recheck("crm", "opps_past_close", "crm-1", tuple(records), max(1, len(records)))
+def _about(*records: str, count: int | None = None, **changes: Any) -> NewMessage:
+    recheck = Recheck("crm", "opps_past_close", "crm-1", tuple(records), count or max(1, len(records)))
     return new(recheck=recheck, **changes)
 
 
@@ -284,11 +280,33 @@ async def test_a_message_whose_records_are_all_still_there_is_sent(sender: Sende
     crm = FakeCrm()
     crm.has("opps_past_close", "crm-1", ["z", "a", "y", "b"])
     sender.connectors = {"crm": crm}
-    sender.put(_about("a", "b"))
+    sender.put(_about("a", "b", count=4))
     assert (await sender.deliver()).sent == 1
     metric, owners, limit, through = crm.asked[0]
     assert (metric, owners, through) == ("opps_past_close", ("crm-1",), date(2026, 11, 17))
     assert limit >= 4
+
+
+@pytest.mark.parametrize("there", [["a"], ["a", "b", "c"]])
+async def test_a_message_whose_number_is_not_true_any_more_is_dropped_as_stale(
+    sender: Sender, there: list[str]
+) -> None:
+    crm = FakeCrm()
+    crm.has("opps_past_close", "crm-1", there)
+    sender.connectors = {"crm": crm}
+    sender.put(_about("a", count=2))
+    assert dict((await sender.deliver()).dropped) == {"stale": 1}
+
+
+async def test_a_reminder_repeats_the_number_of_its_day_as_long_as_its_records_are_there(
+    sender: Sender,
+) -> None:
+    crm = FakeCrm()
+    crm.has("opps_past_close", "crm-1", ["a"])
+    sender.connectors = {"crm": crm}
+    sender.put(_about("a", count=5, kind=REMINDER), _about("b", count=5, kind=REMINDER, key="mended"))
+    report = await sender.deliver()
+    assert (report.sent, dict(report.dropped)) == (1, {"stale": 1})
 
 
 async def test_a_message_that_names_no_record_needs_at_least_one_to_be_there(sender: Sender) -> None:

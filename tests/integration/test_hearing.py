@@ -483,7 +483,7 @@ async def test_a_changed_profile_is_kept_at_once(slack: Workspace) -> None:
     await slack.event({"type": "user_change", "user": profile(profile={"status_emoji": ":palm_tree:"})})
     assert (await slack.work()).reasons == {"profile-kept": 1}
     kept = slack.database.read_now(people.slack_users, ["U00000001"])["U00000001"]
-    assert (kept.zone, kept.status_emoji) == ("Europe/Paris", ":palm_tree:")
+    assert (kept.zone, kept.away) == ("Europe/Paris", True)
 
 
 async def test_somebody_whose_account_is_deactivated_is_no_longer_matched(slack: Workspace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from bot.domain.people import (
     CrmUser,
     Preferences,
     SlackUser,
+    is_away,
     person_id,
 )
 from bot.domain.ports import DndWindow
@@ -204,8 +206,8 @@ def test_do_not_disturb_and_out_of_office_last_as_long_as_they_say(kept: Databas
         people.keep_slack_users,
         [
             slack("U1", "ana@example.com"),
-            slack("U2", "leo@example.com", status_emoji=":palm_tree:", status_until=until),
-            slack("U3", "boss@example.com", status_text="Focus time"),
+            slack("U2", "leo@example.com", away=True, away_until=until),
+            slack("U3", "boss@example.com"),
         ],
         NOW,
     )
@@ -236,7 +238,7 @@ def test_do_not_disturb_and_out_of_office_last_as_long_as_they_say(kept: Databas
     ],
 )
 def test_a_status_says_that_somebody_is_away_or_it_does_not(text: str, emoji: str, away: bool) -> None:
-    assert people.is_away(text, emoji) is away
+    assert is_away(text, emoji) is away
 
 
 @pytest.mark.anyio
@@ -246,7 +248,7 @@ async def test_reading_slack_matches_page_by_page_and_lists_who_is_not(kept: Dat
             yield [slack("U1", "ana@example.com")]
             yield [slack("U2", "leo@example.com", is_guest=True)]
 
-    report = await match(kept, Pages(), NOW)
+    report = await match(kept, Pages(), PROGRAMME, NOW)
     assert (report.matched, report.guests, report.unmatched) == ((pid("ana"),), (pid("leo"),), (pid("boss"),))
     assert kept.read_now(people.slack_users).keys() == {"U1", "U2"}
 
@@ -261,5 +263,32 @@ async def test_a_silent_slack_leaves_the_matches_as_they_are(kept: Database) -> 
     kept.write_now(people.keep_slack_users, [slack("U1", "ana@example.com")], NOW)
     kept.write_now(people.match_by_email, NOW)
     with pytest.raises(Retryable):
-        await match(kept, Silent(), NOW)
+        await match(kept, Silent(), PROGRAMME, NOW)
     assert kept.read_now(people.by_slack, "U1") is not None
+
+
+def test_only_those_whom_the_crm_or_the_programme_names_are_kept_of_slack(kept: Database) -> None:
+    accounts = [
+        slack("U1", "ANA@example.com "),
+        slack("U2", "stranger@example.com"),
+        slack("U3", None),
+        slack("U4", "l@example.com", name="Lee"),
+    ]
+    kept.write_now(partial(people.keep_slack_users, roles=PROGRAMME.roles()), accounts, NOW)
+    assert kept.read_now(people.slack_users).keys() == {"U1", "U4"}
+    assert kept.read_now(people.slack_name, "l@example.com") == "Lee"
+    moved = [slack("U1", "private@example.com"), slack("U2", "leo@example.com")]
+    kept.write_now(people.keep_slack_users, moved, NOW)
+    assert kept.read_now(people.slack_users).keys() == {"U2", "U4"}
+
+
+def test_whoever_left_the_crm_is_forgotten_of_slack_and_still_recognised(kept: Database) -> None:
+    kept.write_now(
+        people.keep_slack_users, [slack("U1", "ana@example.com"), slack("U2", "leo@example.com")], NOW
+    )
+    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(people.keep_users, "crm", [BOSS, ANA], PROGRAMME, NOW)
+    assert kept.write_now(people.forget_slack_users, PROGRAMME.roles()) == 1
+    kept.write_now(people.match_by_email, NOW)
+    assert kept.read_now(people.slack_users).keys() == {"U1"}
+    assert kept.read_now(people.by_slack, "U2") is not None

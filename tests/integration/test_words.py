@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from bot.domain.feedback import UNCONFIRMED_FOR, UNSEEN_FOR
 from bot.domain.messages import Message, delivery_id
 from bot.domain.people import SlackUser
 from bot.services.drop_unconfirmed import drop_unconfirmed
-from bot.services.export_feedback import ExportedRow, export, to_csv
+from bot.services.export_feedback import ExportedRow, read_feedback, to_csv
 from bot.services.inspect_person import inspect_person
 from store import audit, barriers, feedback, outbox, people
 from store.audit import BrokenChain
@@ -55,7 +55,7 @@ def slack(database: Database) -> Workspace:
 
     def seed(uow: UnitOfWork) -> None:
         for number in (9, 8):
-            add_person(uow, number, role="manager", name=f"Manager {number}")
+            add_person(uow, number, role="manager", name=f"Manager {number}", welcomed_at=None)
         for number in range(1, 7):
             add_person(uow, number, team="p0009")
         add_person(uow, 7, team="p0008")
@@ -139,7 +139,8 @@ async def test_before_the_first_reply_is_kept_its_author_reads_who_will_see_it(s
 
 async def test_who_will_see_it_is_called_by_name(slack: Workspace) -> None:
     def know(uow: UnitOfWork) -> None:
-        people.keep_slack_users(uow, [SlackUser("U90", "Lead@example.com", "Lee Brandt", None)], TUESDAY)
+        lead = SlackUser("U90", "Lead@example.com", "Lee Brandt", None)
+        people.keep_slack_users(uow, [lead], TUESDAY, roles=PROGRAMME.roles())
 
     slack.database.write_now(know)
     await slack.said("The approval takes four days")
@@ -418,45 +419,104 @@ async def test_inspect_leaves_the_words_out(slack: Workspace) -> None:
 # --- export and audit -------------------------------------------------------------------------------------------------
 
 
+NEXT_MONDAY = TUESDAY + timedelta(days=6)
+
+
 def exported(
     slack: Workspace, who: str = "lead@example.com", at: Any = LATER, **more: Any
 ) -> tuple[ExportedRow, ...]:
-    return slack.database.write_now(partial(export, **more), who, PROGRAMME, at)
+    programme = replace(PROGRAMME, behaviours=CONTENT.behaviours)
+    return read_feedback(slack.database, who, programme, at, user="ops", **more)
+
+
+async def confide(slack: Workspace, *numbers: int) -> None:
+    chose(slack, "confidential", *numbers)
+    for number in numbers:
+        await slack.said(f"quiet words {number}", number=number)
 
 
 async def test_an_export_follows_the_mode(slack: Workspace) -> None:
+    slack.database.write_now(add_team, "p0009", 10, 16)
+    slack.database.write_now(add_team, "p0008", 20, 23)
     chose(slack, "named", 1)
-    chose(slack, "confidential", 2, 7)
-    for number, text in ((1, "named words"), (2, "quiet words"), (7, "lonely words")):
-        await slack.said(text, number=number)
-    await slack.said("words that wait", number=3)
-    rows = {row.text: row for row in exported(slack)}
-    assert set(rows) == {"named words", "quiet words", "lonely words"}
-    named, quiet, lonely = rows["named words"], rows["quiet words"], rows["lonely words"]
+    await slack.said("named words")
+    await confide(slack, 2, 3, 4, 5, 6)
+    await slack.said("words that wait", number=16)
+    rows = {row.text: row for row in exported(slack, at=NEXT_MONDAY)}
+    assert set(rows) == {"named words", *(f"quiet words {number}" for number in range(2, 7))}
+    named, quiet = rows["named words"], rows["quiet words 2"]
     assert (named.name, named.team, named.stage, named.day) == ("Person 1", "Manager 9", "", TUESDAY.date())
     assert (quiet.name, quiet.team, quiet.stage) == ("", "Manager 9", "")
-    assert (lonely.name, lonely.team) == ("", ""), "a team of one is a name"
     assert quiet.day == TUESDAY.date() - timedelta(days=1), "the Monday of the week"
+
+
+def add_team(uow: UnitOfWork, team: str, first: int, last: int, **changes: Any) -> None:
+    for number in range(first, last + 1):
+        add_person(uow, number, team=team, **changes)
+
+
+async def test_the_team_stands_there_only_if_k_of_those_who_could_speak_are_in_it(slack: Workspace) -> None:
+    unheard = {"match": "unmatched", "welcomed_at": None, "pilot": False}
+    slack.database.write_now(add_team, "p0008", 20, 30, **unheard)
+    await confide(slack, 2, 3, 4, 5, 6, 7)
+    rows = {row.text: row.team for row in exported(slack, at=NEXT_MONDAY)}
+    assert set(rows.values()) == {""}, "with a team of one it would be known who is the one without a team"
+    slack.database.write_now(add_team, "p0007", 31, 34)
+    assert rows == {row.text: row.team for row in exported(slack, at=NEXT_MONDAY)}, (
+        "what was told is not told anew"
+    )
+
+
+async def test_a_behaviour_stands_beside_a_team_only_where_ten_share_them(slack: Workspace) -> None:
+    slack.database.write_now(add_team, "p0008", 20, 23)
+    await confide(slack, 1, 2, 3, 4, 5)
+    assert {row.team for row in exported(slack, at=NEXT_MONDAY)} == {"Manager 9"}
+    assert {row.behaviour for row in exported(slack, at=NEXT_MONDAY)} == {""}
+    slack.database.write_now(add_team, "p0009", 10, 16)
+    slack.clock.move(timedelta(days=6))
+    for number in (1, 2, 3, 4, 5):
+        await slack.said(f"again {number}", thread=ts_of(number), number=number)
+    rows = exported(slack, at=NEXT_MONDAY + timedelta(days=7))
+    again = {row.text: (row.team, row.behaviour) for row in rows if row.text.startswith("again")}
+    assert (again["again 1"], again["again 5"]) == (("Manager 9", BEHAVIOUR), ("Manager 9", ""))
+
+
+async def test_confidential_words_never_come_alone_nor_in_their_week(slack: Workspace) -> None:
+    await confide(slack, 2, 3, 4, 5)
+    for at in (LATER, NEXT_MONDAY, NEXT_MONDAY + timedelta(days=70)):
+        assert exported(slack, at=at) == ()
+    await confide(slack, 6)
+    assert exported(slack, at=NEXT_MONDAY - timedelta(hours=11)) == (), "the week is not over"
+    assert len(exported(slack, at=NEXT_MONDAY)) == 5
+    slack.clock.at = NEXT_MONDAY
+    await slack.said("one more", number=2)
+    assert len(exported(slack, at=NEXT_MONDAY + timedelta(days=7))) == 5, "one alone waits for others"
+
+
+async def test_an_edit_takes_confidential_words_back_until_the_next_batch(slack: Workspace) -> None:
+    await confide(slack, 2, 3, 4, 5, 6)
+    assert len(exported(slack, at=NEXT_MONDAY)) == 5
+    one = said(slack, 2)[0]
+    slack.database.write_now(feedback.change_text, one.id, "better words", NEXT_MONDAY)
+    assert len(exported(slack, at=NEXT_MONDAY + timedelta(days=7))) == 4
 
 
 async def test_a_name_and_a_stage_together_are_for_the_privacy_officer(slack: Workspace) -> None:
     chose(slack, "named", 1)
-    chose(slack, "confidential", 2)
-    in_two = slack.database
-    in_two.write_now(lambda uow: in_stage(uow, BUILDING_MOMENTUM, 2))
+    await confide(slack, 2, 3, 4, 5, 6)
     await slack.said("named words", number=1)
-    await slack.said("quiet words", number=2)
     with pytest.raises(Refused, match="privacy officer"):
-        exported(slack, stages=True)
-    (row,) = exported(slack, "privacy@example.com", stages=True)
-    assert (row.name, row.stage) == ("Person 1", "Living Together")
+        exported(slack, at=NEXT_MONDAY, stages=True)
+    (row,) = exported(slack, "privacy@example.com", at=NEXT_MONDAY, stages=True)
+    assert (row.name, row.stage) == ("Person 1", "Living Together"), "and no confidential words"
 
 
 @pytest.mark.parametrize("who", ["sponsor@example.com", "person1@example.com", ""])
 async def test_who_has_no_right_reads_nothing(slack: Workspace, who: str) -> None:
     with pytest.raises(Refused):
         exported(slack, who)
-    assert slack.database.read_now(audit.rows) == []
+    (row,) = slack.database.read_now(audit.rows)
+    assert (row.actor, row.action, row.detail["user"]) == (who, "feedback-export-refused", "ops")
 
 
 async def test_an_owner_reads_what_is_theirs(slack: Workspace) -> None:
@@ -472,9 +532,9 @@ async def test_every_export_leaves_a_row_in_the_audit_log(slack: Workspace) -> N
     exported(slack)
     exported(slack, "Privacy@example.com", stages=True)
     rows = slack.database.read_now(audit.rows)
-    assert [(row.actor, row.action, row.detail["stages"]) for row in rows] == [
-        ("privacy@example.com", "feedback-exported", True),
-        ("lead@example.com", "feedback-exported", False),
+    assert [(row.actor, row.action, row.detail["stages"], row.detail["user"]) for row in rows] == [
+        ("privacy@example.com", "feedback-exported", True, "ops"),
+        ("lead@example.com", "feedback-exported", False, "ops"),
     ]
     assert slack.database.read_now(audit.verify) == 2
 
