@@ -6,20 +6,20 @@ Every no has a name. What may change by itself is held and looked at again; what
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from bot.domain.attention import Presence, Refusal, Sent, Standing, refusal
 from bot.domain.errors import Permanent, Retryable
-from bot.domain.messages import KINDS, WELCOME
+from bot.domain.messages import KINDS, REMINDER, WELCOME
 from bot.domain.people import Person, Preferences
 from bot.domain.ports import Connector, Directory, DndWindow, Holidays
 from bot.domain.programme import Programme
 from bot.services.poll_crm import last_day
 from store import barriers, outbox, people
 from store.database import Database, UnitOfWork
-from store.outbox import OutboxRow, Settlement
+from store.outbox import OutboxRow, Recheck, Settlement
 
 HISTORY = timedelta(days=28)
 LOOK_AGAIN: Mapping[str, timedelta] = {
@@ -138,6 +138,8 @@ def _own_no(row: OutboxRow, known: _Persons, now: datetime) -> Settlement | None
     person = known.people.get(row.person)
     if person is None:
         return _dropped(row, "left")
+    if row.template in known.preferences[row.person].tips_never:
+        return _dropped(row, "not-for-me")
     if row.address.startswith(("U", "W")) and person.slack_id not in (None, row.address):
         return _dropped(row, "address-changed")
     return None
@@ -240,10 +242,18 @@ async def _still_true(
         for row in group:
             assert row.recheck is not None
             count, records = found.get(row.recheck.owner, (0, ()))
-            there = {record.id for record in records}
-            if count == 0 or not there.issuperset(row.recheck.records):
+            if not _says_what_is(row, row.recheck, count, {record.id for record in records}):
                 no[row.id] = _dropped(row, "stale", stale=True)
     return no
+
+
+def _says_what_is(row: OutboxRow, said: Recheck, count: int, there: Collection[str]) -> bool:
+    """Whether the records that a message names are still there, and as many as it says.
+
+    A reminder repeats what was said on a day that it names: its number may be of that day.
+    """
+    named = count > 0 and set(said.records) <= set(there)
+    return named and (count == said.count or row.kind == REMINDER)
 
 
 # --- a good moment? ------------------------------------------------------------------------------------------------
