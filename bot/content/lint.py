@@ -80,15 +80,52 @@ _ASKS = re.compile(
 )
 _MORE_ASKS = re.compile(
     r"(?<!\w)(while you('re| are) (at it|there)|and also|also (update|add|set|fill|enter|check)|in addition|"
-    r"on top of that|at the same time|wenn du schon dabei bist|bei der gelegenheit|und außerdem|zusätzlich)(?!\w)",
+    r"on top of that|at the same time|alternatively|instead|stattdessen|wenn du schon dabei bist|bei der gelegenheit|und außerdem|zusätzlich)(?!\w)",
     re.IGNORECASE,
 )
+_VERB = (
+    r"((add|ask|begin|book|call|check|choose|clear|close(?! date)|compare|decide|do|enter|fill|find|get|give|go|hand|have|keep|"
+    r"lay|leave|link|list|log|look|make|mark|meet|move|name|note|open|pick|plan|put|reach|read|remove|reply|review|say|see|"
+    r"send|set|show|sort|start|take|talk|tell|think|tick|try|update|use|work|write)(?![\w,'’-])|"
+    r"(änder\w?|beginn\w?|bring|denk|entscheide|ergänze|fang|finde|frag|füll\w?|geh|gib|hak|halt|hol|leg|lies|lösch\w?|"
+    r"mach|meld\w?|nenn\w?|nimm|notier\w?|öffne|ordne|pfleg\w?|prüf\w?|ruf|sag|schau|schick|schließ|schreib|setz|sieh|"
+    r"sprich|stell|such|teil|trag|trenn\w?|üb|verein\w*re|vergleich\w?|verknüpf\w?|verschieb|wähl\w?|zeig)(?![\w’-]))"
+)
+_CLAUSE = re.compile(rf"(?:^|[.!?:;]\s+)(?:please |bitte |then |dann )?{_VERB}", re.IGNORECASE)
+"""A clause that begins with a verb in the imperative. Where none is, the ask is the button's alone."""
+_AND_THEN = re.compile(rf"(?:,|,? and|,? und) (?:then |dann )?{_VERB}", re.IGNORECASE)
+"""A second verb in a sentence that has an imperative already: "Close it and log the call"."""
+_AFTER_IF = re.compile(
+    rf"(?:^|[.!?:;]\s+)(?:if|when|once|before|after|wenn|falls|sobald|bevor)\b[^.!?]*?, {_VERB}",
+    re.IGNORECASE,
+)
+"""An imperative behind a condition: "If you did talk, log the call"."""
 _EMOJI = re.compile(r"(?<!\w):[a-z0-9_+-]+:(?!\w)|[\U0001F300-\U0001FAFF\u2600-\u27BF]")
 _SHOUT = re.compile(r"(?<!\w)[A-ZÄÖÜ]{4,}(?!\w)")
 """Four capitals and more; abbreviations such as CRM are shorter."""
 _WORD = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 _SENTENCE = re.compile(r"[.!?…:]+(?=\s|$)|\n+")
 _VOWELS = re.compile(r"[aeiouy]+")
+_NUMBERS = {
+    **dict.fromkeys(("a", "one", "eine", "einer"), 1),
+    **dict.fromkeys(("two", "zwei"), 2),
+    **dict.fromkeys(("three", "drei"), 3),
+    **dict.fromkeys(("four", "vier"), 4),
+    **dict.fromkeys(("five", "fünf"), 5),
+    **dict.fromkeys(("ten", "zehn"), 10),
+    **dict.fromkeys(("fifteen", "fünfzehn"), 15),
+    **dict.fromkeys(("twenty", "zwanzig"), 20),
+    **dict.fromkeys(("thirty", "dreißig"), 30),
+}
+_MINUTES = re.compile(rf"(?<!\w)(\d+|{'|'.join(_NUMBERS)})[ -]minuten?s?(?!\w)", re.IGNORECASE)
+_SCOPE = re.compile(
+    r"(?<!\w)(each|an?(?= (deal|record|case|contact|lead|account|call|talk|renewal|customer|task))|per|for (the|one)|"
+    r"(the )?(first|oldest|next)|pro|je|jeweils|für (den|die|das|einen?)|erste[nrs]?|älteste[nrs]?)(?!\w)",
+    re.IGNORECASE,
+)
+"""Words that say how much of a list the minutes are for."""
+MANY = 7
+"""Records in the preview of a long list: more than are named."""
 
 
 def lint(content: Content, *, today: date, within: Path | None = None) -> list[Fault]:
@@ -151,8 +188,8 @@ def _tip(content: Content, tip: Tip, today: date) -> Iterator[tuple[str, str]]:
         yield "behaviour", f"the trigger {tip.trigger} is about {wanted}; write that"
     if tip.owner not in OWNERS:
         yield "owner", f"{tip.owner!r} is no role of the programme; write one of {', '.join(OWNERS)}"
-    if not tip.evidence.strip():
-        yield "evidence", 'is empty; write the source of why it helps, or "Experience: …"'
+    if not re.match(r"Experience: \S", tip.evidence) and not re.search(r"\b(19|20)\d\d\b", tip.evidence):
+        yield "evidence", 'names no source; write who found it and the year, or "Experience: …"'
     if tip.expires <= today:
         yield (
             "expires",
@@ -167,11 +204,13 @@ def _tip_text(content: Content, tip: Tip, language: str, text: TipText) -> Itera
     if TRIGGERS[tip.trigger].records and tip.names_records and not text.action.strip():
         yield "action", 'is missing; write what the button does, e.g. "Update in {{ crm }}"'
     try:
-        shown = {n: preview(content, tip.id, language, records=n) for n in (1, 2)}
+        shown = {n: preview(content, tip.id, language, records=n) for n in (1, 2, MANY)}
     except MissingField as error:
         yield "", f"cannot be shown: {error}; use only what the trigger {tip.trigger} offers"
         return
     written = _words_of(tip, text, language)
+    for said in dict.fromkeys(_effort(tip, text, language)):
+        yield "effort", said
     for key, words_there in written.items():
         for said in _sins(words_there):
             yield key, said
@@ -183,7 +222,7 @@ def _tip_text(content: Content, tip: Tip, language: str, text: TipText) -> Itera
         yield "", "has more than one exclamation mark; keep one at most"
     if len(_EMOJI.findall(bare)) > 1:
         yield "", "has more than one emoji; keep one at most"
-    if len(_ASKS.findall(bare)) > 1 or _MORE_ASKS.search(bare):
+    if asks(bare) > 1:
         yield "", "asks for more than one thing; keep one ask, the rest is another tip"
     if language.startswith("en") and (age := grade(bare)) > MAX_GRADE:
         yield (
@@ -195,11 +234,35 @@ def _tip_text(content: Content, tip: Tip, language: str, text: TipText) -> Itera
         yield "action", f"the label {label!r} is too long; write at most {MAX_ACTION} characters"
 
 
-def _words_of(tip: Tip, text: TipText, language: str) -> dict[str, str]:
+def _effort(tip: Tip, text: TipText, language: str) -> Iterator[str]:
+    """Whether the effort is the tip's own number of minutes, and says what it is for where there are many records."""
+    for count in (1, MANY):
+        effort = _words_of(tip, text, language, records=count)["effort"]
+        said = [_NUMBERS.get(found.lower()) or int(found) for found in _MINUTES.findall(effort)]
+        if said != [tip.effort_minutes]:
+            named = " and ".join(map(str, said)) or "no"
+            yield f"{effort!r} names {named} minutes, effort_minutes says {tip.effort_minutes}; make them one number"
+        elif count == MANY and TRIGGERS[tip.trigger].records and not _SCOPE.search(effort):
+            yield f'{effort!r} stands below a list of {MANY}; say what the minutes are for: "a deal", "for the first"'
+
+
+def asks(text: str) -> int:
+    """How many things a text asks for, beside its button: imperatives, requests and questions; "while you are at it" is one more.
+
+    A measure of the words, not of their sense; English and German.
+    """
+    found = len(_ASKS.findall(text)) + 2 * bool(_MORE_ASKS.search(text))
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", text):
+        orders = len(_CLAUSE.findall(sentence)) + len(_AFTER_IF.findall(sentence))
+        found += orders + (len(_AND_THEN.findall(sentence)) if orders else 0)
+    return found
+
+
+def _words_of(tip: Tip, text: TipText, language: str, records: int | None = None) -> dict[str, str]:
     """Each text of the tip as it is shown."""
     given = tip_values(
         tip,
-        example_candidate(tip),
+        example_candidate(tip, records),
         person=example_person(min(tip.roles), language),
         programme=PROGRAMME,
         now=NOW,

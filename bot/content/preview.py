@@ -54,14 +54,18 @@ def example_person(role: str, language: str = "en") -> Person:
 
 
 def example_candidate(tip: Tip, records: int | None = None) -> Candidate:
-    """The tip as the planner would propose it. ``records``: how many are named (None: all of the example)."""
+    """The tip as the planner would propose it. ``records``: how many it is about (None: all of the example).
+
+    Beyond those of the example they are counted and not named, as the planner does with a long list.
+    """
     fields = TRIGGERS[tip.trigger]
     shown = tuple(
         RecordRef(f"00{number}", name, None, details)
         for number, (name, details) in enumerate(zip(NAMES, fields.example, strict=False), 1)
     )[:records]
-    proposal = Proposal(tip.trigger, 1, tip.behaviour, len(shown) or 2, fields.metric, ())
-    evidence = Evidence(fields.metric, len(shown), shown, NOW, "example") if fields.metric else None
+    count = len(shown) if records is None else records
+    proposal = Proposal(tip.trigger, 1, tip.behaviour, count or 2, fields.metric, ())
+    evidence = Evidence(fields.metric, count, shown, NOW, "example") if fields.metric else None
     return Candidate(TIP, tip.id, tip.version, tip.behaviour, tip.goal, proposal, evidence)
 
 

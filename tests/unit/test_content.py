@@ -83,6 +83,51 @@ def test_every_tip_is_shown_in_each_of_its_languages_to_each_of_its_roles(
         assert "Northwind renewal" in shown.text
 
 
+MANY_WORDS = (
+    *(
+        "which of",
+        "one of them",
+        "one of these",
+        " a deal.",
+        "for the first",
+        "first talk",
+        "first call",
+        "and more",
+    ),
+    *("davon", "pro Deal", "den ersten brauchst", "Das erste Gespräch", "noch einer", "weitere"),
+)
+"""Words that speak of a list: none of them stands in a tip about one record."""
+
+
+@pytest.mark.parametrize("tip", sorted(CONTENT.tips))
+def test_every_tip_reads_well_for_one_record_for_two_and_for_seven(tip: str) -> None:
+    for language in ("en", "de"):
+        one, two, seven = (preview(CONTENT, tip, language, records=count) for count in (1, 2, 7))
+        for shown in (one, two, seven):
+            fits_slack(shown)
+        if not CONTENT.tips[tip].names_records:
+            continue
+        heading = [next(p.text for p in m.parts if isinstance(p, Heading)) for m in (one, two, seven)]
+        plural = "7 of your" if language == "en" else "7 deiner"
+        assert "7" not in heading[0]
+        assert "2" in heading[1]
+        assert plural in heading[2]
+        assert heading[1].replace("2", "7") == heading[2]
+        for of_many in MANY_WORDS:
+            assert of_many not in one.text, tip
+        more = "and 5 more" if language == "en" else "und 5 weitere"
+        assert more in seven.text
+        assert more not in two.text
+
+
+def test_every_tip_and_message_is_german_too_and_a_message_is_no_notiz() -> None:
+    assert [tip.id for tip in CONTENT.tips.values() if "de" not in tip.texts] == []
+    assert CONTENT.untranslated("de") == ()
+    for key, text in CONTENT.messages.items():
+        german = " ".join(template for _, template in text.bodies["de"].templates())
+        assert "Notiz" not in german, key
+
+
 @pytest.mark.parametrize(("key", "language"), MESSAGES)
 def test_every_message_is_shown_in_each_of_its_languages(key: str, language: str) -> None:
     shown = preview_message(CONTENT, key, language)
@@ -144,8 +189,8 @@ def test_a_tip_is_about_its_own_records_then_gain_then_effort_then_buttons() -> 
             )
         ),
         Paragraph(
-            "A fresh date keeps them in your forecast, so the number you commit to is the one you believe in. "
-            "It takes about a minute."
+            "With a true date they count in your forecast, and you commit to a number that you believe in. "
+            "It takes a minute a deal."
         ),
         Note("As of 10 Nov, 09:12."),
         Buttons(
@@ -318,7 +363,9 @@ def test_dates_follow_the_region_of_the_reader_and_words_the_language() -> None:
 
 
 def test_a_tip_that_is_not_translated_is_english_in_all_its_parts() -> None:
-    shown = preview(CONTENT, "open_long_manager", "de")
+    tip = CONTENT.tips["open_long_manager"]
+    english_only = replace(CONTENT, tips={tip.id: replace(tip, texts={"en": tip.texts["en"]})})
+    shown = preview(english_only, tip.id, "de")
     assert shown.language == "en"
     assert "Why this?" in [b.label for p in shown.parts if isinstance(p, Buttons) for b in p.menu]
 

@@ -16,7 +16,7 @@ TODAY = date(2026, 11, 21)
 GOOD = {
     "about": "{{ count|plural('One deal has', '# deals have') }} no account",
     "gain": "With the account you see who bought before.",
-    "effort": "It takes a minute.",
+    "effort": "It takes a minute a deal.",
     "how": "",
     "action": "Add in {{ crm }}",
 }
@@ -126,9 +126,9 @@ def test_a_word_inside_another_word_is_no_sin(tmp_path: Path) -> None:
 
 
 def test_sixty_words_are_too_many_and_fifty_nine_are_not(tmp_path: Path) -> None:
-    # The subject as shown has five words, the effort four.
-    assert faults_of(tmp_path, gain="go on. " * 25) == []
-    (fault,) = faults_of(tmp_path, gain="go on. " * 25 + "go.")
+    # The subject as shown has five words, the effort six.
+    assert faults_of(tmp_path, gain="of it. " * 24) == []
+    (fault,) = faults_of(tmp_path, gain="of it. " * 24 + "it.")
     assert "has 60 words" in fault
 
 
@@ -140,6 +140,77 @@ def test_one_ask_at_most(tmp_path: Path) -> None:
     assert "more than one thing" in "".join(
         faults_of(tmp_path, "de", how="Und wenn du schon dabei bist, den Betrag.")
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "texts"),
+    [
+        ("en", {"gain": "Look at what moved it.", "how": "Set the day that the buyer would name."}),
+        ("en", {"gain": "You see who bought before.", "how": "Write your guess now and look at it later."}),
+        ("en", {"how": "If you did talk to them, log the call. Then close it."}),
+        (
+            "en",
+            {"gain": "Closing it makes your list shorter.", "how": "If you did talk, log that call instead."},
+        ),
+        ("de", {"gain": "Schau, wer es war.", "how": "Trag den Kunden ein."}),
+        ("de", {"how": "Trag den Kunden ein und prüf den Betrag."}),
+        ("de", {"how": "Wenn ihr schon gesprochen habt, trag das ein. Schließ ihn dann."}),
+    ],
+)
+def test_two_imperatives_are_two_asks(tmp_path: Path, language: str, texts: dict[str, str]) -> None:
+    (fault,) = faults_of(tmp_path, language, NONE, **texts)
+    assert f"t.{language}: asks for more than one thing" in fault
+
+
+@pytest.mark.parametrize(
+    ("language", "how"),
+    [
+        ("en", "Start with the one that you would miss most."),
+        ("en", "Name, account and date are enough."),
+        ("en", "Close dates and links and calls follow by themselves."),
+        ("de", "Fang mit dem an, der dir am meisten fehlen würde."),
+        ("de", "Eine Zeile genügt: wer was macht, an welchem Tag und um wie viel Uhr."),
+    ],
+)
+def test_one_imperative_or_none_is_one_ask(tmp_path: Path, language: str, how: str) -> None:
+    assert faults_of(tmp_path, language, NONE, how=how) == []
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("effort", "said"),
+    [
+        ("It takes two minutes a deal.", "names 2 minutes, effort_minutes says 1"),
+        ("Das dauert zwei Minuten pro Deal.", "names 2 minutes, effort_minutes says 1"),
+        ("It takes 15 minutes a deal.", "names 15 minutes, effort_minutes says 1"),
+        ("It is not long for each.", "names no minutes"),
+        ("One minute for the first, two minutes for the next.", "names 1 and 2 minutes"),
+        ("It takes about a minute.", "stands below a list of 7"),
+        ("Das dauert eine Minute.", "stands below a list of 7"),
+        ("{{ count|plural('a minute each', 'a minute') }}", "stands below a list of 7"),
+        ("{{ count|plural('two minutes', 'a minute each') }}", "names 2 minutes"),
+    ],
+)
+def test_the_effort_is_one_honest_number_of_minutes(
+    tmp_path: Path, language: str, effort: str, said: str
+) -> None:
+    (fault,) = faults_of(tmp_path, language, NONE, effort=effort)
+    assert f"t.{language}.effort" in fault
+    assert said in fault
+
+
+@pytest.mark.parametrize(
+    "effort",
+    [
+        "It takes a minute each.",
+        "The first one takes a minute.",
+        "It takes {{ count|plural('a minute', 'a minute a deal') }}.",
+        "Für den ersten brauchst du eine Minute.",
+        "Das dauert 1 Minute pro Deal.",
+    ],
+)
+def test_minutes_for_each_record_or_for_one_of_them_pass(tmp_path: Path, effort: str) -> None:
+    assert faults_of(tmp_path, effort=effort) == []
 
 
 def test_one_exclamation_mark_at_most(tmp_path: Path) -> None:
@@ -161,8 +232,8 @@ def test_one_emoji_at_most(tmp_path: Path) -> None:
 
 def test_words_that_nobody_reads_at_a_glance_are_refused_in_english_only(tmp_path: Path) -> None:
     hard = "Systematically consolidating organisational information facilitates unparalleled commercial intelligence."
-    assert "school grade" in "".join(faults_of(tmp_path, gain=hard, about=hard, effort=hard))
-    assert faults_of(tmp_path, "de", gain=hard, about=hard, effort=hard) == []
+    assert "school grade" in "".join(faults_of(tmp_path, gain=hard, about=hard, how=hard))
+    assert faults_of(tmp_path, "de", gain=hard, about=hard, how=hard) == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +246,10 @@ def test_words_that_nobody_reads_at_a_glance_are_refused_in_english_only(tmp_pat
         ({"goal": '"fame"'}, "t.goal", "no goal 'fame'"),
         ({"expires": "2026-11-21"}, "t.expires", "was 2026-11-21"),
         ({"owner": '"somebody"'}, "t.owner", "no role of the programme"),
-        ({"evidence": '" "'}, "t.evidence", "is empty"),
+        ({"evidence": '" "'}, "t.evidence", "names no source"),
+        ({"evidence": '"Experience"'}, "t.evidence", "names no source"),
+        ({"evidence": '"Studies show it."'}, "t.evidence", "names no source"),
+        ({"effort_minutes": "2"}, "t.en.effort", "names 1 minutes, effort_minutes says 2"),
         ({"effort_minutes": "0"}, "t.effort_minutes", "greater than or equal to 1"),
         (
             {"trigger": '"missing_amount"', "behaviour": '"amount_filled"', "roles": '["service"]'},
