@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,21 @@ DataFolder = Annotated[
     typer.Option("--data", metavar="DIR", help="Folder with the files; default: the mapping's own."),
 ]
 MappingFile = Annotated[Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML).")]
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        out.print(f"fullsteam {version('fullsteam')}")
+        raise typer.Exit
+
+
+@app.callback()
+def fullsteam(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Fullsteam gets a CRM used: tips at the right moment, an ear for what is in the way, proof of what helps."""
 
 
 def main() -> None:
@@ -134,15 +150,12 @@ def start() -> None:
 def _switch(*, stopped: bool, reason: str) -> None:
     from bot.commands import switch_sending
 
-    changed = switch_sending(stopped=stopped, why=reason)
+    changed, where = switch_sending(stopped=stopped, why=reason)
     if stopped:
-        out.print(
-            "Stopped: nothing is sent until `fullsteam start`." if changed else "It was stopped already."
-        )
+        said = "Stopped: nothing is sent until `fullsteam start`" if changed else "It was stopped already"
     else:
-        out.print(
-            "Started: what waited is judged again before it goes." if changed else "It was not stopped."
-        )
+        said = "Started: what waited is judged again before it goes" if changed else "It was not stopped"
+    out.print(f"{said} ({where}).", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -250,13 +263,15 @@ def plan(
         return
     if not rows:
         out.print(
-            "Nobody has a decision point in this time. Are people imported, matched and in a pilot team?"
+            "Nobody has a decision point in this time: it is nobody's working day, or nobody is imported, matched and in "
+            "a pilot team. `fullsteam doctor` says which."
         )
         return
     table = Table("Day", "Person", "Would get", "Why (not)", box=None, header_style="bold")
     for row in rows:
         table.add_row(row["day"], row["name"], row["gets"], row["why"])
     out.print(table)
+    out.print("\nWhat each reason means: docs/planning.md.", style="dim")
     out.print(
         "\nA coin keeps some tips back (hold-out); who these are is decided at the moment itself.",
         style="dim",
@@ -301,10 +316,8 @@ def preview(
     from bot.commands import preview_tip, tips_listed
 
     if tip == "list":
-        table = Table("Tip", "Trigger", "Goal", "Roles", box=None, header_style="bold")
-        for row in tips_listed():
-            table.add_row(*row)
-        out.print(table)
+        for tip_id, trigger, goal, roles in tips_listed():
+            out.print(f"{tip_id}  [dim]{trigger}, {goal}; {roles}[/dim]", soft_wrap=True, highlight=False)
         return
     body, drawn = preview_tip(tip, language=language, role=role)
     if blocks:

@@ -57,13 +57,21 @@ def _opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def switch_sending(*, stopped: bool, why: str = "") -> bool:
-    """``fullsteam stop`` and ``start``: whether anything changed."""
-    with _opened(read_settings()) as database:
-        now = SystemClock().now()
+def switch_sending(*, stopped: bool, why: str = "") -> tuple[bool, str]:
+    """``fullsteam stop`` and ``start``: whether anything changed, and in which database (without its password).
+
+    Raises Permanent when there is no such database: a brake that pulls nothing must not say that it holds.
+    """
+    database = open_database(read_settings().database_url)
+    now = SystemClock().now()
+    try:
         if stopped:
-            return database.write_now(stop_sending, by=COMMAND_LINE, now=now, why=why)
-        return database.write_now(start_sending, by=COMMAND_LINE, now=now)
+            changed = database.write_now(stop_sending, by=COMMAND_LINE, now=now, why=why)
+        else:
+            changed = database.write_now(start_sending, by=COMMAND_LINE, now=now)
+    finally:
+        database.close()
+    return changed, database.shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -88,13 +90,13 @@ def read_settings(
 
     Raises ConfigurationError with every fault at once: missing, malformed, and a programme file that is not there.
     """
-    faults: list[str] = []
+    faults = _unknown(os.environ) if required else []  # a brake must not fail for a typing error elsewhere
     try:
         settings = Settings(_env_file=env_file)
     except ValidationError as error:
         for fault in error.errors():
             name = str(fault["loc"][0])
-            reason = fault["msg"].removeprefix("Value error, ")
+            reason = _said(fault["type"], fault["msg"])
             faults.append(f"FULLSTEAM_{name.upper()} {reason}: {_ADVICE.get(name, 'see README.md')}")
         broken = {str(fault["loc"][0]) for fault in error.errors()}
         settings = _without(broken, env_file)
@@ -116,6 +118,26 @@ def read_settings(
     if faults:
         raise ConfigurationError(faults, title="Some settings are missing or wrong")
     return settings
+
+
+def _said(kind: str, message: str) -> str:
+    """What pydantic found, in plain words."""
+    if kind.startswith(("int_", "float_")):
+        return "is no number"
+    if kind.startswith(("greater_", "less_")):
+        return "is out of range"
+    return message.removeprefix("Value error, ")
+
+
+def _unknown(environ: Iterable[str]) -> list[str]:
+    """Variables that begin with our prefix and mean nothing: a typing error would pass unseen."""
+    known = {f"FULLSTEAM_{name.upper()}" for name in Settings.model_fields}
+    return [
+        f"{name} is no setting of ours"
+        + (f"; did you mean {close[0]}?" if (close := get_close_matches(name, known, 1, 0.8)) else "")
+        for name in sorted(environ)
+        if name.startswith("FULLSTEAM_") and name not in known and name != "FULLSTEAM_SHARED"
+    ]
 
 
 def _given(settings: Settings, name: str) -> bool:

@@ -21,7 +21,7 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Ret
 from bot.domain.people import MATCHED, Person
 from bot.domain.ports import Connector
 from bot.domain.programme import Programme
-from bot.wiring import connectors_of, known_sources, people_known
+from bot.wiring import connectors_of, known_sources, people_known, sending_stopped
 from store.database import Database, open_database
 
 WORKING = ("secret", "slack_bot_token")
@@ -82,6 +82,10 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
         return found + [each async for each in _crm(settings, None)]
     try:
         people = await database.read(people_known)
+        stop = await database.read(sending_stopped)
+        if stop is not None:
+            since = stop.since.isoformat(timespec="minutes")
+            found.append(Finding("sending", False, f"stopped since {since}; `fullsteam start` releases it"))
         found += [each async for each in _crm(settings, database)]
         if content is not None and programme is not None:
             found += _reach(people)

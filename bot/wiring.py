@@ -335,6 +335,11 @@ def people_known(uow: UnitOfWork) -> list[Person]:
     return sorted(people.get(uow, None).values(), key=lambda person: person.name)
 
 
+def sending_stopped(uow: UnitOfWork) -> control.Stopped | None:
+    """The stop that is in force, or None."""
+    return control.stopped(uow)
+
+
 def asgi_of(
     house: House,
     connection: SlackConnection,

@@ -211,6 +211,11 @@ class Database:
             )
             self._read_engine = self._write_engine
 
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown: without a password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
     # -- writing and reading -----------------------------------------------------------------------------------
 
     def submit(self, work: Callable[[UnitOfWork], R], *, first: bool = False) -> Future[R]:
@@ -359,8 +364,18 @@ class Database:
 
 
 def open_database(url: str, *, durable: bool = True) -> Database:
-    """Open a migrated database. ``durable=False`` skips fsync: for replays and tests, whose data can be made again."""
-    return Database(url, durable=durable)
+    """Open a migrated database. ``durable=False`` skips fsync: for replays and tests, whose data can be made again.
+
+    Raises Permanent when there is no SQLite file of that name: opening would make an empty one.
+    """
+    database = Database(url, durable=durable)
+    if database.path is not None and not database.path.is_file():
+        database.close()
+        raise Permanent(
+            f"There is no database {database.path}: is FULLSTEAM_DATABASE_URL set? `fullsteam migrate` makes one.",
+            code="not-migrated",
+        )
+    return database
 
 
 def normal_url(url: str) -> str:
