@@ -174,10 +174,30 @@ def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: tim
     return False
 
 
-def revive(uow: UnitOfWork, now: datetime) -> int:
-    """Work dead rows again, from the start: once whatever broke them is repaired. Returns how many."""
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """An envelope that could not be worked, without what it says."""
+
+    key: str
+    kind: str
+    name: str
+    reason: str
+    received_at: datetime
+
+
+def dead(uow: UnitOfWork) -> list[DeadRow]:
+    """What waits to be revived, oldest first."""
+    query = sa.select(inbox).where(inbox.c.state == DEAD).order_by(inbox.c.id)
+    return [
+        DeadRow(row.key, row.kind, row.name, row.reason or "", row.received_at) for row in uow.rows(query)
+    ]
+
+
+def revive(uow: UnitOfWork, now: datetime, key: str | None = None) -> int:
+    """Work dead rows again, from the start: once whatever broke them is repaired. ``key``: only this one. Returns how many."""
     again = {"state": NEW, "reason": None, "attempts": 1, "next_at": now, "settled_at": None}
-    return uow.execute(sa.update(inbox).where(inbox.c.state == DEAD).values(again)).rowcount
+    which = inbox.c.state == DEAD if key is None else sa.and_(inbox.c.state == DEAD, inbox.c.key == key)
+    return uow.execute(sa.update(inbox).where(which).values(again)).rowcount
 
 
 def next_due(uow: UnitOfWork) -> datetime | None:

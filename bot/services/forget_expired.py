@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from bot.domain.programme import Programme
 from bot.services.assess_stages import stages_wait
 from bot.services.poll_crm import last_day
-from store import outbox, retention, usage
+from store import outbox, people, retention, usage
 from store.database import UnitOfWork
 
 MESSAGES = timedelta(days=7)
@@ -17,7 +17,7 @@ RAW_USAGE = timedelta(days=35)
 PERSON_WEEKS = timedelta(days=13 * 31)
 """13 months, the longest there are."""
 TEXT = timedelta(days=731)
-"""24 months: what people said, and why they were sent what."""
+"""24 months: what people said, what they were sent and why, their stages, and those who left."""
 ENVELOPES = timedelta(days=35)
 """Slack repeats an envelope for a day at most; the keys stay for a month in which somebody may ask."""
 
@@ -32,6 +32,10 @@ class Forgotten:
     words: int
     decisions: int
     envelopes: int
+    stages: int
+    sent: int
+    accounts: int
+    leavers: int
 
 
 def forget_expired(uow: UnitOfWork, programme: Programme, now: datetime) -> Forgotten:
@@ -47,5 +51,10 @@ def forget_expired(uow: UnitOfWork, programme: Programme, now: datetime) -> Forg
         person_weeks=retention.forget_weeks(uow, today - PERSON_WEEKS),
         words=retention.forget_words(uow, now - TEXT),
         decisions=retention.forget_decisions(uow, now - TEXT),
-        envelopes=retention.forget_envelopes(uow, now - ENVELOPES),
+        envelopes=retention.forget_envelopes(uow, now - ENVELOPES, now - TEXT),
+        stages=retention.forget_features(uow, today - PERSON_WEEKS)
+        + retention.forget_stages(uow, today - TEXT),
+        sent=retention.forget_sent(uow, now - TEXT),
+        accounts=people.forget_slack_users(uow, programme.roles()),
+        leavers=retention.forget_leavers(uow, now - TEXT),
     )
