@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from bot import nudges
 from bot.content.fields import TRIGGERS
 from bot.content.load import load
-from bot.domain.nudging import REASONS, Trigger
+from bot.content.preview import PROGRAMME
+from bot.content.wording import tip_message
+from bot.domain.nudging import REASONS, Trigger, consider, substantiate
+from bot.domain.people import GOALS, ROLES, Preferences
 from bot.plugins import discover
+from tests.builders import TUESDAY, case, evidence, names_records, person, policy, profile, standing
 
+SHIPPED = load()
 FOUND = {trigger.name: trigger for trigger in discover(nudges, Trigger)}
 
 
@@ -44,3 +53,59 @@ def test_every_reason_for_sending_nothing_has_words_for_the_person() -> None:
     messages = load().messages
     for reason in REASONS:
         assert {"en", "de"} <= set(messages[f"held_{reason.replace('-', '_')}"].bodies), reason
+
+
+NEW = profile(
+    snapshot={"opps_open": 10.0}
+    | {fields.metric: 7.0 for fields in TRIGGERS.values() if fields.metric is not None},
+    sums_28d={},
+    weeks_since_access=3,
+)
+"""Somebody in their third week: ten open deals, seven of them out of order in every way, and nothing done yet."""
+
+
+@pytest.mark.parametrize("tip", sorted(SHIPPED.tips))
+def test_every_shipped_tip_reaches_everybody_it_is_for(tip: str) -> None:
+    """The planner itself offers it to each of its roles with its goal, and it can be worded from what the CRM says."""
+    text = SHIPPED.tips[tip]
+    rules = policy(triggers=tuple(FOUND.values()), tips=SHIPPED.tips, behaviours=SHIPPED.behaviours)
+    others = frozenset(each for each in SHIPPED.tips if each != tip)
+    for role in text.roles:
+        who = person(role=role)
+        one = case(
+            standing(who, choices=Preferences(who.id, goal=text.goal, tips_never=others)),
+            profile=replace(NEW, role=role),
+            behaviours={key: each for key, each in SHIPPED.behaviours.items() if role in each.roles},
+        )
+        considered = substantiate(consider(one, rules), evidence(NEW), names_records)
+        (candidate,) = considered.candidates
+        assert candidate.action == tip
+        for language in ("en", "de"):
+            shown = tip_message(
+                SHIPPED,
+                tip,
+                candidate,
+                person=who,
+                programme=PROGRAMME,
+                language=language,
+                delivery="m1",
+                now=TUESDAY,
+            )
+            assert shown.language == language
+
+
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_and_goal_has_a_tip_on_own_records_and_one_for_the_first_weeks(
+    role: str, goal: str
+) -> None:
+    there = {
+        FOUND[tip.trigger].own_records
+        for tip in SHIPPED.tips.values()
+        if role in tip.roles and tip.goal == goal
+    }
+    assert there == {True, False}
+
+
+def test_the_starter_pack_has_sixty_tips() -> None:
+    assert len(SHIPPED.tips) >= 60
