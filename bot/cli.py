@@ -27,6 +27,10 @@ export_app = typer.Typer(
     help="Export what people said. Every export leaves a row in the audit log.", no_args_is_help=True
 )
 app.add_typer(export_app, name="export")
+inbox_app = typer.Typer(help="What came in from Slack and could not be worked.", no_args_is_help=True)
+app.add_typer(inbox_app, name="inbox")
+audit_app = typer.Typer(help="The audit log: who looked at, exported or changed what.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 
 out = Console()
 err = Console(stderr=True)
@@ -353,6 +357,45 @@ def export_feedback(
     else:
         output.write_text(text, encoding="utf-8", newline="")
         err.print(f"{count} items written to {output}.")
+
+
+@audit_app.command("verify")
+def verify_audit() -> None:
+    """Check that no row of the audit log was changed or removed in between."""
+    from bot.commands import audit_rows_verified
+
+    out.print(f"{audit_rows_verified():,} rows follow from one another.")
+
+
+# --- what could not be worked -------------------------------------------------------------------------------------
+
+
+@inbox_app.command("list")
+def list_inbox(json_file: JsonFile = None) -> None:
+    """What failed as often as it may: when it came, what it was, why. Never what somebody wrote."""
+    from bot.commands import dead_envelopes
+
+    rows = dead_envelopes()
+    if _write_json(json_file, {"dead": rows}) and str(json_file) == "-":
+        return
+    if not rows:
+        out.print("Nothing is dead: everything that came in was worked.")
+        return
+    table = Table("Received", "Key", "What", "Why", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(row["received"], row["key"], row["what"], row["why"])
+    out.print(table)
+    out.print("Once its cause is mended: `fullsteam inbox revive`, or `fullsteam inbox revive KEY`.")
+
+
+@inbox_app.command("revive")
+def revive_inbox(
+    key: Annotated[str | None, typer.Argument(help="Only this one; default: all of them.")] = None,
+) -> None:
+    """Work dead envelopes again, from the start."""
+    from bot.commands import revive_envelopes
+
+    out.print(f"{revive_envelopes(key):,} to be worked again.")
 
 
 # --- trying it ----------------------------------------------------------------------------------------------------

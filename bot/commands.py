@@ -40,6 +40,7 @@ from bot.wiring import (
     programme_and_content,
 )
 from bot.workdays import PublicHolidays
+from store import audit, inbox
 from store.database import Database, migrate, open_database
 
 COMMAND_LINE = "command line"
@@ -189,6 +190,32 @@ def export_feedback_text(actor: str, fmt: str, *, stages: bool) -> tuple[str, in
             database, actor, programme, SystemClock().now(), user=_user(), stages=stages
         )
     return (export_feedback.to_csv(rows) if fmt == "csv" else _as_json(rows)), len(rows)
+
+
+def audit_rows_verified() -> int:
+    """``fullsteam audit verify``: how many rows hold. Raises BrokenChain."""
+    with _opened(read_settings()) as database:
+        return database.read_now(audit.verify)
+
+
+def dead_envelopes() -> list[dict[str, str]]:
+    """``fullsteam inbox list``: without what anybody wrote, and without who."""
+    with _opened(read_settings()) as database:
+        return [
+            {
+                "received": f"{row.received_at:%Y-%m-%d %H:%M} UTC",
+                "key": row.key,
+                "what": f"{row.kind} {row.name}",
+                "why": row.reason,
+            }
+            for row in database.read_now(inbox.dead)
+        ]
+
+
+def revive_envelopes(key: str | None) -> int:
+    """``fullsteam inbox revive``: how many are worked again."""
+    with _opened(read_settings()) as database:
+        return database.write_now(inbox.revive, SystemClock().now(), key)
 
 
 def _user() -> str:

@@ -22,7 +22,8 @@ from bot.domain.people import MATCHED, Person
 from bot.domain.ports import Connector
 from bot.domain.programme import Programme
 from bot.wiring import connectors_of, known_sources, people_known, sending_stopped
-from store.database import Database, open_database
+from store import audit, inbox, outbox
+from store.database import Database, UnitOfWork, open_database
 
 WORKING = ("secret", "slack_bot_token")
 
@@ -89,6 +90,7 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
         found += [each async for each in _crm(settings, database)]
         if content is not None and programme is not None:
             found += _reach(people)
+        found += await database.read(upkeep)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
     finally:
@@ -130,6 +132,35 @@ async def _crm(settings: Settings, database: Database | None) -> AsyncIterator[F
         statuses = Counter(str(each.status) for each in probe.metrics)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
         yield Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}")
+
+
+def upkeep(uow: UnitOfWork) -> list[Finding]:
+    """What needs a person's eye: messages in doubt or refused (nothing mends those), envelopes that could not be worked,
+    a changed audit log.
+    """
+    found = [
+        Finding(
+            f"message {row.id}",
+            True,
+            f"{row.kind} of {row.created_at:%Y-%m-%d} is {row.state}: {row.reason}; "
+            + (
+                "look in the conversation whether it arrived"
+                if row.state == outbox.UNCERTAIN
+                else "it is not sent again"
+            ),
+        )
+        for row in outbox.unresolved(uow)
+    ]
+    dead = len(inbox.dead(uow))
+    if dead:
+        found.append(Finding("inbox", False, f"{dead} could not be worked: `fullsteam inbox list`"))
+    try:
+        found.append(
+            Finding("audit log", True, f"{audit.verify(uow)} rows, each follows from the one before")
+        )
+    except audit.BrokenChain as error:
+        found.append(Finding("audit log", False, str(error)))
+    return found
 
 
 def _reach(people: Sequence[Person]) -> list[Finding]:

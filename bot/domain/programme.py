@@ -28,8 +28,6 @@ MIN_K = 4
 SEE_NAMED_FEEDBACK = "see_named_feedback"
 SEE_CONFIDENTIAL_TEXT = "see_confidential_text"
 SEE_NAME_WITH_STAGE = "see_name_with_stage"
-STOP_SENDING = "stop_sending"
-READ_AUDIT = "read_audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +87,9 @@ class Programme:
         who = email.casefold()
         granted: set[str] = set()
         if who == self.adoption_lead.casefold():
-            granted |= {SEE_NAMED_FEEDBACK, SEE_CONFIDENTIAL_TEXT, STOP_SENDING}
+            granted |= {SEE_NAMED_FEEDBACK, SEE_CONFIDENTIAL_TEXT}
         if who == self.privacy_officer.casefold():
-            granted |= {SEE_NAME_WITH_STAGE, SEE_NAMED_FEEDBACK, READ_AUDIT, STOP_SENDING}
-        if who == self.sponsor.casefold():
-            granted |= {STOP_SENDING}
+            granted |= {SEE_NAME_WITH_STAGE, SEE_NAMED_FEEDBACK}
         return frozenset(granted)
 
     def roles(self) -> frozenset[str]:
