@@ -51,7 +51,7 @@ from bot.services.inspect_person import inspect_person
 from bot.services.keep_envelope import KeptInbox
 from bot.services.keep_rhythm import keep_rhythm
 from bot.services.match_people import match
-from bot.services.measure_outcomes import measure_due, next_outcome
+from bot.services.measure_outcomes import measure, next_outcome
 from bot.services.obey_command import answer_command
 from bot.services.plan_messages import plan
 from bot.services.poll_crm import import_files, poll
@@ -190,7 +190,8 @@ class House:
     async def _measure(self, now: datetime) -> datetime | None:
         due = await self.database.read(next_outcome)
         while due is not None and due <= now:
-            due = await self.database.write(measure_due, now)
+            await self.database.write(measure, now)
+            due = await self.database.read(next_outcome)
         return due
 
     async def _drop(self, now: datetime) -> datetime | None:
@@ -258,11 +259,9 @@ class House:
                 await asyncio.to_thread(self.database.notify, INBOX_CHANNEL)
             await asyncio.sleep(WAKE_SECONDS)
 
-    async def advance(
-        self, parts: Sequence[str], now: datetime, seen: Mapping[str, datetime | None] | None = None
-    ) -> datetime | None:
-        """Steered time: everything that is due at ``now``; returns the next due time. ``seen``: what :meth:`look` says."""
-        return await advance(self.jobs(parts), now, self.look, seen)
+    async def advance(self, parts: Sequence[str], now: datetime) -> datetime | None:
+        """Steered time: everything that is due at ``now``; returns the next due time."""
+        return await advance(self.jobs(parts), now, self.look)
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -515,14 +514,8 @@ class Steered:
     async def advance(self, now: datetime) -> datetime | None:
         """Move the clock, do what is due, say what is next. The instant is kept: a restart goes on where it was."""
         self.clock.set(now)
-        seen = await self.house.database.write(_keep_and_look, self.clock.now())
-        return await self.house.advance(self.parts, self.clock.now(), seen)
-
-
-def _keep_and_look(uow: UnitOfWork, now: datetime) -> Mapping[str, datetime | None]:
-    """One trip to the database instead of two: there are thousands of instants."""
-    control.keep_instant(uow, now)
-    return foresee(uow, now)
+        await self.house.database.write(control.keep_instant, self.clock.now())
+        return await self.house.advance(self.parts, self.clock.now())
 
 
 async def prepare_replay(
