@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.domain.adoption import StageState
+from bot.domain.adoption import Fact, StageState
 from store.database import UnitOfWork
 from store.statements import chunks
 from store.tables import person, person_stage
@@ -104,7 +104,7 @@ def keep(uow: UnitOfWork, rows: Sequence[StageRow], now: datetime) -> None:
                 "fails": row.state.fails,
                 "total": row.state.total,
                 "confidence": row.state.confidence,
-                "facts": list(row.state.facts),
+                "facts": [[fact.key, dict(fact.values)] for fact in row.state.facts],
                 "features": dict(row.features),
                 "version": row.state.version,
                 "decided_at": now,
@@ -122,7 +122,7 @@ def _read(row: sa.Row[Any]) -> StageRow:
         row.fails,
         row.total,
         row.confidence,
-        tuple(row.facts),
+        tuple(Fact(key, values) for key, values in row.facts),
         row.version,
     )
     return StageRow(row.person, row.week, state, row.features)

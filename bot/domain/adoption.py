@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 HONEYMOON = "honeymoon"
@@ -68,6 +68,7 @@ class WeekFeatures:
     20 working days; ``breadth``: share of core behaviours done in 28 days, None if fewer than three are covered;
     ``outcome_yield``: empirical-Bayes yield, None if uncovered; ``opinion``: -1..1 or None.
     ``skipped``: three or more days off: the week is not counted. ``covered``: the metrics behind it were ``ok``.
+    ``weeks_exposed``: weeks since access and go-live; ``access_known``: the first of them is not only an assumption.
     ``active`` of ``workdays``: the days behind ``l20``; ``done`` of ``asked``: the core behaviours behind ``breadth``, of
     which ``asked`` are covered. ``daily``: whether the role's work in the CRM is daily.
     """
@@ -89,11 +90,20 @@ class WeekFeatures:
     done: int = 0
     asked: int = 0
     daily: bool = True
+    access_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What decided a stage: its name and its numbers. The message ``fact_<key>`` puts it into the reader's language."""
+
+    key: str
+    values: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """Where a person stands after a week. ``facts``: the two facts that decided it, ready to be read by the person.
+    """Where a person stands after a week. ``facts``: the two facts that decided it.
 
     ``passes`` and ``fails``: weeks in a row in which the next stage's entry, or this stage's leave rule, held.
     ``total``: meaningful days so far (CUM). ``confidence``: ``normal`` or ``low``.
@@ -105,7 +115,7 @@ class StageState:
     fails: int = 0
     total: int = 0
     confidence: str = "normal"
-    facts: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     version: int = STAGE_RULES_VERSION
 
 
@@ -122,6 +132,7 @@ def week_features(
     outcome_yield: float | None,
     opinion: float | None = None,
     daily: bool = True,
+    access_known: bool = True,
 ) -> WeekFeatures:
     """Features of the last of ``weeks`` (oldest first, without gaps). Weeks that do not count are left out, not zeroed.
 
@@ -149,6 +160,7 @@ def week_features(
         done=done,
         asked=asked,
         daily=daily,
+        access_known=access_known,
     )
 
 
@@ -248,33 +260,29 @@ def advance(state: StageState | None, features: WeekFeatures) -> StageState:
 
 
 def _leave_honeymoon(state: StageState, features: WeekFeatures) -> StageState:
-    days = f"{_count(state.total, 'day')} with work in the CRM so far"
+    days = Fact("total_days", {"days": state.total})
     confidence = "normal" if features.covered else "low"
     if not features.live:
-        return replace(state, facts=("the CRM is not live yet", days), confidence=confidence)
-    facts = (days, f"week {features.weeks_exposed} with the CRM")
+        return replace(state, facts=(Fact("not_live"), days), confidence=confidence)
+    weeks = Fact("week_number", {"week": features.weeks_exposed})
+    facts = (days, weeks if features.access_known else Fact("access_unknown"))
     if state.total >= FIRST_DAYS or features.weeks_exposed >= FIRST_WEEKS:
         return replace(state, stage=LIVING_TOGETHER, since=features.week, facts=facts, confidence=confidence)
     return replace(state, facts=facts, confidence=confidence)
 
 
-def _facts(features: WeekFeatures, fails: Sequence[str]) -> tuple[str, str]:
+def _facts(features: WeekFeatures, fails: Sequence[str]) -> tuple[Fact, Fact]:
     """The two facts that decided, for the person to read: what a week fell short of comes first."""
-    texts = {
-        "days": f"{features.active} of the last {_count(features.workdays, 'working day')} with work in the CRM",
-        "weeks": f"work in the CRM in {features.f4} of the last {HABIT_WEEKS} weeks",
-        "long_weeks": f"work in the CRM in {features.f8} of the last {LONG_WEEKS} weeks",
-        "habits": f"{features.done} of {features.asked} core habits",
-        "yield": f"{round(100 * (features.outcome_yield or 0))} % of the results that such active days usually bring",
-        "opinion": "your own answers about the CRM",
+    known = {
+        "days": Fact("meaningful_days", {"days": features.active, "of": features.workdays}),
+        "weeks": Fact("active_weeks", {"weeks": features.f4, "of": HABIT_WEEKS}),
+        "long_weeks": Fact("active_weeks", {"weeks": features.f8, "of": LONG_WEEKS}),
+        "habits": Fact("habits", {"done": features.done, "of": features.asked}),
+        "yield": Fact("outcome_yield", {"percent": round(100 * (features.outcome_yield or 0))}),
+        "opinion": Fact("opinion"),
     }
     if features.breadth is None:
-        known = _count(features.asked, "core habit")
-        texts["habits"] = f"only {known} can be seen here, too few to judge, so the stage stays"
+        known["habits"] = Fact("habits_unseen", {"seen": features.asked})
     order = [*fails, "days" if features.daily else "long_weeks", "habits"]
     first, second = list(dict.fromkeys(order))[:2]
-    return texts[first], texts[second]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return known[first], known[second]

@@ -189,6 +189,7 @@ class _Assessment:
                 asked=len(judged),
                 outcome_yield=rates.yield_of(person.role, sums, active),
                 daily=person.role in DAILY_ROLES,
+                access_known=person.access_since is not None,
             )
             before = self._states.get(person.id)
             after = advance(before, features)
@@ -221,9 +222,13 @@ class _Assessment:
         return len(days) - off, off
 
     def _exposed(self, person: Person, end: date) -> int:
-        """Weeks since both access and go-live, the first being week 1; by the first number where access is unknown."""
-        since = person.access_since or min(self._weeks.get(person.id, {}), default=end)
-        return max(0, (end - max(since, self._programme.go_live)).days // 7 + 1)
+        """Weeks since both access and go-live, the first being week 1.
+
+        Where access is unknown the first number stands for it, and go-live where there is none.
+        """
+        live = self._programme.go_live
+        since = person.access_since or min(self._weeks.get(person.id, {}), default=live)
+        return max(0, (end - max(since, live)).days // 7 + 1)
 
     def _four_weeks(self, person: str, week: date) -> tuple[dict[str, float], int]:
         """Sums of the event metrics, and meaningful days, over the four weeks that end with this one."""

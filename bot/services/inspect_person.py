@@ -23,7 +23,11 @@ def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime) -> dict[str, A
         "at": now.isoformat(),
         "stage": None
         if stage is None
-        else {"stage": stage.stage, "since": stage.since.isoformat(), "facts": list(stage.facts)},
+        else {
+            "stage": stage.stage,
+            "since": stage.since.isoformat(),
+            "facts": [[fact.key, dict(fact.values)] for fact in stage.facts],
+        },
         "goal": chosen.goal,
         "paused_until": None if chosen.paused_until is None else chosen.paused_until.isoformat(),
         "stopped": chosen.stopped_at is not None,

@@ -33,7 +33,7 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
         "me",
         stage=STAGE_NAMES[stage.stage] if stage is not None else "",
         since=stage.since if stage is not None else None,
-        facts=list(stage.facts) if stage is not None else [],
+        facts=[heard.text(f"fact_{each.key}", **each.values) for each in stage.facts] if stage else [],
         goal=chosen.goal or "",
         paused=paused.astimezone(heard.zone).date() if paused else None,
         stopped=chosen.stopped_at is not None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.adoption import BUILDING_MOMENTUM, HONEYMOON, LIVING_TOGETHER
+from bot.domain.adoption import BUILDING_MOMENTUM, HONEYMOON, LIVING_TOGETHER, Fact
 from bot.domain.messages import TIP
 from bot.domain.nudging import NONE
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, UsageFact
@@ -94,12 +94,28 @@ async def test_a_person_climbs_from_honeymoon_with_two_facts_for_each_stage(data
             BUILDING_MOMENTUM,
         ]
         assert history[0].state.facts == (
-            "16 of the last 20 working days with work in the CRM",
-            "5 of 5 core habits",
+            Fact("meaningful_days", {"days": 16, "of": 20}),
+            Fact("habits", {"done": 5, "of": 5}),
         )
         assert stage(database, 2) == LIVING_TOGETHER
         assert sum(report.assessed for report in reports) == 12
         assert (pid(1), LIVING_TOGETHER, BUILDING_MOMENTUM, FIRST + timedelta(weeks=3)) in reports[3].moves
+
+
+async def test_who_has_no_access_date_and_no_numbers_is_not_in_week_one_for_ever(database_url: str) -> None:
+    """The weeks since go-live stand for it, and nobody is told a week that is not known."""
+    programme = replace(PROGRAMME, go_live=FIRST)
+    with opened(database_url) as database:
+        await database.write(add_people, 1, access_since=None)
+        found = []
+        for week in (FIRST + timedelta(weeks=n) for n in range(6)):
+            await database.write(poll_week, week, {})
+            now = datetime.combine(week + timedelta(days=7), time(5), tzinfo=UTC)
+            await assess(database, programme=programme, holidays=NoHolidays(), now=now)
+            found.append(stage(database))
+        assert found == [HONEYMOON] * 5 + [LIVING_TOGETHER]
+        state = database.read_now(stages.current, [pid(1)])[pid(1)]
+        assert state.facts == (Fact("total_days", {"days": 0}), Fact("access_unknown"))
 
 
 async def test_a_week_is_assessed_once_and_only_when_it_is_complete(database_url: str) -> None:

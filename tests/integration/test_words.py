@@ -392,7 +392,7 @@ async def test_me_shows_what_is_known_and_why_nothing_came(slack: Workspace) -> 
     body = str((await slack.command("me")).body)
     for part in (
         "Living Together",
-        "active in 5 of 8 weeks",
+        "work in the CRM in 5 of the last 8 weeks",
         "Two of your deals have a close date in the past",
         "The approval takes four days",
         "confidentially",

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.content.load import load
+from bot.content.wording import message
 from bot.domain.adoption import (
     BUILDING_MOMENTUM,
     FULL_STEAM,
@@ -17,6 +19,7 @@ from bot.domain.adoption import (
     LIVING_TOGETHER,
     OUTCOMES,
     STAGES,
+    Fact,
     StageState,
     Week,
     WeekFeatures,
@@ -62,7 +65,7 @@ def test_everybody_begins_in_honeymoon_and_leaves_it_at_once_with_five_days() ->
     early = replace(STRONG, weeks_exposed=1, meaningful_days=3)
     one = after(None, early)
     assert (one.stage, one.total) == (HONEYMOON, 3)
-    assert one.facts == ("3 days with work in the CRM so far", "week 1 with the CRM")
+    assert one.facts == (Fact("total_days", {"days": 3}), Fact("week_number", {"week": 1}))
     assert after(None, early, early).stage == LIVING_TOGETHER
 
 
@@ -112,7 +115,7 @@ def test_with_too_few_behaviours_the_stage_is_held_and_says_why() -> None:
     few = replace(STRONG, breadth=None, asked=2)
     held = after(at(LIVING_TOGETHER), *[few] * 5)
     assert (held.stage, held.confidence) == (LIVING_TOGETHER, "low")
-    assert held.facts[1] == "only 2 core habits can be seen here, too few to judge, so the stage stays"
+    assert held.facts[1] == Fact("habits_unseen", {"seen": 2})
 
 
 def test_a_week_of_holidays_is_skipped_not_zeroed() -> None:
@@ -140,11 +143,46 @@ def test_roles_whose_work_is_weekly_are_judged_by_weeks_and_habits() -> None:
 
 def test_every_stage_comes_with_two_facts_and_a_fall_names_its_cause() -> None:
     assert after(at(LIVING_TOGETHER), STRONG).facts == (
-        "15 of the last 20 working days with work in the CRM",
-        "4 of 5 core habits",
+        Fact("meaningful_days", {"days": 15, "of": 20}),
+        Fact("habits", {"done": 4, "of": 5}),
     )
     fallen = after(at(FULL_STEAM), *[replace(STRONG, breadth=0.2, done=1)] * 3)
-    assert fallen.facts == ("1 of 5 core habits", "15 of the last 20 working days with work in the CRM")
+    assert fallen.facts == (
+        Fact("habits", {"done": 1, "of": 5}),
+        Fact("meaningful_days", {"days": 15, "of": 20}),
+    )
+
+
+def test_where_access_is_unknown_the_facts_say_so_and_name_no_week() -> None:
+    early = replace(STRONG, weeks_exposed=1, meaningful_days=3, access_known=False)
+    assert after(None, early).facts == (Fact("total_days", {"days": 3}), Fact("access_unknown"))
+
+
+def facts_there_are() -> dict[str, Fact]:
+    """One of each kind, from weeks that bring them about."""
+    early = replace(STRONG, weeks_exposed=1, meaningful_days=1)
+    single = [after(None, replace(early, **one)) for one in ({}, {"live": False}, {"access_known": False})]  # type: ignore[arg-type]  # a table of changes
+    changes = ({}, {"daily": False}, {"breadth": None, "asked": 1}, {"outcome_yield": 0.1}, {"opinion": -1.0})
+    single += [after(at(FULL_STEAM), replace(STRONG, **one)) for one in changes]  # type: ignore[arg-type]  # likewise
+    return {fact.key: fact for state in single for fact in state.facts}
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "15 of the last 20 working days with work in the CRM"),
+        ("de", "an 15 der letzten 20 Arbeitstage mit dem CRM gearbeitet"),
+    ],
+)
+def test_every_fact_behind_a_stage_has_words_in_the_reader_s_language(language: str, said: str) -> None:
+    content = load()
+    facts = facts_there_are()
+    assert {f"fact_{key}" for key in facts} == {key for key in content.messages if key.startswith("fact_")}
+    words = {
+        key: message(content, f"fact_{key}", fact.values, language=language) for key, fact in facts.items()
+    }
+    assert {each.language for each in words.values()} == {language}
+    assert words["meaningful_days"].text == said
 
 
 def test_logins_are_no_feature_and_no_outcome() -> None:
