@@ -8,7 +8,8 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_time
+from babel import Locale
+from babel.dates import format_time, get_day_names
 
 from bot.content.fields import TRIGGERS, typed
 from bot.content.load import RECORD_DETAIL, ButtonText, Content, PartText
@@ -123,6 +124,13 @@ def tip_values(
     if evidence and evidence.records:
         values["records"] = [_record_values(tip.trigger, record, programme) for record in evidence.records]
     return checked(values)
+
+
+def weekday_names(days: Iterable[int], language: str) -> list[str]:
+    """Short names of weekdays (0 = Monday), as in "Mon" or "Mo"."""
+    locale = Locale.parse(language.replace("-", "_"))
+    names = get_day_names("abbreviated", locale=locale)
+    return [names[day].rstrip(".") for day in days]
 
 
 def message(

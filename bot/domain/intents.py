@@ -21,13 +21,14 @@ DELETE = "delete"
 HELP = "help"
 WHY = "why"
 ME = "me"
+GOAL = "goal"
 THANKS = "thanks"
 GREETING = "greeting"
 QUESTION = "question"
 FEEDBACK = "feedback"
 NOTHING = "nothing"
 """No words at all: a file, a sticker, blanks."""
-INTENTS = (STOP, PAUSE, RESUME, DELETE, HELP, WHY, ME, THANKS, GREETING, QUESTION, FEEDBACK, NOTHING)
+INTENTS = (STOP, PAUSE, RESUME, DELETE, HELP, WHY, ME, GOAL, THANKS, GREETING, QUESTION, FEEDBACK, NOTHING)
 LONGEST_COMMAND = 12
 """Words. A longer sentence is no command."""
 LONGEST_PAUSE = timedelta(days=366)
@@ -202,6 +203,20 @@ _ME_PHRASES = tuple(
         r"\bque datos\b.*\b(mi|mios)\b",
     )
 )
+_GOAL_PHRASES = tuple(
+    re.compile(rf"^(?:{phrase})$")
+    for phrase in (
+        r"(please )?(my |the |change |choose |set |pick |switch |i want to )*(my |another |a |a new |new |different )?goals?( please)?",
+        r"(please )?((change|set|switch) )?(my )?(new )?goal( is| to| should be| now)*( to)? (hit my targets?|save time|grow my skills?|saving time|skills|targets)( please| now)?",
+        r"(i would rather |id rather |i want to |i would like to )?(hit my targets|save time|grow my skills)( please| instead)?",
+        r"(bitte )?(mein |mein neues |neues |anderes )?ziel( andern| wahlen| wechseln| bitte)*( ist| soll sein)?( (meine ziele (zu )?erreichen|zeit (zu )?sparen|besser (zu )?werden))?",
+        r"(bitte )?(ich will |ich mochte )?(mein ziel |ein anderes ziel )(andern|wahlen|wechseln)",
+        r"(ich (will|mochte) )?(lieber )?(meine ziele erreichen|zeit sparen|besser werden)",
+        r"(mon objectif|changer (mon |d )?objectif|objectif)( est)?( de)?( gagner du temps)?",
+        r"(mi objetivo|cambiar (mi )?objetivo|objetivo)( es)?( ahorrar tiempo)?",
+    )
+)
+"""Asking for the choice of a goal again; the labels of its buttons, typed, count as asking."""
 _THANKS_KEYS = _words(
     """thanks thank thx thanx tx ty tysm cheers ta appreciated appreciate
     danke dankeschon merci gracias vielen dank dankesehr
@@ -427,6 +442,8 @@ def recognise(text: str, today: date) -> Intent:
         return Intent(ME) if any(pattern.search(whole) for pattern in _ME_PHRASES) else Intent(DELETE)
     if any(pattern.search(sentence) for sentence in sentences for pattern in _ME_PHRASES):
         return Intent(ME)
+    if len(sentences) == 1 and any(pattern.match(whole) for pattern in _GOAL_PHRASES):
+        return Intent(GOAL)
     if _all_in(fixed, _RESUME_KEYS, _RESUME, _RESUME_THINGS, _POLITE) and "how" not in words:
         return Intent(RESUME)
     if _all_in(fixed, _HELP, _POLITE) or any(p.match(whole) for p in _HELP_PHRASES) or text.strip() == "?":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain.feedback import DELETED, KEPT, MODES, UNSEEN_FOR, Feedback
 from bot.domain.messages import Message
-from bot.services.hearing import Heard, Outcome, Show, changed, refused, show_on, standing_in
+from bot.services.hearing import Heard, Outcome, Show, behaviour_name, changed, refused, show_on, standing_in
 from bot.services.record_feedback import ask_mode, noted
 from store import barriers, feedback, people
 from store.database import UnitOfWork
@@ -14,14 +14,16 @@ OUR_QUESTIONS = frozenset({"ask_mode", "noted"})
 
 
 def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
-    """mode:named, mode:confidential, mode:drop. The choice holds from now on, and for everything that waits."""
+    """mode:named, mode:confidential, mode:drop. The choice holds from now on, and for everything that waits.
+
+    Dropping is about the words: what stands in the person's way is theirs, and stays silent until they lift it.
+    """
     said = _mine(uow, heard)
     if said is None:
         return refused("not-mine")
     if heard.choice == "drop":
-        if said.state != DELETED:
-            take_back(uow, said, heard, "dropped")
-        return Outcome("dropped", (_show(uow, heard, heard.say("words_dropped")),))
+        feedback.delete(uow, said.id)
+        return Outcome("dropped", (_show(uow, heard, _dropped(uow, heard, said)),))
     if said.state == DELETED:
         return refused("gone", _show(uow, heard, heard.say("words_gone")))
     if heard.choice not in MODES:
@@ -52,8 +54,7 @@ def delete_feedback(uow: UnitOfWork, heard: Heard) -> Outcome:
     said = _mine(uow, heard)
     if said is None:
         return refused("not-mine")
-    if said.state != DELETED:
-        take_back(uow, said, heard, "deleted")
+    take_back(uow, said, heard, "deleted")
     return Outcome("deleted", (_show(uow, heard, heard.say("words_deleted")),))
 
 
@@ -61,6 +62,14 @@ def take_back(uow: UnitOfWork, said: Feedback, heard: Heard, why: str) -> None:
     """Delete feedback and close the barrier that it opened."""
     feedback.delete(uow, said.id)
     barriers.close_of(uow, said.id, f"author-{why}", heard.now)
+
+
+def _dropped(uow: UnitOfWork, heard: Heard, said: Feedback) -> Message:
+    frozen = barriers.by_feedback(uow, said.id)
+    if frozen is None or frozen.closed_at is not None:
+        return heard.say("words_dropped")
+    name = behaviour_name(heard, frozen.behaviour)
+    return heard.say("words_dropped_still_silent", value=frozen.behaviour, behaviour=name)
 
 
 def _mine(uow: UnitOfWork, heard: Heard) -> Feedback | None:

@@ -1,4 +1,7 @@
-"""Words whose author never said how to pass them on are deleted after seven days, with a word to the author."""
+"""Words whose author never said how to pass them on are deleted after seven days, with a word to the author.
+
+Only the words: a behaviour that stands still because something is in the way stays so until the person lifts it.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +37,25 @@ def _drop(uow: UnitOfWork, content: Content, programme: Programme, now: datetime
     known = people.get(uow, sorted({said.person for said in late})) if late else {}
     for said in late:
         feedback.delete(uow, said.id)
-        barriers.close_of(uow, said.id, "not-confirmed", now)
+        frozen = barriers.by_feedback(uow, said.id)
+        silent = frozen is not None and frozen.closed_at is None
         person = known.get(said.person)
         if person is None or person.slack_id is None:
             continue
-        values = {"today": now.date(), "crm": programme.crm_name, "blocked": not said.text}
+        behaviour = content.behaviours.get(said.behaviour or "") or programme.behaviours.get(
+            said.behaviour or ""
+        )
+        values = {
+            "today": now.date(),
+            "crm": programme.crm_name,
+            "behaviour": behaviour.name_in(person.language) if behaviour is not None else "",
+        }
+        key = "barrier_unconfirmed" if silent else "words_unconfirmed"
         outbox.add(
             uow,
             NewMessage(
                 dedupe_key=f"unconfirmed:{said.id}",
-                message=word(content, "words_unconfirmed", values, language=person.language),
+                message=word(content, key, values, language=person.language, value=said.behaviour or ""),
                 address=person.slack_id,
                 created_at=now,
                 due_at=now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from bot.domain.feedback import DISPUTE, WAITING
-from bot.domain.messages import ANSWER, KINDS, REMINDER, TIP, Message
+from bot.domain.messages import ANSWER, REMINDER, TIP, Message
 from bot.services.hearing import Heard, Outcome, answer, changed, clicked, refused, show_on, standing_in
 from bot.services.record_feedback import ask_mode, noted, record
 from store import decisions, outbox, people
@@ -18,7 +18,7 @@ RULE = "why_rule_"
 
 def explain(uow: UnitOfWork, heard: Heard) -> Outcome:
     """tip:why: the explanation stands in the message's thread, once a day however often it is asked for."""
-    row = clicked(uow, heard)
+    row = clicked(uow, heard) or standing_in(uow, heard)
     if row is None:
         return refused("no-message")
     # Asking is a reaction: somebody read it.
@@ -67,10 +67,10 @@ def stop_kind(uow: UnitOfWork, heard: Heard) -> Outcome:
     if row is None:
         return refused("no-message")
     kind = TIP if row.kind in (REMINDER, ANSWER) else row.kind
+    waiting = (TIP, REMINDER) if kind == TIP else (kind,)
     chosen = people.preferences(uow, [heard.person.id])[heard.person.id]
     people.change_preferences(uow, heard.person.id, kinds_off=chosen.kinds_off | {kind})
-    if kind in KINDS:
-        outbox.withdraw(uow, heard.person.id, "kind-off", heard.now, kinds=(kind,))
+    outbox.withdraw(uow, heard.person.id, "kind-off", heard.now, kinds=waiting)
     place = standing_in(uow, heard)
     after = heard.say("after_stop_kind", kind=kind)
     original = place.message if place is not None else None

@@ -8,6 +8,7 @@ from bot.domain import intents
 from bot.domain.feedback import DELETED, UNSEEN_FOR, Feedback
 from bot.domain.messages import Message
 from bot.services import pause
+from bot.services.choose_goal import ask_goal
 from bot.services.choose_mode import take_back
 from bot.services.explain_decision import explanation
 from bot.services.hearing import Heard, Outcome, answer, refused
@@ -48,6 +49,8 @@ def obey(uow: UnitOfWork, heard: Heard, intent: intents.Intent, about: OutboxRow
         return _delete(uow, heard, about)
     if intent.kind == intents.WHY:
         return explanation(uow, heard, about)
+    if intent.kind == intents.GOAL:
+        return ask_goal(uow, heard)
     if intent.kind == intents.ME:
         return show_me(uow, heard)
     if intent.kind == intents.THANKS:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bot.content.load import Content
 from bot.content.wording import message as word
 from bot.domain.attention import Standing, zone_of
-from bot.domain.messages import Buttons, Message
+from bot.domain.messages import ANSWER, Buttons, Message
 from bot.domain.people import Person
 from bot.domain.ports import Holidays
 from bot.domain.programme import Programme
@@ -138,6 +138,11 @@ def changed(original: Message | None, after: Message) -> Message:
         return after
     kept = tuple(part for part in original.parts if not isinstance(part, Buttons))
     return replace(original, text=f"{original.text}\n{after.text}", parts=(*kept, *after.parts))
+
+
+def beneath(row: OutboxRow | None, after: Message) -> Message:
+    """What the clicked message shows: as it was, with ``after`` beneath; one of our own answers gives way to the next."""
+    return changed(row.message if row is not None and row.kind != ANSWER else None, after)
 
 
 def show_on(uow: UnitOfWork, heard: Heard, row: OutboxRow | None, message: Message) -> Show:

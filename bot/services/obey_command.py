@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.content.load import Content
-from bot.content.wording import message as word
 from bot.domain import intents
 from bot.domain.messages import Message
 from bot.domain.ports import Envelope, Holidays
 from bot.domain.programme import Programme
-from bot.services import pause
-from bot.services.hearing import Heard, Outcome, name_of, refused
+from bot.services import pause, set_times
+from bot.services.answer_stranger import not_known
+from bot.services.choose_goal import ask_goal
+from bot.services.hearing import Heard, Outcome, refused
 from bot.services.record_feedback import record_words
 from bot.services.show_me import show_me
 from store import outbox, people
@@ -24,6 +25,10 @@ BELONGS_FOR = intents.USUAL_PAUSE
 
 def obey_command(uow: UnitOfWork, heard: Heard) -> Outcome:
     """Do what the command asks for; its answer was given in the acknowledgement."""
+    setting = set_times.setting_of(str(heard.body.get("text") or ""))
+    if setting is not None:
+        done = set_times.set_times(uow, heard, *setting)
+        return Outcome(f"command-{setting[0]}") if done else refused(f"command-{setting[0]}-unclear")
     kind, rest, until = _meaning(heard)
     if kind == intents.STOP:
         pause.stop(uow, heard)
@@ -54,10 +59,12 @@ def answer_command(
     """
     person = people.by_slack(uow, envelope.user) if envelope.user else None
     if person is None or not person.active:
-        values = {"crm": programme.crm_name, "lead": name_of(uow, programme.adoption_lead), "today": now.date()}
-        return word(content, "not_known", values, language=programme.language)
+        return not_known(uow, content, programme, now)
     row = InboxRow(0, envelope.key, envelope.kind, envelope.name, envelope.user, envelope.body, now, 0)
     heard = Heard(row, person, content, programme, holidays, now)
+    setting = set_times.setting_of(str(envelope.body.get("text") or ""))
+    if setting is not None:
+        return set_times.times_words(uow, heard, *setting)
     kind, rest, intent = _meaning(heard)
     if kind == intents.STOP:
         return heard.say("stopped")
@@ -67,6 +74,8 @@ def answer_command(
         return heard.say("resumed")
     if kind == intents.ME:
         return show_me(uow, heard)
+    if kind == intents.GOAL:
+        return ask_goal(uow, heard)
     if kind == intents.FEEDBACK:
         return heard.say("command_feedback", words=rest, any=bool(rest))
     return heard.say("help")
@@ -81,7 +90,7 @@ def _meaning(heard: Heard) -> tuple[str, str, intents.Intent]:
     intent = intents.recognise(text, heard.today)
     if intents.fold(text) in {"me", "ich", "moi", "yo"}:
         return intents.ME, "", intents.Intent(intents.ME)
-    if intent.kind in (intents.STOP, intents.PAUSE, intents.RESUME, intents.ME):
+    if intent.kind in (intents.STOP, intents.PAUSE, intents.RESUME, intents.ME, intents.GOAL):
         return intent.kind, "", intent
     return intents.HELP, "", intent
 

@@ -17,7 +17,7 @@ from bot.services.hearing import (
     show_on,
     standing,
 )
-from store import outbox
+from store import outbox, people
 from store.database import UnitOfWork
 from store.outbox import NewMessage
 
@@ -43,6 +43,8 @@ def remind(uow: UnitOfWork, heard: Heard) -> Outcome:
     if row is None or row.message is None or heard.person.slack_id is None:
         return refused("no-message")
     outbox.record_reaction(uow, row.id, "tip:remind", heard.now)
+    if row.template in people.preferences(uow, [heard.person.id])[heard.person.id].tips_never:
+        return show_again(uow, heard, row)
     at = reminder_time(uow, heard)
     if at is None:
         return refused(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from bot.domain.adoption import STAGE_NAMES
 from bot.domain.feedback import KEPT, WAITING
-from bot.domain.messages import ANSWER, Heading, Message, Paragraph, RecordLine
+from bot.domain.messages import ANSWER, Buttons, Heading, Message, Paragraph, RecordLine
 from bot.rendering import unescape
 from bot.services.hearing import Heard, behaviour_name, name_of
+from bot.services.lift_barrier import lift_button
+from bot.services.set_times import times_of
 from store import barriers, decisions, feedback, outbox, people, stages
 from store.database import UnitOfWork
-from store.outbox import OutboxRow
 
 HELD = "held_"
 """Messages named ``held_<reason>`` say in words why nothing was sent."""
@@ -27,11 +28,13 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
     frozen = barriers.open_for(uow, [person.id]).get(person.id, frozenset[str]())
     sent = [row for row in outbox.of_person(uow, person.id, 40) if row.kind != ANSWER and row.state == "sent"]
     held = [row for row in decisions.of_person(uow, person.id, 20) if row.reason is not None]
+    gated = outbox.held_from(uow, person.id, heard.now - SENT_SINCE, SHOWN_LINES)
     said = [row for row in feedback.of_person(uow, person.id, 50) if row.text]
     paused = chosen.paused_until if chosen.paused_until and chosen.paused_until > heard.now else None
-    return heard.say(
+    message = heard.say(
         "me",
-        stage=STAGE_NAMES[stage.stage] if stage is not None else "",
+        **times_of(heard, chosen),
+        stage=heard.text(f"stage_{stage.stage}") if stage is not None else "",
         since=stage.since if stage is not None else None,
         facts=[heard.text(f"fact_{each.key}", **each.values) for each in stage.facts] if stage else [],
         goal=chosen.goal or "",
@@ -41,12 +44,16 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
         frozen=[name for each in sorted(frozen) if (name := behaviour_name(heard, each))],
         sent_count=sum(1 for row in sent if (row.claimed_at or row.created_at) > heard.now - SENT_SINCE),
         sent=[
-            RecordLine(_title(row), heard.text("on_day", day=(row.claimed_at or row.created_at).date()))
+            RecordLine(_title(row.message, row.template), _day(heard, row.claimed_at or row.created_at))
             for row in sent[:SHOWN_LINES]
         ],
         held=[
             RecordLine(heard.text("on_day", day=row.local_day), _why(heard, str(row.reason)))
             for row in held[:SHOWN_LINES]
+        ],
+        gated=[
+            RecordLine(_title(row.message, row.template), f"{_day(heard, row.at)}: {_why(heard, row.reason)}")
+            for row in gated
         ],
         said=[
             RecordLine(_short(row.text), heard.text(f"said_{row.state}"))
@@ -56,13 +63,19 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
         lead=name_of(uow, heard.programme.adoption_lead),
         officer=name_of(uow, heard.programme.privacy_officer),
     )
+    lifts = tuple(lift_button(heard, each) for each in sorted(frozen))
+    return replace(message, parts=(*message.parts, Buttons(lifts))) if lifts else message
 
 
-def _title(row: OutboxRow) -> str:
+def _day(heard: Heard, at: datetime) -> str:
+    return heard.text("on_day", day=at.astimezone(heard.zone).date())
+
+
+def _title(message: Message | None, template: str) -> str:
     """The first line of a message; its template once the text is blanked."""
-    if row.message is None:
-        return row.template.replace("_", " ")
-    first = next((p.text for p in row.message.parts if isinstance(p, (Heading, Paragraph))), row.message.text)
+    if message is None:
+        return template.replace("_", " ")
+    first = next((p.text for p in message.parts if isinstance(p, (Heading, Paragraph))), message.text)
     return _short(unescape(first))
 
 

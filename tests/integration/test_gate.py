@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.domain.errors import Permanent, Retryable
-from bot.domain.messages import ANSWER, REMINDER, STATUS, WELCOME
+from bot.domain.messages import ANSWER, REMINDER, STATUS, TIP, WELCOME
 from bot.domain.ports import DndWindow
 from store import barriers, control, outbox, people
 from store.database import Database, UnitOfWork, open_database
@@ -177,6 +177,17 @@ async def test_an_expired_message_is_dropped(sender: Sender) -> None:
     tip = new(expires_at=TUESDAY)
     sender.put(tip)
     assert dict((await sender.deliver()).dropped) == {"expired": 1}
+    assert sender.messenger.posted == []
+
+
+@pytest.mark.parametrize("kind", [TIP, REMINDER])
+async def test_what_is_not_for_them_is_dropped_even_when_it_was_queued_before(
+    sender: Sender, kind: str
+) -> None:
+    tip = new(kind=kind)
+    sender.put(tip)
+    sender.database.write_now(_prefer(tips_never=frozenset({tip.message.template})))
+    assert dict((await sender.deliver()).dropped) == {"not-for-me": 1}
     assert sender.messenger.posted == []
 
 

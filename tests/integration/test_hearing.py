@@ -19,7 +19,9 @@ from bot.services.report_block import SUGGESTED
 from store import barriers, control, feedback, outbox, people, slots
 from store import inbox as inbox_store
 from store.database import Database, UnitOfWork, open_database
+from store.outbox import NewMessage, OutboxRow
 from store.tables import inbox, person
+from store.tables import outbox as outbox_table
 from tests.fakes import FakeClock, FakeMessenger
 from tests.hearing import (
     BEHAVIOUR,
@@ -68,6 +70,15 @@ def preferences(slack: Workspace, number: int = 1) -> Any:
     return slack.database.read_now(people.preferences, [who])[who]
 
 
+def of_person(slack: Workspace, number: int = 1) -> list[OutboxRow]:
+    return slack.database.read_now(outbox.of_person, f"p{number:04d}", 50)
+
+
+def another_tip() -> NewMessage:
+    words = Message("tip", "Three deals have no next step", (), "another")
+    return NewMessage("tip|another", words, "U00000001", TUESDAY, TUESDAY, person="p0001")
+
+
 def frozen(slack: Workspace) -> dict[str, frozenset[str]]:
     return slack.database.read_now(barriers.open_for, None)
 
@@ -94,13 +105,56 @@ async def test_not_now_chooses_nothing_and_asks_nothing_more(slack: Workspace) -
     assert slack.database.read_now(slots.of, ["p0001"]) == {}
 
 
-async def test_a_second_click_on_the_goal_changes_nothing(slack: Workspace) -> None:
+async def test_a_second_click_on_the_same_goal_changes_nothing(slack: Workspace) -> None:
+    await slack.pressed("goal:productivity", tip_of())
+    slack.clock.move(timedelta(minutes=5))
+    report = await slack.pressed("goal:productivity", tip_of())
+    assert report.reasons == {"chosen-before": 1}
+    assert preferences(slack).goal_chosen_at == TUESDAY
+    assert slack.messenger.responses[-1][1] == slack.messenger.responses[0][1]
+
+
+async def test_a_goal_can_be_changed_and_only_the_first_choice_asks_for_a_tip(slack: Workspace) -> None:
     await slack.pressed("goal:productivity", tip_of())
     slack.clock.move(timedelta(minutes=5))
     report = await slack.pressed("goal:personal", tip_of())
-    assert report.refused == 1
+    assert report.reasons == {"goal-personal": 1}
+    assert preferences(slack).goal == "personal"
+    assert "grow my skills" in slack.shown.text
+    assert slack.database.read_now(slots.of, ["p0001"])["p0001"].next_at == TUESDAY
+
+
+@pytest.mark.parametrize("first", ["a reply", "not now", "why"])
+async def test_whatever_was_done_before_a_goal_that_is_pressed_is_chosen(
+    slack: Workspace, first: str
+) -> None:
+    if first == "a reply":
+        await slack.said("Who reads this?")
+    else:
+        await slack.pressed({"not now": "goal:later", "why": "tip:why"}[first], tip_of(), ts=ts_of())
+    report = await slack.pressed("goal:productivity", tip_of(), ts=ts_of())
+    assert report.reasons == {"goal-productivity": 1}
     assert preferences(slack).goal == "productivity"
-    assert slack.messenger.responses[-1][1] == slack.messenger.responses[0][1]
+    assert slack.database.read_now(slots.of, ["p0001"])["p0001"].point == "goal_chosen"
+
+
+@pytest.mark.parametrize("words", ["my goal is to save time", "mein Ziel", "Change my goal", "save time"])
+async def test_asking_for_the_goal_is_answered_with_the_choice(slack: Workspace, words: str) -> None:
+    await slack.said(words)
+    (question,) = slack.answers()
+    assert set(buttons(question)) == {"goal:performance", "goal:productivity", "goal:personal"}
+    assert said(slack) == []
+
+
+async def test_the_goal_is_changed_from_what_is_known_about_me(slack: Workspace) -> None:
+    await slack.pressed("goal:productivity", tip_of())
+    for asked in ("goal", "ziel", "me"):
+        response = await slack.command(asked)
+        assert "goal:personal" in str(response.body)
+    # Pressed in an answer that only they see: it is no message of the outbox.
+    await slack.pressed("goal:personal", "")
+    assert preferences(slack).goal == "personal"
+    assert "grow my skills" in slack.shown.text
 
 
 # --- do it now, remind me, not for me -------------------------------------------------------------------------------
@@ -183,6 +237,19 @@ async def test_not_for_me_is_for_ever_and_seen_by_nobody(slack: Workspace) -> No
     assert slack.database.read_now(feedback.visible, TUESDAY + timedelta(days=30)) == []
 
 
+async def test_not_for_me_takes_back_what_waits_of_that_tip_and_no_reminder_of_it_is_promised(
+    slack: Workspace,
+) -> None:
+    await slack.pressed("remind:tomorrow", tip_of())
+    slack.database.write_now(lambda uow: outbox.add(uow, another_tip()))
+    await slack.pressed("tip:not_for_me", tip_of(), menu=True)
+    assert [row.template for row in slack.queued()] == ["another"]
+    (dropped,) = [row for row in of_person(slack) if row.state == "dropped"]
+    assert (dropped.kind, dropped.reason) == ("reminder", "not-for-me")
+    await slack.pressed("remind:next_week", tip_of())
+    assert [row.template for row in slack.queued()] == ["another"]
+
+
 # --- something's in the way -----------------------------------------------------------------------------------------
 
 
@@ -249,6 +316,27 @@ async def test_pressed_by_mistake_takes_everything_back(slack: Workspace) -> Non
     assert "deleted already" in slack.shown.text
 
 
+async def test_not_keeping_the_words_keeps_the_silence_until_the_person_lifts_it(slack: Workspace) -> None:
+    await slack.pressed("tip:blocked", tip_of())
+    await slack.pressed("blocked:process", tip_of())
+    (report,) = said(slack)
+    await slack.pressed("mode:drop", report.id, ts=ts_of())
+    assert said(slack) == []
+    assert frozen(slack) == {"p0001": frozenset({BEHAVIOUR})}
+    await slack.pressed("me:lift", buttons(slack.shown)["me:lift"], ts=ts_of())
+    assert frozen(slack) == {}
+    assert "Two of your deals" in slack.shown.text
+
+
+async def test_me_lets_the_person_lift_what_is_silent_and_nobody_else(slack: Workspace) -> None:
+    await slack.pressed("tip:blocked", tip_of())
+    assert "Ask me again: " in str((await slack.command("me")).body)
+    assert (await slack.pressed("me:lift", BEHAVIOUR, number=2)).reasons["not-frozen"] == 1
+    assert frozen(slack) == {"p0001": frozenset({BEHAVIOUR})}
+    assert (await slack.pressed("me:lift", BEHAVIOUR)).reasons["lifted"] == 1
+    assert frozen(slack) == {}
+
+
 async def test_pressing_it_twice_reports_once(slack: Workspace) -> None:
     for _ in range(2):
         await slack.pressed("tip:blocked", tip_of())
@@ -300,7 +388,10 @@ async def test_this_is_wrong_reaches_the_lead_in_the_mode_that_its_author_choose
 
 
 async def test_stop_this_kind_stops_this_kind(slack: Workspace) -> None:
+    await slack.pressed("remind:tomorrow", tip_of())
+    slack.database.write_now(lambda uow: outbox.add(uow, another_tip()))
     await slack.pressed("why:stop_kind", tip_of())
+    assert slack.queued() == []
     assert preferences(slack).kinds_off == {"tip"}
     assert preferences(slack).stopped_at is None
 
@@ -456,14 +547,27 @@ async def test_only_one_of_two_workers_does_the_work(slack: Workspace) -> None:
 
 
 async def test_somebody_whom_the_crm_does_not_know_is_not_written_to(slack: Workspace) -> None:
-    report = await slack.said("hello?", number=77)
-    assert report.reasons == {"unknown-person": 1}
-    assert slack.queued(77) == []
+    assert (await slack.click("goal:personal", "m1", number=77)).status == 200
+    assert (await slack.words("hello?", number=77, channel_type="channel")).status == 200
+    assert (await slack.work()).reasons == {"unknown-person": 2}
+    assert slack.database.read_now(outbox.states) == {"sent": 2}
 
 
-async def test_somebody_who_left_is_not_answered(slack: Workspace) -> None:
+async def test_a_stranger_who_writes_is_told_once_a_day_whom_to_ask(slack: Workspace) -> None:
+    assert (await slack.said("hello?", number=77)).reasons == {"unknown-person-answered": 1}
+    assert (await slack.said("anybody?", number=77)).reasons == {"unknown-person": 1}
+    query = sa.select(outbox_table).where(outbox_table.c.address == "U00000077")
+    (row,) = slack.database.read_now(lambda uow: uow.rows(query))
+    assert (row.kind, row.person, row.template, row.due_at) == ("answer", None, "not_known", TUESDAY)
+    assert "lead@example.com can help" in row.message["text"]
+    slack.clock.move(timedelta(days=1))
+    assert (await slack.said("hello?", number=77)).reasons == {"unknown-person-answered": 1}
+
+
+async def test_somebody_who_left_the_crm_is_told_so_and_not_heard(slack: Workspace) -> None:
     slack.database.write_now(lambda uow: uow.execute(sa.update(person).values(active=False)))
-    assert (await slack.said("the search is slow")).reasons == {"left": 1}
+    assert (await slack.said("the search is slow")).reasons == {"left-answered": 1}
+    assert said(slack) == []
 
 
 # --- events about the workspace -------------------------------------------------------------------------------------

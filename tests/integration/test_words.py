@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ from store import audit, barriers, feedback, outbox, people
 from store.audit import BrokenChain
 from store.database import Database, UnitOfWork, open_database
 from store.tables import audit as audit_table
-from store.tables import person
+from store.tables import hold, person
+from store.tables import outbox as outbox_table
 from tests.hearing import (
     BEHAVIOUR,
     CONTENT,
@@ -267,10 +269,14 @@ async def test_words_nobody_chose_a_mode_for_are_deleted_after_seven_days_with_a
     assert await drop() is None
     await drop()
     assert said(slack) == []
-    assert slack.database.read_now(barriers.open_for, None) == {}
-    told = [row.message.text for row in slack.queued() if row.kind == "status" and row.message]
+    # The silence that they asked for is theirs: it does not end because nobody was told why.
+    assert slack.database.read_now(barriers.open_for, None) == {"p0001": frozenset({BEHAVIOUR})}
+    told = [row.message for row in slack.queued() if row.kind == "status" and row.message]
     assert len(told) == 2
-    assert all("deleted" in text for text in told)
+    assert all("deleted" in message.text and "tip:why" in buttons(message) for message in told)
+    (lift,) = [buttons(message)["me:lift"] for message in told if "me:lift" in buttons(message)]
+    await slack.pressed("me:lift", lift)
+    assert slack.database.read_now(barriers.open_for, None) == {}
 
 
 # --- obeyed at once, never filed --------------------------------------------------------------------------------------
@@ -399,6 +405,81 @@ async def test_me_shows_what_is_known_and_why_nothing_came(slack: Workspace) -> 
         "Silent because something is in the way",
     ):
         assert part in body
+
+
+async def test_me_shows_what_the_gate_held_and_dropped_in_words(slack: Workspace) -> None:
+    def seed(uow: UnitOfWork) -> None:
+        rows = {name: posted_tip(uow, 1, key=name) for name in ("stale", "held", "dead")}
+        states = {
+            "stale": ("dropped", "stale"),
+            "held": ("ready", "crm-silent"),
+            "dead": ("dead", "is_archived"),
+        }
+        for name, (state, reason) in states.items():
+            uow.execute(
+                sa.update(outbox_table)
+                .where(outbox_table.c.id == rows[name])
+                .values(state=state, reason=reason, settled_at=TUESDAY)
+            )
+            for minutes in (0, 15) if name != "dead" else ():
+                at = TUESDAY + timedelta(minutes=minutes)
+                uow.execute(
+                    sa.insert(hold).values(
+                        outbox=rows[name], person="p0001", at=at, reason=reason, until=None
+                    )
+                )
+
+    slack.database.write_now(seed)
+    body = json.loads((await slack.command("me")).body)["text"]
+    for words in ("it was no longer true when", "the CRM did not answer", "Slack did not take it"):
+        assert body.count(words) == 1, body
+    assert "17 Nov: " in body
+
+
+async def test_me_in_german_has_german_words(slack: Workspace) -> None:
+    slack.database.write_now(lambda uow: uow.execute(sa.update(person).values(language="de")))
+    body = json.loads((await slack.command("ich")).body)["text"]
+    assert "Zusammenleben" in body
+    assert "Living Together" not in body
+    assert "Mo, Di, Mi, Do und Fr, 09:30 bis 16:30 Uhr" in body
+
+
+async def test_own_days_hours_and_limit_are_set_by_command_and_shown(slack: Workspace) -> None:
+    said_back = str((await slack.command("days Mon Tue Thu")).body)
+    assert "Mon, Tue and Thu" in said_back
+    await slack.command("zeiten 9 bis 15 Uhr")
+    await slack.command("weekly 1")
+    assert (await slack.work()).done == 3
+    own = preferences(slack)
+    assert (own.working_days, own.window_start, own.window_end) == ((0, 1, 3), time(9), time(15))
+    assert own.weekly_cap == 1
+    body = json.loads((await slack.command("me")).body)["text"]
+    assert "Mon, Tue and Thu, 09:00 to 15:00, at most one note a week" in body
+    await slack.command("days usual")
+    await slack.work()
+    assert preferences(slack).working_days is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("days", "days Mon Tue Thu"),
+        ("days whenever", "days Mon Tue Thu"),
+        ("hours 06:00-09:00", "between 08:00 and 18:30"),
+        ("hours 15-9", "hours 09:00-15:00"),
+        ("weekly 0", "/fullsteam stop"),
+        ("weekly 9", "from 1 to 5"),
+    ],
+)
+async def test_times_that_cannot_be_meant_change_nothing_and_say_how_to_write_them(
+    slack: Workspace, typed: str, hint: str
+) -> None:
+    before = preferences(slack)
+    body = json.loads((await slack.command(typed)).body)["text"]
+    assert "Nothing has changed" in body
+    assert hint in body
+    assert (await slack.work()).refused == 1
+    assert preferences(slack) == before
 
 
 async def test_a_stranger_gets_a_helpful_private_answer(slack: Workspace) -> None:
