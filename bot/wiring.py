@@ -555,6 +555,7 @@ def replay_counts(uow: UnitOfWork, first: date, last: date) -> dict[str, Any]:
         "facts": sum(week.facts for week in weeks),
         "decisions": sum(week.decisions for week in weeks),
         "sent": sum(week.sent for week in weeks),
+        "answers": sum(week.answers for week in weeks),
         "sent_by_trigger": reports.sent_by_trigger(uow),
         "held": dict(sorted(held.items())),
         "replies": sum(week.replies for week in weeks),

@@ -10,13 +10,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.domain.messages import KINDS, TIP
 from store.database import UnitOfWork
 from store.tables import decision, feedback, hold, inbox, outbox, person_stage, usage_day
+
+_SENT = outbox.c.state == "sent"
+_UNASKED = outbox.c.kind.in_(sorted(kind for kind, rule in KINDS.items() if rule.windowed))
+"""Answers and reminders go at once, because somebody waits for them; all else is sent unasked."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeekCounts:
-    """Counts of one week that starts on ``week``. ``held``: by reason, decisions that sent nothing and holds at the gate.
+    """Counts of one week that starts on ``week``. ``sent``: messages that nobody asked for; ``answers``: what somebody did.
+
+    ``held``: by reason, decisions that sent nothing and holds at the gate.
 
     ``stages``: people by adoption stage at the end of the week.
     """
@@ -25,6 +32,7 @@ class WeekCounts:
     facts: int = 0
     decisions: int = 0
     sent: int = 0
+    answers: int = 0
     held: Mapping[str, int] = field(default_factory=dict)
     replies: int = 0
     feedback: int = 0
@@ -38,6 +46,7 @@ class WeekCounts:
             "facts": self.facts,
             "decisions": self.decisions,
             "sent": self.sent,
+            "answers": self.answers,
             "held": dict(sorted(self.held.items())),
             "replies": self.replies,
             "feedback": self.feedback,
@@ -87,7 +96,8 @@ def _week(uow: UnitOfWork, monday: date) -> WeekCounts:
         week=monday,
         facts=_count(uow, usage_day, usage_day.c.day >= monday, usage_day.c.day < end),
         decisions=_count(uow, decision, *within(decision.c.at)),
-        sent=_count(uow, outbox, *within(outbox.c.settled_at), outbox.c.state == "sent"),
+        sent=_count(uow, outbox, *within(outbox.c.settled_at), _SENT, _UNASKED),
+        answers=_count(uow, outbox, *within(outbox.c.settled_at), _SENT, sa.not_(_UNASKED)),
         held=dict(held),
         replies=_count(
             uow,
@@ -122,16 +132,16 @@ def _moves(uow: UnitOfWork, monday: date) -> int:
 
 
 def sent_by_trigger(uow: UnitOfWork) -> dict[str, int]:
-    """Messages sent, by the trigger that made them timely; kinds without a trigger under their kind's name."""
+    """Messages sent that nobody asked for: tips by the trigger that made them timely, the rest by their kind."""
     rows = uow.rows(
         sa.select(decision.c.trigger, outbox.c.kind, sa.func.count())
-        .select_from(outbox.join(decision, decision.c.id == outbox.c.decision))
-        .where(outbox.c.state == "sent")
+        .select_from(outbox.outerjoin(decision, decision.c.id == outbox.c.decision))
+        .where(_SENT, _UNASKED)
         .group_by(decision.c.trigger, outbox.c.kind)
     )
     counts: Counter[str] = Counter()
     for trigger, kind, count in rows:
-        counts[trigger or kind] += count
+        counts[trigger if kind == TIP and trigger else kind] += count
     return dict(sorted(counts.items()))
 
 
