@@ -384,9 +384,14 @@ def data_objections(trigger: Trigger, case: Case, policy: Policy) -> Iterator[st
             yield f"no-data:{metric}:no-snapshot"
 
 
+def has_nothing_open(profile: Profile) -> bool:
+    """Whether it is known that the person has no open deals: then there are no own records to begin with."""
+    return profile.known("opps_open") and profile.snapshot.get("opps_open") == 0
+
+
 def trigger_objections(trigger: Trigger, case: Case) -> Iterator[str]:
     """What forbids everything that this trigger could say."""
-    if not case.history.had_tip and not trigger.own_records:
+    if not (case.history.had_tip or trigger.own_records or has_nothing_open(case.profile)):
         yield "first-tip-on-own-records"
     rest = case.history.rested.get(trigger.name)
     if rest is not None and case.day <= rest:

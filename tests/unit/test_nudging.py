@@ -214,6 +214,19 @@ def test_a_first_tip_is_about_the_present_state_of_own_records() -> None:
     assert "fw" in decided(case(profile=new), rules).eligible
 
 
+def test_who_has_no_open_deals_is_not_kept_from_a_first_tip_for_ever() -> None:
+    texts = {**TIPS, "fw": tip("fw", "first_weeks", "opportunities_created")}
+    rules = policy(
+        triggers=(MISSING_ACCOUNT, first_weeks.TRIGGER), tips=texts, rules=replace(Rules(), hold_out=0.0)
+    )
+    nothing = {"opps_open": 0.0, "opps_missing_account": 0.0, "opps_stuck_step": 0.0}
+    new = profile(weeks_since_access=3, snapshot=nothing)
+    assert decided(case(profile=new, history=History()), rules).action == "fw"
+    unknown = replace(new, coverage={**new.coverage, "opps_open": CoverageStatus.ERROR})
+    made = decided(case(profile=unknown, history=History()), rules)
+    assert reasons(made)["first_weeks"] == "first-tip-on-own-records"
+
+
 def test_first_weeks_speaks_only_of_what_the_person_does_not_do_yet() -> None:
     texts = {"fw": tip("fw", "first_weeks", "opportunities_created")}
     rules = policy(triggers=(first_weeks.TRIGGER,), tips=texts)
