@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -21,10 +20,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
+import bot.connectors
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
-from bot.connectors.spreadsheet import open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory
@@ -34,7 +33,7 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Refused
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
-from bot.domain.ports import Clock, Connector, Directory, Envelope, Messenger
+from bot.domain.ports import Clock, Connector, ConnectorKind, Directory, Envelope, Messenger
 from bot.domain.programme import Programme
 from bot.handlers.app import build_app
 from bot.handlers.http import build_asgi
@@ -64,6 +63,8 @@ log = logging.getLogger(__name__)
 
 FORGET_EVERY = timedelta(days=1)
 MAPPING = "mapping.toml"
+SPREADSHEET = "spreadsheet"
+"""The kind of CRM that FULLSTEAM_IMPORT_DIR holds."""
 COMMAND_LINE = "command line"
 INBOX_CHANNEL = "fullsteam_inbox"
 WAKE_SECONDS = 0.05
@@ -297,6 +298,11 @@ def all_triggers() -> tuple[Trigger, ...]:
     return discover(nudges, Trigger)
 
 
+def connector_kinds() -> dict[str, ConnectorKind]:
+    """Every kind of CRM in ``bot/connectors``, by name."""
+    return {kind.name: kind for kind in discover(bot.connectors, ConnectorKind)}
+
+
 def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
     """What ships, the customer's own on top, and the programme that uses it."""
     content = load(settings.content)
@@ -312,7 +318,8 @@ def connectors_of(settings: Settings, record_link: str | None = None) -> dict[st
         raise ConfigurationError(
             [f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"]
         )
-    connector = open_spreadsheet(mapping, settings.import_dir, record_link=record_link)
+    where = {"mapping": mapping, "data": settings.import_dir}
+    connector = connector_kinds()[SPREADSHEET].open(where, record_link)
     return {connector.name: connector}
 
 
@@ -320,12 +327,11 @@ async def known_sources(
     database: Database, opened: Collection[str], record_link: str | None = None
 ) -> dict[str, Connector]:
     """The sources that ``fullsteam import`` remembered, without those that are open already."""
+    kinds = connector_kinds()
     return {
-        name: open_spreadsheet(
-            Path(known.settings["mapping"]), Path(known.settings["data"]), record_link=record_link
-        )
+        name: kinds[known.kind].open(known.settings, record_link)
         for name, known in (await database.read(usage.sources)).items()
-        if name not in opened and known.kind == "spreadsheet"
+        if name not in opened and known.kind in kinds
     }
 
 

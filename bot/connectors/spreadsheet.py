@@ -15,16 +15,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from bot.connectors.deals import RECORD_METRICS, Deal, DealBook
 from bot.connectors.events import NUMBER
-from bot.connectors.mapping import SpreadsheetMapping, load_mapping, provided
+from bot.connectors.mapping import SpreadsheetMapping, load_mapping, mapping_file, provided
 from bot.connectors.reading import SNAPSHOTS, FileFigures, Reading, read_files
 from bot.domain.errors import ConfigurationError, Permanent, Retryable
 from bot.domain.people import CrmUser
-from bot.domain.ports import Clock, Probe
+from bot.domain.ports import Clock, ConnectorKind, Probe
 from bot.domain.usage import (
     METRICS,
     Collected,
@@ -115,7 +116,7 @@ class SpreadsheetConnector:
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
         """Facts day by day, in parts of whole days; snapshots of everybody for the last day."""
         reading = await self._current()
-        wanted = sorted(metrics & METRICS.keys())
+        wanted = sorted(metrics)
         dated = frozenset(NUMBER[key] for key in wanted if key in self._provided and key not in SNAPSHOTS)
         facts: list[UsageFact] = []
         coverage: list[Coverage] = []
@@ -182,6 +183,8 @@ class SpreadsheetConnector:
         self, reading: Reading, of_day: dict[int, dict[str, float]], day: date, wanted: Sequence[str]
     ) -> None:
         ordinal = day.toordinal()
+        unread = {name for name, t in reading.tables.items() if t.status()[0] is CoverageStatus.ERROR}
+        wanted = [key for key in wanted if unread.isdisjoint(self._provided.get(key, ()))]
         stated = frozenset(
             NUMBER[key] for key in wanted if key in SNAPSHOTS and self._provided.get(key) == ("usage",)
         )
@@ -268,7 +271,7 @@ class SpreadsheetConnector:
             unsettled = [path.name for path in stamps if not self._is_settled(path, stamps[path], now)]
             if not unsettled:
                 if not files["people"]:
-                    unsettled_reason = f"no file is called {self._mapping.people.file} in the data folder"
+                    unsettled_reason = f"no file is called {self._mapping.people.file} in {self._folder}"
                     return self._last_or(Retryable(unsettled_reason, code="no-file"))
                 reading = self._read(files)
                 after = {path: stamp for paths in files.values() for path in paths if (stamp := _stamp(path))}
@@ -315,23 +318,32 @@ class SpreadsheetConnector:
 
 
 def open_spreadsheet(
-    mapping_file: Path,
+    path: Path,
     folder: Path | None = None,
     *,
     clock: Clock | None = None,
     settle: timedelta = SETTLE,
     record_link: str | None = None,
 ) -> SpreadsheetConnector:
-    """Open spreadsheets through a mapping file. ``folder`` None: the files are beside the mapping.
+    """Open spreadsheets through a mapping file, or a folder with one. ``folder`` None: the files are beside the mapping.
 
     Raises ConfigurationError with every fault of the mapping, or when there is no such folder.
     """
-    mapping = load_mapping(mapping_file)
+    path = mapping_file(path)
+    mapping = load_mapping(path)
     if folder is not None and not folder.is_dir():
         raise ConfigurationError([f"there is no folder {folder}: name the one with the files"])
     return SpreadsheetConnector(
-        mapping, folder or mapping_file.parent, clock=clock, settle=settle, record_link=record_link
+        mapping, folder or path.parent, clock=clock, settle=settle, record_link=record_link
     )
+
+
+def _open(settings: Mapping[str, Any], record_link: str | None) -> SpreadsheetConnector:
+    return open_spreadsheet(Path(settings["mapping"]), Path(settings["data"]), record_link=record_link)
+
+
+CONNECTOR = ConnectorKind(name="spreadsheet", open=_open)
+"""Settings: ``mapping``, the path of a mapping; ``data``, the folder with the files."""
 
 
 def _days(window: Window) -> Iterator[date]:
@@ -358,6 +370,6 @@ def _is_locked(path: Path) -> bool:
             fcntl.lockf(file, fcntl.LOCK_UN)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # it went away, or may not be opened: reading it says so
         return False
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -62,6 +62,19 @@ class Connector(Protocol):
         One call for many owners. An owner who is absent has none.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorKind:
+    """A kind of CRM: one file in bot/connectors/ each, found by its type.
+
+    ``name``: what a source is called in the database that is opened by it. ``open``: the settings that were remembered with
+    the source, and the programme's link to a record (with ``{id}``) or None -> a connector; it reads nothing yet, and raises
+    ConfigurationError.
+    """
+
+    name: str
+    open: Callable[[Mapping[str, Any], str | None], Connector]
 
 
 @runtime_checkable
