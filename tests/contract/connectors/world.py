@@ -1,0 +1,27 @@
+"""What the contract of connectors needs to know of one kind: a small CRM to open, and what may happen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class World:
+    """A CRM with at least two people, events on several days up to ``through``, and open records out of order on it.
+
+    ``build(folder)``: make it; the settings that ``ConnectorKind.open`` takes. ``go_on(folder)``: what happens after
+    ``through``: new records, closings, new people's first rows. ``spoil(folder)``: one row that cannot be read, beside the
+    good ones; gives a word that its fault must say. ``take_away(folder)``: nothing can be read any more.
+    """
+
+    name: str
+    since: date
+    through: date
+    build: Callable[[Path], Mapping[str, Any]]
+    go_on: Callable[[Path], None]
+    spoil: Callable[[Path], str]
+    take_away: Callable[[Path], None]
