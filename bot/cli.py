@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import datetime
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
+from bot.domain.usage import CoverageStatus
 
 app = typer.Typer(
     name="fullsteam",
@@ -43,7 +45,9 @@ DataFolder = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder with the files; default: the mapping's own."),
 ]
-MappingFile = Annotated[Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML).")]
+MappingFile = Annotated[
+    Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML), or a folder with mapping.toml.")
+]
 
 
 def _version(shown: bool) -> None:
@@ -189,14 +193,20 @@ def import_(
     data: DataFolder = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Read CSV or XLSX files through a mapping into the database. Repeating it changes nothing."""
+    """Read CSV or XLSX files through a mapping into the database. Repeating it changes nothing.
+
+    Exit code 1 when a whole file or table could not be read.
+    """
     from bot.commands import import_once
 
     with out.status("Reading …"):
         report, matched = import_once(mapping, data)
-    statuses: dict[str, list[str]] = {}
+    statuses: dict[str, dict[str, list[str]]] = {}
     for metric, covered in sorted(report.coverage.items()):
-        statuses.setdefault(str(covered.status), []).append(metric)
+        statuses.setdefault(str(covered.status), {}).setdefault(covered.detail, []).append(metric)
+    not_read = [fault for fault in report.faults if fault.whole]
+    rows = [fault for fault in report.faults if not fault.whole]
+    wrong = bool(not_read) or CoverageStatus.ERROR in statuses or report.failure is not None
     body = {
         "source": report.source,
         "since": report.since,
@@ -207,13 +217,21 @@ def import_(
         "facts": report.facts,
         "by_metric": dict(report.by_metric),
         "totals": dict(report.totals),
-        "coverage": statuses,
+        "coverage": {
+            status: sorted(chain.from_iterable(by_reason.values())) for status, by_reason in statuses.items()
+        },
+        "reasons": {
+            reason: metrics
+            for by_reason in statuses.values()
+            for reason, metrics in by_reason.items()
+            if reason
+        },
         "notes": dict(report.notes),
         "faults": [str(fault) for fault in report.faults],
         "failure": report.failure,
     }
     if _write_json(json_file, body) and str(json_file) == "-":
-        return
+        raise typer.Exit(1 if wrong else 0)
     if report.failure is not None:
         raise Permanent(f"Nothing more could be read: {report.failure}")
     table = Table("Metric", "Person-days", "Sum", box=None, header_style="bold")
@@ -221,30 +239,50 @@ def import_(
         total = report.totals.get(metric)
         table.add_row(metric, f"{count:,}", "" if total is None else f"{total:,.0f}")
     out.print(
-        f"{_number_of_people(report.people)} people, {report.facts:,} person-days of facts, {report.since} to {report.through}"
+        f"{_many(_number_of_people(report.people), 'person', 'people')}, {_many(report.facts, 'person-day')} of facts, "
+        f"{report.since} to {report.through}"
     )
     out.print(table)
     for note, count in sorted(report.notes.items()):
         out.print(f"{note}: {count:,}")
-    for status, metrics in sorted(statuses.items()):
-        if status != "ok":
+    for status, by_reason in sorted(statuses.items()):
+        if status == CoverageStatus.UNSUPPORTED:
+            count = sum(map(len, by_reason.values()))
+            reasons = "; ".join(by_reason)
             out.print(
-                f"[bold]{status}[/bold], so nothing reads it: {', '.join(metrics)}",
+                f"The files cannot say {_many(count, 'metric')} ({reasons}); --json FILE lists them.",
                 soft_wrap=True,
                 highlight=False,
+                markup=False,
             )
+        elif status != CoverageStatus.OK:
+            for reason, metrics in sorted(by_reason.items()):
+                out.print(
+                    f"[bold]{status}[/bold], so nothing reads {', '.join(metrics)}: {escape(reason)}",
+                    soft_wrap=True,
+                    highlight=False,
+                )
     if matched.why_not is not None:
         out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
     else:
-        out.print(f"\n{matched.reached} people matched to Slack by e-mail.")
+        out.print(f"\n{_many(matched.reached, 'person', 'people')} matched to Slack by e-mail.")
         for state, who in sorted(matched.others.items()):
             out.print(f"{state}, never written to: {escape(', '.join(who))}", soft_wrap=True, highlight=False)
-    if report.faults:
-        out.print(f"\n[bold]{len(report.faults)} rows need a look[/bold]; the rest was read:")
-        for fault in report.faults[:20]:
+    if rows:
+        need = "row needs" if len(rows) == 1 else "rows need"
+        out.print(f"\n[bold]{len(rows)} {need} a look[/bold]:")
+        for fault in rows[:20]:
             out.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
-        if len(report.faults) > 20:
-            out.print(f"  … and {len(report.faults) - 20} more; --json FILE lists all")
+        if len(rows) > 20:
+            out.print(f"  … and {len(rows) - 20} more; --json FILE lists all")
+    for fault in not_read:
+        err.print(str(fault), markup=False, highlight=False, soft_wrap=True, style="bold")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _many(count: int, one: str, more: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _number_of_people(kept: Any) -> int:
@@ -300,7 +338,7 @@ def lint(
     for fault in faults:
         err.print(str(fault), markup=False, highlight=False, soft_wrap=True)
     if faults:
-        err.print(f"[bold]{len(faults)} things to mend.[/bold]")
+        err.print(f"[bold]{_many(len(faults), 'thing')} to mend.[/bold]")
         raise typer.Exit(1)
     out.print("All tips and texts are in order.")
 

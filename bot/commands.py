@@ -15,6 +15,7 @@ from typing import Any
 
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
+from bot.connectors.mapping import mapping_file
 from bot.connectors.spreadsheet import open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.preview import preview
@@ -91,6 +92,7 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
     """``fullsteam import``: read everything, remember the source, and match people where a Slack token is set."""
     settings = read_settings(programme=True)
     programme, _ = programme_and_content(settings)
+    mapping = mapping_file(mapping)
     folder = (data or mapping.parent).resolve()
     connector = open_spreadsheet(mapping, folder, settle=timedelta(0), record_link=programme.record_link)
     with _opened(settings) as database:

@@ -123,6 +123,7 @@ Lost = "lost"
 
 [activities]
 file = "activities.csv"
+may_be_empty = true
 [activities.columns]
 person = "Who"
 date = "Date"

@@ -63,6 +63,7 @@ class FileSection(_Section):
     encoding: str = "utf-8"
     date_format: str | None = None
     decimal: Literal[".", ","] | None = None
+    may_be_empty: bool = False
     values: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
 
@@ -276,6 +277,11 @@ def columns_of(section: FileSection) -> dict[str, str]:
     return columns.model_dump(exclude_none=True)
 
 
+def mapping_file(path: Path) -> Path:
+    """The mapping that a path means: the file itself, or ``mapping.toml`` in a folder."""
+    return path / "mapping.toml" if path.is_dir() else path
+
+
 def load_mapping(path: Path) -> SpreadsheetMapping:
     """Read and check a mapping file. Raises ConfigurationError with every fault and what to write instead."""
     title = f"The mapping {path.name} cannot be used"
@@ -284,6 +290,8 @@ def load_mapping(path: Path) -> SpreadsheetMapping:
             raw = tomllib.load(file)
     except FileNotFoundError as error:
         raise ConfigurationError([f"there is no file {path}"], title=title) from error
+    except OSError as error:
+        raise ConfigurationError([f"{path} cannot be read ({error.strerror})"], title=title) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"it is no TOML: {error}"], title=title) from error
     return check_mapping(raw, title=title)

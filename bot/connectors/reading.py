@@ -29,6 +29,7 @@ from bot.domain.usage import METRICS, CoverageStatus, MetricKind, RowFault
 
 MAX_BAD_SHARE = 0.05
 """Share of unreadable rows from which a table is ``partial``: what it does not say is then no sign of no use."""
+NOBODY = "the people table names nobody: is the export broken?"
 LISTED_FAULTS = 1_000
 """Faults that are listed; the others are counted only."""
 SNAPSHOTS = frozenset(key for key, metric in METRICS.items() if metric.kind is MetricKind.SNAPSHOT)
@@ -48,7 +49,10 @@ class FileFigures:
 
 @dataclass(slots=True)
 class Table:
-    """How reading a table went. ``written``: the day its newest file was written."""
+    """How reading a table went. ``written``: the day its newest file was written. ``empty``: what to say of no row at all,
+
+    "" where that is allowed: an export that broke looks like a company that stopped working.
+    """
 
     rows: int = 0
     bad: int = 0
@@ -56,11 +60,17 @@ class Table:
     refused: int = 0
     files: int = 0
     written: date | None = None
+    empty: str = ""
+    first_bad: str = ""
 
     def status(self) -> tuple[CoverageStatus, str]:
         if self.problem:
             whole = self.files == self.refused
             return (CoverageStatus.ERROR if whole else CoverageStatus.PARTIAL), self.problem
+        if not self.rows and self.empty:
+            return CoverageStatus.ERROR, self.empty
+        if self.rows and self.bad == self.rows:
+            return CoverageStatus.ERROR, f"none of the {self.rows} rows can be read: {self.first_bad}"
         if self.rows and self.bad > MAX_BAD_SHARE * self.rows:
             return CoverageStatus.PARTIAL, f"{self.bad} of {self.rows} rows cannot be read: correct them"
         return CoverageStatus.OK, ""
@@ -126,8 +136,10 @@ class _Run:
         self._tables["people"].bad = len({(f.file, f.row) for f in self._people_faults if f.dropped})
         for crm_id in self._roster.users:
             self._number[crm_id] = len(self._number)
-        if self._tables["people"].problem and not self._roster.users:
-            raise Permanent(self._tables["people"].problem, code="people-unreadable")
+        if not self._roster.users:
+            # Nobody at all would be everybody gone.
+            table = self._tables["people"]
+            raise Permanent(table.problem or table.status()[1] or NOBODY, code="people-unreadable")
         if mapping.opportunities is not None:
             self._read_opportunities(mapping.opportunities)
         if mapping.activities is not None:
@@ -182,27 +194,32 @@ class _Run:
     ) -> Iterator[tuple[str, int, tuple[Cell, ...], tuple[str, ...]]]:
         table = self._tables[name] = Table(files=len(self._files[name]))
         refuse = self._people_fault if name == "people" else self._fault
-        if not self._files[name]:
-            table.problem = (
-                f"no file is called {section.file} in the data folder: put it there, or correct [{name}] file"
+        if not section.may_be_empty:
+            table.empty = (
+                f"{section.file} has headings and no rows: is the export broken? If it is right, write "
+                f"may_be_empty = true into [{name}]"
             )
+        if not self._files[name]:
+            reason = (
+                f"no file is called {section.file} in {self._folder}: put it there, or correct [{name}] file"
+            )
+            fault = RowFault(section.file, 0, "", reason, whole=True)
+            table.problem = str(fault)
+            refuse(fault)
         for path in self._files[name]:
             file = path.relative_to(self._folder).as_posix()
-            digest = hashlib.sha256()
-            with path.open("rb") as raw:
-                while block := raw.read(1 << 20):
-                    digest.update(block)
-            self._hash.update(f"\0{name}\0{file}\0{digest.hexdigest()}".encode())
-            written = datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(self._zone).date()
-            table.written = max(written, table.written or written)
 
             def broken(fault: RowFault, table: Table = table) -> None:
                 table.rows += 1
+                table.first_bad = table.first_bad or str(fault)
                 if refuse == self._fault:
                     table.bad += 1
                 refuse(fault)
 
             try:
+                self._hash.update(f"\0{name}\0{file}\0{_digest(path)}".encode())
+                written = datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(self._zone).date()
+                table.written = max(written, table.written or written)
                 sheet = open_sheet(path, file, section, broken)
                 try:
                     self._dates[file] = (
@@ -217,7 +234,7 @@ class _Run:
                     sheet.close()
             except FileRefused as error:
                 table.refused += 1
-                fault = RowFault(file, error.line, error.heading, str(error))
+                fault = RowFault(file, error.line, error.heading, str(error), whole=True)
                 table.problem = table.problem or str(fault)
                 refuse(fault)
 
@@ -234,7 +251,9 @@ class _Run:
             self._notes["further faults, not listed"] += 1
 
     def _bad_row(self, name: str, fault: RowFault) -> None:
-        self._tables[name].bad += 1
+        table = self._tables[name]
+        table.bad += 1
+        table.first_bad = table.first_bad or str(fault)
         self._fault(fault)
 
     def _owner(self, section: FileSection, key: str, cell: Cell, known: dict[Cell, int | None]) -> int | None:
@@ -488,6 +507,18 @@ class _Run:
             self._notes["repeated rows"] += repeated
         self._events.absorb(events)
         self._states.absorb(states)
+
+
+def _digest(path: Path) -> str:
+    """Fingerprint of a file. Raises FileRefused when it may not be opened."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as raw:
+            while block := raw.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise FileRefused(f"it cannot be opened ({error.strerror})", line=0) from error
+    return digest.hexdigest()
 
 
 def refuse_cell(reason: str) -> NoReturn:

@@ -76,11 +76,18 @@ def _open_text(
     for _ in range(skip):
         file.readline()
     reader = csv.reader(file, delimiter=delimiter)
+    headings: list[str] = []
     try:
         headings = [text(cell) for cell in next(reader)]
         picks = _pick(headings, columns, line=skip + 1)
     except (BadCell, FileRefused) as error:
         file.close()
+        if not clean and _undecodable(headings):
+            reason = (
+                f"some characters of the headings are not {section.encoding}: declare the encoding, most often "
+                'encoding = "cp1252"'
+            )
+            raise FileRefused(reason, line=skip + 1) from error
         raise error if isinstance(error, FileRefused) else FileRefused(str(error), line=skip + 1) from error
     width = len(headings)
 

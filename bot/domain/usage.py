@@ -124,7 +124,8 @@ class RowFault:
     """A row that could not be used, and why. It is counted and named; the rest goes on.
 
     ``row``: line in the file, from 1 (the header is line 1). ``field``: the column's heading, or "" for the whole row.
-    ``dropped``: the row is not used at all; else only what the field says is unknown.
+    ``dropped``: the row is not used at all; else only what the field says is unknown. ``whole``: so is the rest of the file;
+    ``row`` 0 means that there is no file.
     """
 
     file: str
@@ -132,10 +133,13 @@ class RowFault:
     field: str
     reason: str
     dropped: bool = True
+    whole: bool = False
 
     def __str__(self) -> str:
-        where = f", column {self.field}" if self.field else ""
-        return f"{self.file}, line {self.row}{where}: {self.reason}"
+        not_read = " was not read" if self.whole else ""
+        line = f", line {self.row}" if self.row else ""
+        column = f", column {self.field}" if self.field else ""
+        return f"{self.file}{not_read}{line}{column}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

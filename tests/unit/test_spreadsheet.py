@@ -638,7 +638,7 @@ def test_no_file_yet_is_worth_waiting_for(tmp_path: Path) -> None:
     collected = collect(source)
     assert statuses(collected)["opps_open"] == (
         CoverageStatus.ERROR,
-        "no file is called deals.csv in the data folder: put it there, or correct [opportunities] file",
+        f"deals.csv was not read: no file is called deals.csv in {tmp_path}: put it there, or correct [opportunities] file",
     )
     (tmp_path / "people.csv").unlink()
     empty = SpreadsheetConnector(check_mapping(raw_mapping(usage=USAGE)), tmp_path, settle=timedelta(0))
