@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.feedback import CONFIDENTIAL, DELETED, KEPT, NAMED, WAITING, Feedback
 from store.database import UnitOfWork
+from store.statements import chunks, of_ids
 from store.tables import feedback
 from store.upsert import insert
 
@@ -48,6 +50,22 @@ def of_person(uow: UnitOfWork, person: str, limit: int = 50) -> list[Feedback]:
     """What a person said, newest first, without what they deleted. For that person only."""
     query = sa.select(feedback).where(feedback.c.person == person, feedback.c.state != DELETED)
     return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at.desc()).limit(limit))]
+
+
+def latest(uow: UnitOfWork, ids: Collection[str]) -> dict[str, tuple[str, datetime]]:
+    """Kind and time of what each of these people said or pressed last, without what they deleted."""
+    found: dict[str, tuple[str, datetime]] = {}
+    for chunk in chunks(ids):
+        rows = uow.rows(of_ids(_latest(), feedback.c.person), {"ids": chunk})
+        found |= {row.person: (row.kind, row.created_at) for row in rows}
+    return found
+
+
+@cache
+def _latest() -> sa.Select[Any]:
+    """Oldest first, so that the last of a person wins."""
+    columns = (feedback.c.person, feedback.c.kind, feedback.c.created_at)
+    return sa.select(*columns).where(feedback.c.state != DELETED).order_by(feedback.c.created_at)
 
 
 def waiting_of(uow: UnitOfWork, person: str) -> list[Feedback]:

@@ -16,6 +16,8 @@ from bot.domain.programme import Rules
 from bot.domain.tips import Tip
 from bot.domain.usage import METRICS, CoverageStatus, MetricKind, RecordRef
 
+RELEASE = "0.1.0"
+"""The version of the code that decides, as in pyproject.toml; kept with every decision."""
 PLANNER_VERSION = 1
 """Version of the rules on this page; part of every draw's key."""
 NONE = "none"
@@ -150,7 +152,8 @@ class Decision:
     """One row per decision point, also for "none" (science.md §8.1).
 
     ``available``: whether anything could have been sent; ``reason``: why nothing is (None when something is).
-    ``probabilities`` sum to 1 over the eligible actions and ``none`` when a coin was thrown, else are empty;
+    ``probabilities`` sum to 1: over the eligible actions and ``none`` when a coin was thrown, else it is the chosen action's
+    alone; empty when nothing could be sent. ``refusals``: every reason that forbids a message now, not only the first;
     ``draw`` is u in [0, 1), None without a coin. ``action`` is ``none`` or the chosen action.
     ``held_out``: the coin said none. ``until``: when the reason may end.
     """
@@ -172,6 +175,7 @@ class Decision:
     held_out: bool = False
     declined: tuple[Declined, ...] = ()
     until: datetime | None = None
+    refusals: tuple[str, ...] = ()
     target: Candidate | None = None
     """What the decision was about: the chosen candidate, or, when held out, the one that would have been chosen.
     Its behaviour is what the outcome is measured on, so both arms are measured by the same rule."""
@@ -235,15 +239,20 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """A case before the coin. ``candidates``: what may be sent, all of one kind. ``refusal``: why nothing may be.
+    """A case before the coin. ``candidates``: what may be sent, all of one kind. ``refusals``: all that forbids it.
 
     ``looked``: whether any trigger that reads numbers could read them.
     """
 
     candidates: tuple[Candidate, ...]
     declined: tuple[Declined, ...]
-    refusal: Refusal | None = None
+    refusals: tuple[Refusal, ...] = ()
     looked: bool = False
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The refusal that counts: the first."""
+        return self.refusals[0] if self.refusals else None
 
 
 def tips_by_trigger(tips: Mapping[str, Tip]) -> dict[tuple[str, str], tuple[Tip, ...]]:
@@ -282,11 +291,11 @@ def consider(case: Case, policy: Policy) -> Considered:
     if winner is not None:
         declined.append(Declined(TIP, TIP, f"outranked:{winner.kind}"))
         return Considered((winner,), tuple(declined))
-    no = next(tip_refusals(case, policy), None)
-    if no is None and case.point != GOAL_CHOSEN and attention.wait_for_a_better_day(standing, now):
-        no = Refusal("better-day")
-    if no is not None:
-        return Considered((), tuple(declined), no)
+    noes = list(tip_refusals(case, policy))
+    if case.point != GOAL_CHOSEN and attention.wait_for_a_better_day(standing, now):
+        noes.append(Refusal("better-day"))
+    if noes:
+        return Considered((), tuple(declined), tuple(noes))
     candidates, losers, looked = _tips(case, policy)
     return Considered(candidates, (*declined, *losers), looked=looked)
 
@@ -303,11 +312,12 @@ def tip_refusals(case: Case, policy: Policy) -> Iterator[Refusal]:
 
 def _welcome(case: Case, policy: Policy) -> Considered:
     """Before the welcome nothing else is even looked at."""
-    no = attention.refusal(WELCOME, case.standing, policy.rules, case.now)
-    if no is None and any(sent.kind == WELCOME for sent in case.standing.sends):
-        no = Refusal("welcome-on-its-way")
-    if no is not None:
-        return Considered((), (Declined(WELCOME, WELCOME, no.reason, no.until),), no)
+    noes = list(attention.refusals(WELCOME, case.standing, policy.rules, case.now))
+    if any(sent.kind == WELCOME for sent in case.standing.sends):
+        noes.append(Refusal("welcome-on-its-way"))
+    if noes:
+        first = noes[0]
+        return Considered((), (Declined(WELCOME, WELCOME, first.reason, first.until),), tuple(noes))
     return Considered((Candidate(WELCOME, WELCOME, 1, coin=False),), ())
 
 
@@ -462,7 +472,7 @@ def substantiate(
             declined.append(Declined(candidate.action, candidate.kind, "no-evidence"))
         else:
             candidates.append(replace(candidate, evidence=found))
-    return Considered(tuple(candidates), tuple(declined), considered.refusal, considered.looked)
+    return Considered(tuple(candidates), tuple(declined), considered.refusals, considered.looked)
 
 
 def decide(
@@ -497,6 +507,7 @@ def decide(
             chosen=None,
             declined=declined,
             until=until,
+            refusals=tuple(each.reason for each in considered.refusals),
         )
     probabilities: dict[str, float] = {}
     u: float | None = None
@@ -515,6 +526,7 @@ def decide(
     else:
         # Asked for, or no nudge: no coin. The one with most to show for it.
         target = max(candidates, key=lambda each: (each.proposal.count if each.proposal else 0, each.action))
+        probabilities = {target.action: 1.0}
     losers = "another-first" if u is None else "hold-out" if held_out else "coin"
     return Decision(
         id=identity,

@@ -28,6 +28,7 @@ from bot.domain.errors import Permanent, Retryable
 from bot.domain.messages import BACK_OFF, KINDS, TIP, WELCOME, Message, delivery_id
 from bot.domain.nudging import (
     NONE,
+    RELEASE,
     SLOT,
     Candidate,
     Case,
@@ -51,7 +52,7 @@ from bot.domain.usage import METRICS, CoverageStatus, RecordRef
 from bot.rendering import MissingField
 from bot.services import profiles
 from bot.services.profiles import Reading
-from store import barriers, decisions, outbox, slots
+from store import barriers, decisions, outbox, slots, usage
 from store import people as people_store
 from store.database import Database, UnitOfWork
 from store.decisions import DecisionRow
@@ -69,6 +70,9 @@ CALENDAR_BACK, CALENDAR_AHEAD = timedelta(days=7), timedelta(days=64)
 """Holidays from the beginning of anybody's week, to the end of what :func:`attention.next_window` looks through."""
 CRM_AWAY_RETRY = timedelta(minutes=15)
 FIRST_OUTCOME = timedelta(hours=72)
+RNG = "hmac-sha256"
+NOT_KNOWN = ("opinion", "meeting_load", "window_arm")
+"""Of science.md §8.1, what nothing measures yet: null in every row, never left out (docs/decisions/0014)."""
 _NO_MORE_SLOTS = ("not-matched", "left", "not-in-pilot")
 
 Found = Mapping[tuple[str, str, date], Mapping[str, tuple[int, tuple[RecordRef, ...]]] | None]
@@ -172,7 +176,7 @@ async def plan(
         weighed, next_due = await database.read(planner.weigh_due, now, people)
     report = PlanReport()
     while weighed:
-        found = await _look(connectors, weighed)
+        found = await _look(database, connectors, weighed)
         drafts = await asyncio.to_thread(planner.draft_all, weighed, found, now)
         kept = await database.write(_keep, drafts)
         report, next_due = _add(report, kept), kept.next_due
@@ -183,8 +187,13 @@ async def plan(
     return replace(report, next_due=next_due)
 
 
-async def _look(connectors: Mapping[str, Connector], weighed: Iterable[_Weighed]) -> Found:
-    """Read the records behind the candidates: one call for each source and metric."""
+async def _look(
+    database: Database | None, connectors: Mapping[str, Connector], weighed: Iterable[_Weighed]
+) -> Found:
+    """Read the records behind the candidates: one call for each source and metric.
+
+    A source that begins to fail is noted in its row, and said then alone; ``database`` None: nothing may be written.
+    """
     owners: defaultdict[tuple[str, str, date], set[str]] = defaultdict(set)
     for each in weighed:
         person = each.case.standing.person
@@ -192,26 +201,28 @@ async def _look(connectors: Mapping[str, Connector], weighed: Iterable[_Weighed]
             metric = candidate.proposal.metric if candidate.proposal else None
             if metric is not None and each.move_to is None:
                 owners[person.source, metric, each.case.profile.day].add(person.crm_id)
-    return {key: await _ask(connectors, key, sorted(who)) for key, who in sorted(owners.items())}
+    return {key: await _ask(database, connectors, key, sorted(who)) for key, who in sorted(owners.items())}
 
 
 async def _ask(
-    connectors: Mapping[str, Connector], key: tuple[str, str, date], owners: Sequence[str]
+    database: Database | None,
+    connectors: Mapping[str, Connector],
+    key: tuple[str, str, date],
+    owners: Sequence[str],
 ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]] | None:
     source, metric, day = key
-    connector = connectors.get(source)
-    if connector is None:
-        log.warning("plan.no_connector", extra={"source": source})
-        return {}
-    try:
-        answer = await connector.evidence(metric, owners, NAMED, day)
-    except Retryable as error:
-        log.warning("plan.crm_away", extra={"source": source, "metric": metric, "code": error.code})
-        return None
-    except Permanent as error:
-        log.warning("plan.crm_refuses", extra={"source": source, "metric": metric, "code": error.code})
-        return {}
-    return {owner: answer.get(owner, (0, ())) for owner in owners}
+    failure: Retryable | Permanent = Permanent("no connector is open for this source", code="no-connector")
+    if source in connectors:
+        try:
+            answer = await connectors[source].evidence(metric, owners, NAMED, day)
+            return {owner: answer.get(owner, (0, ())) for owner in owners}
+        except (Retryable, Permanent) as error:
+            failure = error
+    away = isinstance(failure, Retryable)
+    if database is None or await database.write(usage.mark_away, source, str(failure)):
+        event = "plan.crm_away" if away else "plan.crm_refuses"
+        log.warning(event, extra={"source": source, "metric": metric, "code": failure.code})
+    return None if away else {}
 
 
 class _Planner:
@@ -527,6 +538,7 @@ class _Planner:
         """The state that the decision was made in (science.md §8.1), and what its outcome is measured on."""
         case, profile = weighed.case, weighed.case.profile
         capped = [sent for sent in case.standing.sends if KINDS[sent.kind].capped]
+        said = weighed.reading.last_feedback
         made: dict[str, Any] = {
             "stage": profile.stage,
             "weeks_since_access": profile.weeks_since_access,
@@ -536,6 +548,13 @@ class _Planner:
             "nudges_7d": sum(sent.at > case.now - timedelta(days=7) for sent in capped),
             "nudges_28d": sum(sent.at > case.now - timedelta(days=28) for sent in capped),
             "goal": case.standing.preferences.goal,
+            "f4": weighed.reading.stage_features.get("f4"),
+            "last_feedback": None if said is None else {"kind": said[0], "days": (case.now - said[1]).days},
+            "unavail_reasons": list(decision.refusals),
+            "delivered_in_dnd": False,  # the gate holds it
+            "rng": RNG,
+            "code": RELEASE,
+            **dict.fromkeys(NOT_KNOWN),
         }
         target = decision.target
         if target is None or target.behaviour is None:
@@ -628,7 +647,7 @@ async def _look_ahead(
     """Play the next days in memory, as if everything that is decided were sent and nobody answered."""
     cases = await database.read(_all_cases, planner, now, people)
     weighed = [_Weighed(slot, case, reading, _whatever(case, planner)) for slot, case, reading in cases]
-    found = await _look(connectors, weighed)
+    found = await _look(None, connectors, weighed)
     planned = await asyncio.to_thread(_play, planner, weighed, found, now, days)
     none = [each for each in planned if each.action == NONE]
     return PlanReport(

@@ -12,7 +12,7 @@ from bot.domain.people import Person, Preferences
 from bot.domain.ports import Holidays
 from bot.domain.programme import Programme
 from bot.domain.usage import METRICS, CoverageStatus
-from store import stages, usage
+from store import feedback, stages, usage
 from store.database import UnitOfWork
 
 SPAN = timedelta(days=27)
@@ -30,6 +30,8 @@ class Reading:
     shown: Mapping[str, Shown]
     read_at: Mapping[str, datetime]
     stage_features: Mapping[str, object]
+    last_feedback: tuple[str, datetime] | None = None
+    """What they said or pressed last, and when."""
 
 
 def build(
@@ -48,6 +50,7 @@ def build(
     found: dict[str, Reading] = {}
     sources = usage.sources(uow)
     standing = stages.latest(uow, [person.id for person in people])
+    spoken = feedback.latest(uow, [person.id for person in people])
     off = _HolidaysByCountry(holidays)
     by_role: dict[str, list[Behaviour]] = {}
     for behaviour in programme.behaviours.values():
@@ -60,7 +63,7 @@ def build(
         if day is None:
             for person in group:
                 empty = _empty(person, today, standing.get(person.id))
-                found[person.id] = Reading(empty, _shown(empty, by_role), {}, {})
+                found[person.id] = Reading(empty, _shown(empty, by_role), {}, {}, spoken.get(person.id))
             continue
         snapshot = usage.snapshots(uow, ids, day, day)
         sums_28d = usage.sums(uow, ids, day - SPAN, day)
@@ -84,7 +87,11 @@ def build(
                 stage=row.state.stage if row else None,
             )
             found[person.id] = Reading(
-                profile, _shown(profile, by_role), read_at, row.features if row else {}
+                profile,
+                _shown(profile, by_role),
+                read_at,
+                row.features if row else {},
+                spoken.get(person.id),
             )
     return found
 

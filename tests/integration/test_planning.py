@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from bot.domain.errors import Retryable
 from bot.domain.messages import TIP, WELCOME
-from bot.domain.nudging import GOAL_CHOSEN, NONE
+from bot.domain.nudging import GOAL_CHOSEN, NONE, RELEASE
 from bot.domain.people import SlackUser
 from bot.domain.programme import Rules
 from bot.domain.usage import CoverageStatus
-from store import barriers, decisions, outbox, people, slots
+from store import barriers, decisions, outbox, people, slots, usage
 from store.database import Database, UnitOfWork
 from store.slots import Slot
 from store.tables import decision, feedback, slot
@@ -81,6 +81,10 @@ async def test_a_decision_its_message_and_the_next_slot_are_written_together(dat
         assert sum(made.probabilities.values()) == 1.0
         assert made.record_hash is not None
         assert made.context["baseline"] == 4.0
+        assert (made.context["rng"], made.context["code"]) == ("hmac-sha256", RELEASE)
+        assert (made.context["unavail_reasons"], made.context["delivered_in_dnd"]) == ([], False)
+        unknown = ("opinion", "meeting_load", "window_arm", "last_feedback")
+        assert [made.context[name] for name in unknown] == [None] * 4
         assert made.context["eligible_behaviours"] == ["account_filled"]
         assert made.local_weekday_hour == "Tue 11"
         [next_slot] = (await database.read(slots.of, [pid()])).values()
@@ -185,6 +189,26 @@ async def test_a_crm_that_is_away_puts_the_decision_off(database_url: str) -> No
         assert report.next_due == TUESDAY + timedelta(minutes=15)
         crm.silent = None
         assert (await plan_at(database, TUESDAY + timedelta(minutes=15), crm)).decisions == 1
+
+
+async def test_a_crm_that_is_away_is_said_once_until_a_poll_finds_it_well(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(database_url) as database:
+        numbers = await _ready(database)
+        crm = crm_with(numbers)
+        crm.silent = Retryable("The CRM does not answer.", code="crm-away")
+
+        def said() -> int:
+            return [record.message for record in caplog.records].count("plan.crm_away")
+
+        for n in range(4):
+            await plan_at(database, TUESDAY + n * timedelta(minutes=15), crm)
+        assert said() == 1
+        day = TUESDAY.date() - timedelta(days=1)
+        await database.write(usage.move_watermark, "crm", day, None, TUESDAY + timedelta(minutes=50))
+        await plan_at(database, TUESDAY + timedelta(minutes=60), crm)
+        assert said() == 2
 
 
 async def test_a_crm_that_stays_away_ends_in_a_decision_with_its_reason(database_url: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from bot.domain.messages import BACK_OFF, PULSE, TIP, WELCOME
 from bot.domain.nudging import (
     GOAL_CHOSEN,
     NONE,
+    RELEASE,
     Candidate,
     History,
     Trigger,
@@ -323,7 +326,7 @@ def test_a_tip_that_was_asked_for_needs_no_coin_and_no_better_day() -> None:
     welcome = Sent(WELCOME, monday - timedelta(minutes=5), WELCOME)
     made = decided(case(standing(choices=chosen, sends=(welcome,)), now=monday, point=GOAL_CHOSEN), policy())
     assert made.action == "missing_account_personal"  # four records against three
-    assert (made.draw, made.probabilities, made.held_out) == (None, {}, False)
+    assert (made.draw, made.probabilities, made.held_out) == (None, {made.action: 1.0}, False)
     assert reasons(made)["stuck_step_personal"] == "another-first"
 
 
@@ -525,3 +528,18 @@ def test_a_window_of_ones_own_moves_the_slot_into_it() -> None:
     slot = attention.slot_on(late, Rules(), TUESDAY.date())
     assert slot is not None
     assert time(14) <= slot.time() <= time(14, 40)
+
+
+def test_every_reason_that_forbids_a_message_is_kept_and_the_first_one_counts() -> None:
+    busy = standing(
+        choices=Preferences("p1", paused_until=TUESDAY + timedelta(days=9)), presence=Presence(away=True)
+    )
+    made = decided(case(busy), ALWAYS)
+    assert (made.reason, made.available) == ("paused", False)
+    assert set(made.refusals) >= {"paused", "away"}
+    assert made.refusals[0] == "paused"
+
+
+def test_the_release_that_decides_is_the_one_that_is_shipped(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["version"] == RELEASE

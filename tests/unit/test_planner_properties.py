@@ -286,7 +286,7 @@ def test_every_decision_has_a_reason_or_an_action_and_sound_probabilities(life: 
         assert all(each.reason for each in decision.declined)
         assert decision.reason is None or decision.reason.partition(":")[0] in nudging.REASONS
         if decision.draw is None:
-            assert not decision.probabilities
+            assert decision.probabilities == ({decision.action: 1.0} if decision.available else {})
         else:
             assert abs(sum(decision.probabilities.values()) - 1) < 1e-12
             assert set(decision.probabilities) == {NONE, *decision.eligible}
