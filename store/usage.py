@@ -291,6 +291,12 @@ def mark_failed(uow: UnitOfWork, name: str, error: str, now: datetime) -> None:
     uow.execute(sa.update(source).where(source.c.name == name).values(error=error, polled_at=now))
 
 
+def mark_away(uow: UnitOfWork, name: str, error: str) -> bool:
+    """A source does not answer between two polls. True when that is news; the next good poll takes it back."""
+    well = sa.and_(source.c.name == name, source.c.error.is_(None))
+    return uow.execute(sa.update(source).where(well).values(error=f"records: {error}")).rowcount > 0
+
+
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
