@@ -28,6 +28,7 @@ from bot.domain.errors import Permanent, Retryable
 from bot.domain.messages import BACK_OFF, KINDS, TIP, WELCOME, Message, delivery_id
 from bot.domain.nudging import (
     NONE,
+    RELEASE,
     SLOT,
     Candidate,
     Case,
@@ -69,6 +70,9 @@ CALENDAR_BACK, CALENDAR_AHEAD = timedelta(days=7), timedelta(days=64)
 """Holidays from the beginning of anybody's week, to the end of what :func:`attention.next_window` looks through."""
 CRM_AWAY_RETRY = timedelta(minutes=15)
 FIRST_OUTCOME = timedelta(hours=72)
+RNG = "hmac-sha256"
+NOT_KNOWN = ("opinion", "meeting_load", "window_arm")
+"""Of science.md §8.1, what nothing measures yet: null in every row, never left out (docs/decisions/0014)."""
 _NO_MORE_SLOTS = ("not-matched", "left", "not-in-pilot")
 
 Found = Mapping[tuple[str, str, date], Mapping[str, tuple[int, tuple[RecordRef, ...]]] | None]
@@ -534,6 +538,7 @@ class _Planner:
         """The state that the decision was made in (science.md §8.1), and what its outcome is measured on."""
         case, profile = weighed.case, weighed.case.profile
         capped = [sent for sent in case.standing.sends if KINDS[sent.kind].capped]
+        said = weighed.reading.last_feedback
         made: dict[str, Any] = {
             "stage": profile.stage,
             "weeks_since_access": profile.weeks_since_access,
@@ -543,6 +548,13 @@ class _Planner:
             "nudges_7d": sum(sent.at > case.now - timedelta(days=7) for sent in capped),
             "nudges_28d": sum(sent.at > case.now - timedelta(days=28) for sent in capped),
             "goal": case.standing.preferences.goal,
+            "f4": weighed.reading.stage_features.get("f4"),
+            "last_feedback": None if said is None else {"kind": said[0], "days": (case.now - said[1]).days},
+            "unavail_reasons": list(decision.refusals),
+            "delivered_in_dnd": False,  # the gate holds it
+            "rng": RNG,
+            "code": RELEASE,
+            **dict.fromkeys(NOT_KNOWN),
         }
         target = decision.target
         if target is None or target.behaviour is None:
