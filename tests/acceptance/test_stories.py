@@ -124,6 +124,36 @@ async def test_nobody_gets_anything_before_the_welcome(firm: Firm, sqlite_url: s
         assert len(story.to(ada)) == 1
 
 
+async def test_a_goal_is_chosen_after_a_reply_and_changed_later(firm: Firm, sqlite_url: str) -> None:
+    ada = firm.hires("Ada Marsh")
+    firm.neglects_dates(ada)
+
+    async with firm.at_work(sqlite_url, MONDAY) as story:
+        await story.is_welcomed(ada)
+        await story.writes(ada, "Who are you, and who asked for this?", under=story.last(ada))
+        await story.presses(ada, "goal:productivity")
+        assert story.tips(ada) == [DATES], "choosing asks for a tip, whatever was said before"
+
+        await story.writes(ada, "my goal")
+        await story.presses(ada, "goal:performance", on=story.last(ada))
+        assert "You chose: hit my targets" in story.last(ada).text
+        assert story.tips(ada) == [DATES], "changing it asks for nothing"
+        await story.until("2026-12-19 05:00")
+        later = story.tips(ada)[1:]
+        assert later
+        assert all(story.content.tips[tip].goal == "performance" for tip in later)
+
+
+async def test_a_stranger_who_writes_learns_why_they_are_not_helped(firm: Firm, sqlite_url: str) -> None:
+    cleo = firm.hires("Cleo Ruiz", slack={"email": "cleo@private.example"})
+
+    async with firm.at_work(sqlite_url, MONDAY) as story:
+        await story.writes(cleo, "Hello?")
+        assert "Lee Brandt can help" in story.last(cleo).text
+        await story.writes(cleo, "Anybody?")
+        assert len(story.to(cleo)) == 1
+
+
 async def test_only_pilot_teams_are_written_to(firm: Firm, sqlite_url: str) -> None:
     other = firm.hires("Noor Haddad", role="manager", manager="")
     ada, eva = firm.hires("Ada Marsh"), firm.hires("Eva Lind", manager=other)
