@@ -247,13 +247,11 @@ def import_(
         out.print(f"{note}: {count:,}")
     for status, by_reason in sorted(statuses.items()):
         if status == CoverageStatus.UNSUPPORTED:
-            count = sum(map(len, by_reason.values()))
-            reasons = "; ".join(by_reason)
+            metrics_there = _many(sum(map(len, by_reason.values())), "metric")
             out.print(
-                f"The files cannot say {_many(count, 'metric')} ({reasons}); --json FILE lists them.",
+                f"[bold]{status}[/bold]: {metrics_there} ({escape('; '.join(by_reason))}); --json FILE lists them",
                 soft_wrap=True,
                 highlight=False,
-                markup=False,
             )
         elif status != CoverageStatus.OK:
             for reason, metrics in sorted(by_reason.items()):
@@ -325,22 +323,28 @@ def plan(
 
 @app.command()
 def lint(
-    folder: Annotated[
+    path: Annotated[
         Path | None,
-        typer.Argument(help="A folder of your own tips and texts; default: what ships.", exists=True),
+        typer.Argument(
+            help="A folder of your own tips and texts, or one file; default: what ships.", exists=True
+        ),
     ] = None,
 ) -> None:
     """Check tips and texts: gain and effort present, no blame, not too long, no undefined names."""
     from bot.clock import SystemClock
     from bot.content.lint import lint_paths
 
-    faults = lint_paths([folder] if folder else [], today=SystemClock().now().date())
-    for fault in faults:
+    found = lint_paths([path.absolute()] if path else [], today=SystemClock().now().date())
+    read = found.read
+    out.print(
+        f"Read: {_many(read['tips'], 'tip')}, {_many(read['messages'], 'text')}, {_many(read['behaviours'], 'behaviour')}."
+    )
+    for fault in found.faults:
         err.print(str(fault), markup=False, highlight=False, soft_wrap=True)
-    if faults:
-        err.print(f"[bold]{_many(len(faults), 'thing')} to mend.[/bold]")
+    if found.faults:
+        err.print(f"[bold]{_many(len(found.faults), 'thing')} to mend.[/bold]")
         raise typer.Exit(1)
-    out.print("All tips and texts are in order.")
+    out.print("All of them are in order.")
 
 
 @app.command()

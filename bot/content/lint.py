@@ -1,14 +1,16 @@
-"""What may be said: length, reading age, one ask, the gain present, no blame (C5, N9). The voice: docs/writing-tips.md."""
+"""What may be said: length, reading age, one ask, the gain present, no blame. The voice: docs/writing-tips.md."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from bot.content.fields import TRIGGERS
-from bot.content.load import RECORD_DETAIL, Content, Fault, gather
+from bot.content.load import FOLDERS, RECORD_DETAIL, Content, Fault, gather
 from bot.content.preview import NOW, PROGRAMME, example_candidate, example_person, preview, preview_message
 from bot.content.wording import tip_values
 from bot.domain.messages import Buttons, Message
@@ -124,6 +126,8 @@ _SCOPE = re.compile(
     re.IGNORECASE,
 )
 """Words that say how much of a list the minutes are for."""
+NAMED = 5
+"""Names that a fault lists at most."""
 MANY = 7
 """Records in the preview of a long list: more than are named."""
 
@@ -145,18 +149,58 @@ def lint(content: Content, *, today: date, within: Path | None = None) -> list[F
     return [fault for fault in faults if _inside(fault.file, within)]
 
 
-def lint_paths(paths: Sequence[Path] = (), *, today: date) -> list[Fault]:
-    """Faults of the shipped content (no paths), or of a customer's folders or single files on top of it.
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What was looked at, and what is to mend in it. ``read``: folder -> how many entries."""
 
-    A single file stands in a folder ``tips``, ``messages`` or ``behaviours``: that tells what it is.
+    read: Mapping[str, int]
+    faults: tuple[Fault, ...]
+
+
+def lint_paths(paths: Sequence[Path] = (), *, today: date) -> Linted:
+    """Look at the shipped content (no paths), or at a customer's folders or single files on top of it.
+
+    A path where there is nothing to look at is a fault: nobody should take that for "in order".
     """
+    read: Counter[str] = Counter()
     faults: list[Fault] = []
     for path in paths or (None,):
-        root = path.parent.parent if path is not None and path.is_file() else path
-        content, broken = gather(root)
+        content, broken = gather(_root(path))
         faults += [fault for fault in broken if _inside(fault.file, path)]
         faults += lint(content, today=today, within=path)
-    return list(dict.fromkeys(faults))
+        found = Counter(
+            entry.partition("/")[0] for entry, file in content.files.items() if _inside(file, path)
+        )
+        read += found
+        if path is not None and (fault := _not_looked_at(path, found.total() or len(broken))):
+            faults.append(fault)
+    return Linted({folder: read[folder] for folder in FOLDERS}, tuple(dict.fromkeys(faults)))
+
+
+def _root(path: Path | None) -> Path | None:
+    """The folder of content that a path is in: a file in ``tips`` may lean on the ``behaviours`` beside it."""
+    if path is None:
+        return None
+    folder = path.parent if path.is_file() else path
+    return folder.parent if folder.name in FOLDERS else path
+
+
+def _not_looked_at(path: Path, found: int) -> Fault | None:
+    """What lies in a customer's folder and nothing reads, by name; or that there is nothing at all."""
+    known = ", ".join(f"{folder}/" for folder in FOLDERS)
+    lying = []
+    if path.is_dir() and path.name not in FOLDERS:
+        lying = [
+            f"{each.name}/" if each.is_dir() else each.name
+            for each in sorted(path.iterdir())
+            if (each.is_dir() and each.name not in FOLDERS and not each.name.startswith((".", "_")))
+            or each.suffix == ".toml"
+        ]
+    names = ", ".join(lying[:NAMED]) + (f" and {len(lying) - NAMED} more" if len(lying) > NAMED else "")
+    if not found:
+        beside = f", only {names}" if lying else ""
+        return Fault(str(path), "", f"found nothing to check here{beside}; tips and texts stand in {known}")
+    return Fault(str(path), "", f"{names}: nothing reads this; known are {known}") if lying else None
 
 
 def _inside(file: str, folder: Path | None) -> bool:

@@ -47,7 +47,7 @@ RECORD_DETAIL = "record_"
 """Messages named ``record_<trigger>`` word the line about one record."""
 _NEEDED = {
     "about": "write what it is about, in the person's own records",
-    "gain": "write what the person gets from it (N9)",
+    "gain": "write what the person gets from it",
     "effort": "write what it takes, e.g. It takes a minute.",
 }
 TEXT_PARTS = ("heading", "paragraph", "quote", "note")
@@ -138,14 +138,17 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with content. ``file``, ``key``: where; ``message``: what is wrong and what to write."""
+    """Something wrong with content. ``file``, ``key``: where, ``key`` "" for the whole file; ``message``: what is wrong and
+
+    what to write.
+    """
 
     file: str
     key: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key}: {self.message}"
+        return f"{self.file}: {self.key}: {self.message}" if self.key else f"{self.file}: {self.message}"
 
 
 def languages(language: str) -> tuple[str, ...]:
@@ -247,15 +250,20 @@ def load(overrides: Path | None = None) -> Content:
 
 
 def gather(overrides: Path | None = None) -> tuple[Content, list[Fault]]:
-    """What can be used of the content, and every fault of the rest. Reads files, changes nothing."""
+    """What can be used of the content, and every fault of the rest. Reads files, changes nothing.
+
+    ``overrides``: the customer's folder, or a single file of theirs.
+    """
     reading = _Reading()
     reading.folder(SHIPPED, shipped=True)
     if overrides is not None:
         if overrides.is_dir():
             reading.folder(overrides, shipped=False)
+        elif overrides.is_file():
+            reading.single(overrides)
         else:
             reading.faults.append(
-                Fault(str(overrides), "-", "is no folder; name the folder of your own content")
+                Fault(str(overrides), "", "is no folder; name the folder of your own content")
             )
     behaviours = reading.entries("behaviours", _behaviour)
     tips = reading.entries("tips", _tip)
@@ -278,25 +286,35 @@ class _Reading:
             for path in sorted((root / folder).glob("*.toml")):
                 name = f"content/{folder}/{path.name}" if shipped else str(path)
                 for entry, table in self._parse(path, name).items():
-                    if not isinstance(table, dict):
-                        self.faults.append(
-                            Fault(name, entry, "stands outside of a table; write it under [id]")
-                        )
-                        continue
-                    if entry in seen:
-                        self.faults.append(
-                            Fault(name, entry, f"is also in {seen[entry]}; keep one of the two")
-                        )
-                        continue
-                    seen[entry] = name
-                    self.files[f"{folder}/{entry}"] = name
-                    self.tables[folder][entry] = _merged(self.tables[folder].get(entry, {}), table)
+                    self._add(folder, entry, table, name, seen)
+
+    def single(self, path: Path) -> None:
+        """A file that stands in no folder: what an entry is, its id or its keys say."""
+        name = str(path)
+        for entry, table in self._parse(path, name).items():
+            keys = table.keys() if isinstance(table, dict) else ()
+            known = [folder for folder in FOLDERS if entry in self.tables[folder]]
+            folder = "tips" if "trigger" in keys else "behaviours" if "metrics" in keys else "messages"
+            self._add(known[0] if known else folder, entry, table, name, {})
+
+    def _add(self, folder: str, entry: str, table: Any, name: str, seen: dict[str, str]) -> None:
+        if not isinstance(table, dict):
+            self.faults.append(Fault(name, entry, "stands outside of a table; write it under [id]"))
+        elif entry in seen:
+            self.faults.append(Fault(name, entry, f"is also in {seen[entry]}; keep one of the two"))
+        else:
+            seen[entry] = name
+            self.files[f"{folder}/{entry}"] = name
+            self.tables[folder][entry] = _merged(self.tables[folder].get(entry, {}), table)
 
     def _parse(self, path: Path, name: str) -> dict[str, Any]:
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            self.faults.append(Fault(name, "", f"cannot be read ({error.strerror})"))
+            return {}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            self.faults.append(Fault(name, "-", f"is no valid TOML: {error}"))
+            self.faults.append(Fault(name, "", f"is no valid TOML: {error}"))
             return {}
 
     def entries(

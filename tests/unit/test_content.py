@@ -457,7 +457,7 @@ def test_faults_of_all_files_come_at_once_with_file_and_key(tmp_path: Path) -> N
         ("tips/a.toml", "one.english", "pattern"),
         ("tips/b.toml", f"{TIP}.en.gain", "is missing or empty"),
         ("tips/b.toml", f"{TIP}.en.effort", "unknown name wrong"),
-        ("tips/c.toml", "-", "no valid TOML"),
+        ("tips/c.toml", "is no valid TOML", "no valid TOML"),
         ("tips/d.toml", "loose", "outside of a table"),
         ("tips/d.toml", TIP, "is also in"),
         ("messages/m.toml", "m.de.parts.0", "exactly one of"),
@@ -489,4 +489,4 @@ def test_details_are_read_by_type_and_what_does_not_fit_is_left_out() -> None:
 
 def test_the_shipped_content_has_no_fault_today_nor_in_a_year() -> None:
     for today in (datetime(2026, 11, 21, tzinfo=UTC).date(), date(2027, 11, 21)):
-        assert [str(fault) for fault in lint_paths(today=today)] == []
+        assert [str(fault) for fault in lint_paths(today=today).faults] == []

@@ -43,15 +43,19 @@ def faults_of(
     file = tmp_path / "tips" / "t.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(lines), encoding="utf-8")
-    faults = lint_paths([tmp_path], today=TODAY)
+    faults = lint_paths([tmp_path], today=TODAY).faults
     assert all(fault.file == str(file) and fault.key.startswith("t") and fault.message for fault in faults)
     return [str(fault) for fault in faults]
 
 
 def test_a_single_file_is_linted_like_its_folder(tmp_path: Path) -> None:
     faults = faults_of(tmp_path, gain="")
-    assert [str(fault) for fault in lint_paths([tmp_path / "tips" / "t.toml"], today=TODAY)] == faults != []
-    (fault,) = lint_paths([tmp_path / "tips" / "other"], today=TODAY)
+    assert (
+        [str(fault) for fault in lint_paths([tmp_path / "tips" / "t.toml"], today=TODAY).faults]
+        == faults
+        != []
+    )
+    (fault,) = lint_paths([tmp_path / "tips" / "other"], today=TODAY).faults
     assert "is no folder" in fault.message
 
 
@@ -295,7 +299,9 @@ def test_a_tip_without_english_is_refused(tmp_path: Path) -> None:
     file.write_text(
         f'[t]\n{facts}\n[t.de]\nabout = "a"\ngain = "b"\neffort = "c"\naction = "d"\n', encoding="utf-8"
     )
-    assert ["t.en: is missing" in str(fault) for fault in lint_paths([tmp_path], today=TODAY)] == [True]
+    assert ["t.en: is missing" in str(fault) for fault in lint_paths([tmp_path], today=TODAY).faults] == [
+        True
+    ]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +323,7 @@ def test_messages_are_held_to_the_same_voice(tmp_path: Path, body: str, word: st
     file.write_text(
         f'[m]\nkind = "answer"\nfields = {{ x = 1 }}\n[m.en]\nparts = [{body}]\n', encoding="utf-8"
     )
-    faults = [str(fault) for fault in lint_paths([tmp_path], today=TODAY)]
+    faults = [str(fault) for fault in lint_paths([tmp_path], today=TODAY).faults]
     assert len(faults) == 1, faults
     assert word in faults[0]
     assert "m.en" in faults[0]
@@ -348,3 +354,44 @@ def test_the_measure_of_reading_age_knows_plain_words_from_hard_ones() -> None:
         > 12
     )
     assert grade("Too short.") == 0
+
+
+def test_a_file_on_its_own_is_known_by_its_keys(tmp_path: Path) -> None:
+    faults_of(tmp_path, gain="")
+    alone = (tmp_path / "tips" / "t.toml").rename(tmp_path / "mine.toml")
+    found = lint_paths([alone], today=TODAY)
+    assert found.read == {"behaviours": 0, "tips": 1, "messages": 0}
+    assert [str(fault).partition(" ")[0] for fault in found.faults] == [f"{alone}:"] * len(found.faults)
+    assert any("t.en.gain: is missing or empty" in str(fault) for fault in found.faults)
+
+
+def test_a_folder_without_tips_and_texts_is_not_in_order(tmp_path: Path) -> None:
+    (tmp_path / "tip").mkdir()
+    found = lint_paths([tmp_path], today=TODAY)
+    assert set(found.read.values()) == {0}
+    assert [str(fault) for fault in found.faults] == [
+        f"{tmp_path}: found nothing to check here, only tip/; tips and texts stand in behaviours/, tips/, messages/"
+    ]
+
+
+def test_what_nothing_reads_beside_good_tips_is_named(tmp_path: Path) -> None:
+    assert faults_of(tmp_path) == []
+    (tmp_path / "hints").mkdir()
+    (tmp_path / "loose.toml").touch()
+    (fault,) = lint_paths([tmp_path], today=TODAY).faults
+    assert "hints/, loose.toml: nothing reads this" in fault.message
+
+
+def test_a_folder_of_tips_is_looked_at_by_itself(tmp_path: Path) -> None:
+    assert faults_of(tmp_path) == []
+    found = lint_paths([tmp_path / "tips"], today=TODAY)
+    assert (found.read["tips"], found.faults) == (1, ())
+
+
+def test_a_quotation_mark_that_never_ends_names_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "tips").mkdir()
+    file = tmp_path / "tips" / "t.toml"
+    file.write_text('[t]\ntrigger = "no_next_step\nversion = 1\n', encoding="utf-8")
+    (fault,) = lint_paths([tmp_path], today=TODAY).faults
+    assert str(fault).startswith(f"{file}: is no valid TOML: ")
+    assert "line 2" in str(fault)
