@@ -220,8 +220,7 @@ async def _ask(
             failure = error
     away = isinstance(failure, Retryable)
     if database is None or await database.write(usage.mark_away, source, str(failure)):
-        event = "plan.crm_away" if away else "plan.crm_refuses"
-        log.warning(event, extra={"source": source, "metric": metric, "code": failure.code})
+        log.warning("plan.crm_silent", extra={"source": source, "metric": metric, "code": failure.code})
     return None if away else {}
 
 

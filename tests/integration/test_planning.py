@@ -200,7 +200,7 @@ async def test_a_crm_that_is_away_is_said_once_until_a_poll_finds_it_well(
         crm.silent = Retryable("The CRM does not answer.", code="crm-away")
 
         def said() -> int:
-            return [record.message for record in caplog.records].count("plan.crm_away")
+            return [record.message for record in caplog.records].count("plan.crm_silent")
 
         for n in range(4):
             await plan_at(database, TUESDAY + n * timedelta(minutes=15), crm)
