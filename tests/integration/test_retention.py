@@ -174,7 +174,7 @@ def test_after_900_days_nothing_older_is_left(database_url: str, active: bool, s
     left = {
         table.name
         for table in metadata.sorted_tables
-        if opened.read_now(lambda uow, table=table: uow.one(sa.select(table))) is not None
+        if opened.read_now(UnitOfWork.one, sa.select(table)) is not None
     }
     opened.close()
     assert left == stays

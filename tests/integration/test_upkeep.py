@@ -13,6 +13,7 @@ from bot.doctor import Finding, upkeep
 from bot.services.check_health import check_health
 from store import audit, outbox
 from store.database import Database, UnitOfWork, migrate, open_database
+from store.tables import audit as audit_table
 from store.tables import inbox
 from store.tables import outbox as outbox_table
 from tests.sending import TUESDAY, add_person, new
@@ -58,7 +59,7 @@ def test_the_doctor_shows_messages_in_doubt_and_envelopes_that_were_not_worked(d
 def test_a_forged_audit_row_is_a_finding(database: Database) -> None:
     forged = {"action": "y", "subject": "z", "detail": {}, "previous": audit.FIRST, "hash": "1" * 64}
     database.write_now(
-        lambda uow: uow.execute(sa.insert(audit.audit).values(at=TUESDAY, actor="x", **forged))
+        lambda uow: uow.execute(sa.insert(audit_table).values(at=TUESDAY, actor="x", **forged))
     )
     (log,) = database.read_now(upkeep)
     assert not log.ok

@@ -531,7 +531,7 @@ async def test_an_export_follows_the_mode(slack: Workspace) -> None:
     assert quiet.day == TUESDAY.date() - timedelta(days=1), "the Monday of the week"
 
 
-def add_team(uow: UnitOfWork, team: str, first: int, last: int, **changes: Any) -> None:
+def add_team(uow: UnitOfWork, /, team: str, first: int, last: int, **changes: Any) -> None:
     for number in range(first, last + 1):
         add_person(uow, number, team=team, **changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,8 +163,14 @@ def facts_there_are() -> dict[str, Fact]:
     """One of each kind, from weeks that bring them about."""
     early = replace(STRONG, weeks_exposed=1, meaningful_days=1)
     single = [after(None, replace(early, **one)) for one in ({}, {"live": False}, {"access_known": False})]  # type: ignore[arg-type]  # a table of changes
-    changes = ({}, {"daily": False}, {"breadth": None, "asked": 1}, {"outcome_yield": 0.1}, {"opinion": -1.0})
-    single += [after(at(FULL_STEAM), replace(STRONG, **one)) for one in changes]  # type: ignore[arg-type]  # likewise
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {"daily": False},
+        {"breadth": None, "asked": 1},
+        {"outcome_yield": 0.1},
+        {"opinion": -1.0},
+    )
+    single += [after(at(FULL_STEAM), replace(STRONG, **one)) for one in changes]
     return {fact.key: fact for state in single for fact in state.facts}
 
 

@@ -29,7 +29,9 @@ def _word(node: ast.expr) -> str | None:
         node = node.values[0]
     if isinstance(node, ast.IfExp):
         return None
-    return node.value.partition(":")[0] if isinstance(node, ast.Constant) else None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.partition(":")[0]
+    return None
 
 
 def _reasons() -> set[str]:
