@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
-from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, RecordRef
+from bot.domain.usage import GRACE_DAYS, QUIET_DAYS, STUCK_DAYS, RecordRef
 
 USUAL_FROM_WON = 5
 USUAL_SHARE = 0.75
@@ -149,12 +149,16 @@ class DealBook:
     def _open(self, deal: Deal, seen: _Day) -> int | None:
         return seen.day - deal.created
 
+    def _past_grace(self, deal: Deal, seen: _Day) -> int | None:
+        """Days open, for what nobody fills in on the first day; None while it is too early to speak of it."""
+        return seen.day - deal.created if seen.day - deal.created >= GRACE_DAYS else None
+
     def _past_close(self, deal: Deal, seen: _Day) -> int | None:
         expected = deal.expected_close
         return seen.day - expected if expected is not None and expected < seen.day else None
 
     def _no_next_step(self, deal: Deal, seen: _Day) -> int | None:
-        return seen.day - deal.created if not deal.next_step else None
+        return self._past_grace(deal, seen) if not deal.next_step else None
 
     def _no_activity(self, deal: Deal, seen: _Day) -> int | None:
         last = self.last_activity(deal, seen.day)
@@ -170,10 +174,10 @@ class DealBook:
     def _missing_amount(self, deal: Deal, seen: _Day) -> int | None:
         if deal.amount is not None or (self._amount_changes and deal.closed != AFTER_EVERYTHING):
             return None
-        return seen.day - deal.created
+        return self._past_grace(deal, seen)
 
     def _missing_account(self, deal: Deal, seen: _Day) -> int | None:
-        return seen.day - deal.created if not deal.account else None
+        return self._past_grace(deal, seen) if not deal.account else None
 
     def _open_long(self, deal: Deal, seen: _Day) -> int | None:
         usual = seen.usual.get(deal.owner)

@@ -52,7 +52,7 @@ TRIGGERS: Mapping[str, TriggerFields] = {
         ({"close_date": "2026-11-03"}, {"close_date": "2026-11-09"}),
     ),
     "no_next_step": TriggerFields(
-        "open deals without a next step",
+        "open deals without a next step, a week after they began",
         "next_step_set",
         "opps_no_next_step",
         {"step": TEXT, "days_open": NUMBER},
@@ -73,14 +73,14 @@ TRIGGERS: Mapping[str, TriggerFields] = {
         ({"step": "Proposal", "days_in_step": "74"}, {"step": "Discovery", "days_in_step": "61"}),
     ),
     "missing_amount": TriggerFields(
-        "open deals without an amount",
+        "open deals without an amount, a week after they began",
         "amount_filled",
         "opps_missing_amount",
         {"step": TEXT, "days_open": NUMBER},
         ({"step": "Proposal", "days_open": "21"}, {"days_open": "15"}),
     ),
     "missing_account": TriggerFields(
-        "open deals without an account",
+        "open deals without an account, a week after they began",
         "account_filled",
         "opps_missing_account",
         {"step": TEXT, "days_open": NUMBER, "product": TEXT},

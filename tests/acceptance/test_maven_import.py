@@ -183,6 +183,20 @@ async def test_open_deals_and_those_open_for_more_than_90_days_on_a_day(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("day", [date(2017, 3, 31), MID, date(2017, 12, 31)])
+async def test_open_deals_without_an_account_a_week_after_they_began(
+    repository: Path, maven: Path, deals: list[dict[str, str]], day: date
+) -> None:
+    connector = connector_for(repository, maven)
+    without = [row for row in deals if not row["account"]]
+    agents = sorted({row["sales_agent"] for row in deals})
+    counted = await connector.evidence("opps_missing_account", agents, 1, day)
+    assert {agent: count for agent, (count, _) in counted.items()} == open_by_agent(without, day, 6)
+    if day == MID:
+        assert open_by_agent(without, day, 6) != open_by_agent(without, day)  # some are younger
+
+
+@pytest.mark.anyio
 async def test_a_second_import_changes_nothing(database_url: str, repository: Path, maven: Path) -> None:
     database = open_database(database_url, durable=False)
 

@@ -496,6 +496,26 @@ def test_what_is_wrong_with_open_deals(tmp_path: Path) -> None:
     assert [record.id for record in records] == ["B", "C"]  # worst first
 
 
+def test_a_new_deal_has_a_week_before_what_it_lacks_is_counted(tmp_path: Path) -> None:
+    header = "id,owner,begun,stage,account,amount,next\n"
+    columns = {"id": "id", "owner": "owner", "created": "begun", "step": "stage"} | {
+        "account": "account",
+        "amount": "amount",
+        "next_step": "next",
+    }
+    raw = raw_mapping(
+        opportunities={"file": "deals.csv", "steps": {"Open": "open"}, "columns": columns, "values": {}}
+    )
+    source = connector(tmp_path, {"deals.csv": header + "A,Jonas Weber,2026-11-11,Open,,,\n"}, raw)
+    lacks = ("opps_missing_account", "opps_missing_amount", "opps_no_next_step")
+    for day, count in ((date(2026, 11, 17), 0), (date(2026, 11, 18), 1)):
+        found = values(collect(source, since=day, through=day), day=day)
+        assert {key: found[key] for key in lacks} == dict.fromkeys(lacks, count)
+        for key in lacks:
+            assert len(asyncio.run(source.evidence(key, ["jonas@example.com"], 5, day))) == count
+    assert asyncio.run(source.figures()).open_without_account == 1
+
+
 def test_a_country_without_known_holidays_is_named_and_the_programme_s_counts(tmp_path: Path) -> None:
     people = (
         "name,email,country\n"
