@@ -308,8 +308,10 @@ def withdraw(
     kinds: Collection[str],
     behaviour: str | None = None,
     template: str | None = None,
+    id: str | None = None,  # noqa: A002 - the column's name
 ) -> int:
-    """Drop what waits for a person because they said so: of these kinds; on ``behaviour``, of ``template`` where given.
+    """Drop what waits for a person because they said so: of these kinds; on ``behaviour``, of ``template``, only ``id``
+    where given.
 
     Returns how many.
     """
@@ -318,6 +320,8 @@ def withdraw(
         waiting = sa.and_(waiting, outbox.c.behaviour == behaviour)
     if template is not None:
         waiting = sa.and_(waiting, outbox.c.template == template)
+    if id is not None:
+        waiting = sa.and_(waiting, outbox.c.id == id)
     dropped = sa.update(outbox).where(waiting).values(state=DROPPED, reason=reason, settled_at=now)
     ids = [row.id for row in uow.rows(dropped.returning(outbox.c.id))]
     for each in sorted(ids):

@@ -16,19 +16,51 @@ from datetime import date, timedelta
 
 STOP = "stop"
 PAUSE = "pause"
+PAUSE_UNTIL_WHEN = "pause-until-when"
+"""A pause until a day that cannot be read, or that is past."""
 RESUME = "resume"
 DELETE = "delete"
+DELETE_ALL = "delete-all"
 HELP = "help"
 WHY = "why"
 ME = "me"
 GOAL = "goal"
+PRIVACY = "privacy"
+"""Who sees what, and what it is used for."""
+REMIND = "remind"
+LATER = "later"
+"""Not now, without a day."""
+DONE = "done"
 THANKS = "thanks"
+ALL_RIGHT = "all-right"
+"""Read and understood: "ok". It asks for nothing, and thanks for nothing."""
 GREETING = "greeting"
 QUESTION = "question"
 FEEDBACK = "feedback"
 NOTHING = "nothing"
 """No words at all: a file, a sticker, blanks."""
-INTENTS = (STOP, PAUSE, RESUME, DELETE, HELP, WHY, ME, GOAL, THANKS, GREETING, QUESTION, FEEDBACK, NOTHING)
+INTENTS = (
+    STOP,
+    PAUSE,
+    PAUSE_UNTIL_WHEN,
+    RESUME,
+    DELETE,
+    DELETE_ALL,
+    HELP,
+    WHY,
+    ME,
+    GOAL,
+    PRIVACY,
+    REMIND,
+    LATER,
+    DONE,
+    THANKS,
+    ALL_RIGHT,
+    GREETING,
+    QUESTION,
+    FEEDBACK,
+    NOTHING,
+)
 LONGEST_COMMAND = 12
 """Words. A longer sentence is no command."""
 LONGEST_PAUSE = timedelta(days=366)
@@ -37,7 +69,9 @@ USUAL_PAUSE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """``until``: for PAUSE the local day on which messages may come again; None when no day was named."""
+    """``until``: for PAUSE the local day on which messages may come again, for REMIND the one on which to remind; None when
+    no day was named.
+    """
 
     kind: str
     until: date | None = None
@@ -115,6 +149,7 @@ _PAUSE_VERBS = _words(
     pauser pausez silencieux
     pausa pausar pausalo silencia silenciar silencio"""
 )
+_BEFORE_A_PAUSE = _words("please pls bitte mal svp stp me it fullsteam messages tips")
 _AWAY = _words(
     """away vacation holiday holidays leave ooo pto out office sick
     urlaub abwesend krank weg vacances conge absent absente malade vacaciones ausente"""
@@ -158,6 +193,12 @@ _DELETE_THINGS = _words(
     ca cela dernier derniere message reponse commentaire ai dit ecrit ce que j
     eso esto ultimo ultima mensaje respuesta comentario dicho escrito lo he dije escribi"""
 )
+_ALL = _words("all everything alles alle tout toutes tous todo todos todas")
+"""Beside a deletion: all of it. "Tout de suite" is at once, and French, so one of these words beside it decides."""
+_ALL_THINGS = _words(
+    "of them messages notes words feedback nachrichten worte messages mots mensajes palabras ever suite"
+)
+_AT_ONCE = re.compile(r"\b(all at once|tout de suite|all good|all right)\b")
 _HELP = _words(
     "help hilfe aide ayuda commands command befehle commandes comandos menu options info ayudame helfen aidez aider"
 )
@@ -203,6 +244,77 @@ _ME_PHRASES = tuple(
         r"\bque datos\b.*\b(mi|mios)\b",
     )
 )
+_ME_WORDS = _words("me ich moi yo")
+_PRIVACY_PHRASES = tuple(
+    re.compile(phrase)
+    for phrase in (
+        (
+            r"^(so |and |but |ok |hey )*who( else| all| exactly)*( can| could| will| may| does| do| is able to| has| gets)?( to)?"
+            r"( actually| also)? (see|sees|read|reads|view|views|access to|know|knows|look at|looks at|reading|seeing)\b"
+            r"( all)?( of)? (this|that|it|these|those|me|my|what i|the things i)\b"
+        ),
+        r"^(is|will|does|do|can|could|would)\b.*\b(review|appraisal|performance rating|hr|personnel file|bonus|promotion)\b",
+        (
+            r"^(is|will|does|do|can|could|would) (you|my (boss|manager|team|lead|colleagues)|anyone|anybody|someone|somebody|others"
+            r"|management|people|this|it|that)\b.*\b(see|read|told?|know|report|shared?|private|confidential|anonymous"
+            r"|track(ed|ing)?|monitor(ed|ing)?|spy(ing)?|watch(ed|ing)?)\b.*\b(this|that|it|me|my|i|you|private|confidential|anonymous)\b"
+        ),
+        r"^(is|are) (this|it|that|my (words|answers|data|numbers)) (private|confidential|anonymous|safe|tracked|monitored|shared)\b",
+        r"^are you (spying|tracking|monitoring|watching|reporting)\b",
+        r"^(my )?privacy( policy)?$|^data protection$|^(meine )?(privatsphare|datenschutz)$|^(vie privee|confidentialite|privacidad)$",
+        (
+            r"^(und |aber )?wer( alles| sonst| noch)*( kann| darf| konnte)?\b.*\b(das|dies|es|mich|meine?n?|was ich)\b.*"
+            r"\b(sehen|sieht|lesen|liest|einsehen|mitlesen)\b"
+        ),
+        r"^(und |aber )?wer (sieht|liest|erfahrt)( alles| sonst| noch)* (das|dies|es|mich|meine?n?|was ich|davon)\b",
+        r"^(ist|kommt|geht|wird|fliesst|landet|steht|sieht|erfahrt|liest)\b.*\b(beurteilung|mitarbeitergesprach|bewertung|personalakte|chef|chefin|vorgesetzte[rn]?)\b",
+        r"^(et |mais )?qui (d autre )?(peut |va |pourra )?(voir|voit|lire|lit|vois)\b.*\b(ca|cela|ceci|mes|mon|ma|ce que)\b",
+        r"^(et |mais )?qui (voit|lit|a acces)\b",
+        r"^(est ce|ce sera|cela|ca|mon|ma)\b.*\b(evaluation|entretien annuel|chef|manager|responsable)\b.*",
+        r"^(y )?quien( mas)?( puede| va a)? (ve|ver|lee|leer|vera)\b",
+        r"^(esto|lo|se|va a|mi|estara)\b.*\b(evaluacion|jefe|jefa)\b",
+    )
+)
+"""About what we keep and show, asked as a question; about the records of the CRM ("who can see my deals") it is none."""
+_OF_THE_CRM = re.compile(
+    r"\b(deals?|accounts?|pipeline|opportunit\w*|leads?|contacts?|cases?|dashboards?|reports?|forecasts?|customers?|kunden?"
+    r"|kontakte?|berichte?|clients?|comptes?|affaires?|cuentas?|clientes?|informes?|oportunidades)\b"
+)
+_REMIND = re.compile(
+    r"^(ok |yes |please |pls |and |can you |could you |would you |bitte |ja |kannst du |s il te plait |por favor |peux tu )*"
+    r"(remind me|remind|reminder|set a reminder|erinnere? mich|erinner mich|mich erinnern|rappelle moi|rappelez moi|me rappeler"
+    r"|recuerdame|recuerdamelo|me recuerdas)\b"
+)
+_REMIND_THINGS = _words(
+    """remind me reminder set please pls about of this that it again ok yes can could you would and then later thanks
+    erinnere erinner mich erinnern bitte daran noch einmal wieder spater ja kannst du nochmal danke
+    rappelle rappelez rappeler moi s il te plait de ca cela plus tard peux tu merci
+    recuerdame recuerdamelo recuerdas por favor de esto luego mas tarde gracias"""
+)
+_LATER = tuple(
+    re.compile(rf"^(?:{phrase})$")
+    for phrase in (
+        r"(sorry |please |ok |maybe |perhaps )*(not (right )?now|later|not yet|not today|some other time|another time|no time( now| today| right now)?)( please| thanks| sorry| today)*",
+        r"(i am |im )?(too )?busy( (right )?now| today)?( sorry)?",
+        r"(ill|i will) do (it|this|that) later( today)?",
+        r"(sorry |bitte |ok |vielleicht )*(nicht jetzt|jetzt nicht|gerade nicht|spater|noch nicht|heute nicht|ein andermal|(jetzt )?keine zeit( jetzt| gerade)?)( bitte| danke| sorry)*",
+        r"(pas maintenant|plus tard|pas (encore|aujourd hui)|une autre fois|pas le temps)( svp| stp| merci| desolee?)*",
+        r"(ahora no|no ahora|mas tarde|luego|despues|todavia no|hoy no|en otro momento)( por favor| gracias)*",
+    )
+)
+_DONE = tuple(
+    re.compile(rf"^(?:{phrase})$")
+    for phrase in (
+        r"(ok |yes |all |its |it is |thats |that is )*(done|fixed|updated|sorted|completed|finished)( (it|that|this|them|all|now|already|both|thanks|thank you))*",
+        (
+            r"(ok |yes )*(i |ive |i have |just |have )+(just |now |already )*(done|did|fixed|updated|sorted|changed|completed|corrected|closed|filled in)"
+            r"( (it|that|this|them|these|those|all|both|the|my|close|date|dates|deal|deals|amount|amounts|next|step|steps|now|already|thanks|thank you|of|in))*"
+        ),
+        r"(ok |ja |ist |schon |alles |hab(e)? ich |ich hab(e)? )*(es |das |sie |alle |beide )*(schon |jetzt )*(erledigt|gemacht|fertig|aktualisiert|geandert|angepasst|nachgetragen)( danke)?",
+        r"(ok |oui )*(c est |voila )*(fait|termine|fini|mis a jour|corrige)( merci)?|(je l ai|j ai tout) (fait|mis a jour|corrige)( merci)?",
+        r"(ok |si |ya |ya esta |esta )*(hecho|listo|terminado|actualizado|corregido)( gracias)?|(ya )?lo he (hecho|actualizado|corregido)( gracias)?",
+    )
+)
 _GOAL_PHRASES = tuple(
     re.compile(rf"^(?:{phrase})$")
     for phrase in (
@@ -220,17 +332,23 @@ _GOAL_PHRASES = tuple(
 _THANKS_KEYS = _words(
     """thanks thank thx thanx tx ty tysm cheers ta appreciated appreciate
     danke dankeschon merci gracias vielen dank dankesehr
-    great perfect nice cool one awesome super prima toll top parfait genial perfecto excelente lovely brilliant wonderful
+    great perfect nice cool one useful handy awesome super prima toll top parfait genial perfecto excelente lovely brilliant wonderful
     ok okay k got noted done helpful understood alright fine kudos
     verstanden alles klar entendu daccord entendido vale bien recu hecho erledigt"""
 )
 _THANKS_THINGS = _words(
     """thats that this was so very much a lot many really you for the tip tips your help it will do got ya mate all good i
-    did is to know have helped me useful reminder heads up message
+    did is to know have helped helps me useful handy actually really again one indeed quite just what needed reminder heads up message
     sehr das war fur den die tipp hilfe schon viele gut gemacht hat geholfen mir ist
     beaucoup bien pour le la ton votre conseil aide c est ca
     muchas mil por la el tu consejo ayuda muy bueno de nada"""
 )
+_ALL_RIGHT_KEYS = _words(
+    """ok okay k okey noted understood alright fine got gotcha sure right roger yes yep yeah
+    verstanden alles klar gut ja passt in ordnung einverstanden jawohl
+    entendu daccord compris oui d accord vale entendido si bien claro de acuerdo recu"""
+)
+_ALL_RIGHT_THINGS = _words("it all thats that is good will do then then's so c est bon das das")
 _GREETINGS = _words(
     """hi hello hey hiya yo howdy morning afternoon evening there good bot fullsteam team
     hallo moin servus guten gruss gott tag abend morgen na
@@ -413,6 +531,13 @@ def _is_pause(sentence: str) -> bool:
     return any(word in _UNTIL for word in words) and _all_in(words, _AWAY, _TIME, _POLITE)
 
 
+def _is_pause_until(sentence: str) -> bool:
+    """A pause until something that is no day: "pause until yesterday", "pause till the quarter is over"."""
+    words = [word for word in sentence.split() if word not in _BEFORE_A_PAUSE]
+    fixed = _repair(words[:1], ("pause", "snooze", "pausiere", "pausa")) + words[1:]
+    return 2 <= len(fixed) <= LONGEST_COMMAND and fixed[0] in _PAUSE_VERBS and fixed[1] in _UNTIL
+
+
 def recognise(text: str, today: date) -> Intent:
     """The intent of a message. ``today``: the person's local day, for "until Monday".
 
@@ -429,7 +554,11 @@ def recognise(text: str, today: date) -> Intent:
         return Intent(STOP)
     pausing = next((part for part in (*sentences, *parts) if _is_pause(part)), None)
     if pausing is not None:
-        return Intent(PAUSE, _until(pausing, text, today))
+        until = _until(pausing, text, today)
+        named = any(word in _UNTIL or any(map(str.isdigit, word)) for word in pausing.split())
+        return Intent(PAUSE, until) if until or not named else Intent(PAUSE_UNTIL_WHEN)
+    if any(_is_pause_until(part) for part in sentences):
+        return Intent(PAUSE_UNTIL_WHEN)
     whole = " ".join(sentences)
     words = whole.split()
     fixed = (
@@ -438,12 +567,30 @@ def recognise(text: str, today: date) -> Intent:
         else words
     )
     short = [sentence.split() for sentence in sentences]
-    if any(_all_in(_fixed(one), _DELETE_VERBS, _DELETE_THINGS, _POLITE) for one in short):
-        return Intent(ME) if any(pattern.search(whole) for pattern in _ME_PHRASES) else Intent(DELETE)
-    if any(pattern.search(sentence) for sentence in sentences for pattern in _ME_PHRASES):
+    if any(_all_in(_fixed(one), _DELETE_VERBS, _DELETE_THINGS, _POLITE, _ALL, _ALL_THINGS) for one in short):
+        if any(pattern.search(whole) for pattern in _ME_PHRASES):
+            return Intent(ME)
+        everything = not _ALL.isdisjoint(_AT_ONCE.sub(" ", whole).split())
+        return Intent(DELETE_ALL) if everything else Intent(DELETE)
+    if whole.removeprefix("fullsteam ") in _ME_WORDS or any(
+        pattern.search(sentence) for sentence in sentences for pattern in _ME_PHRASES
+    ):
         return Intent(ME)
     if len(sentences) == 1 and any(pattern.match(whole) for pattern in _GOAL_PHRASES):
         return Intent(GOAL)
+    asking = [each for each in sentences if not _OF_THE_CRM.search(each)]
+    if any(pattern.search(each) for each in asking for pattern in _PRIVACY_PHRASES):
+        return Intent(PRIVACY)
+    if len(sentences) == 1:
+        if _REMIND.match(whole) and all(
+            word in _REMIND_THINGS | _TIME or word[0].isdigit() for word in words
+        ):
+            # "morgen" is tomorrow here, and no greeting
+            return Intent(REMIND, _until(re.sub(r"\bmorgen\b", "bis morgen", whole), text, today))
+        if any(pattern.match(whole) for pattern in _LATER):
+            return Intent(LATER)
+    if len(short) <= 2 and any(pattern.match(sentences[0]) for pattern in _DONE) and _only_thanks(short[1:]):
+        return Intent(DONE)
     if _all_in(fixed, _RESUME_KEYS, _RESUME, _RESUME_THINGS, _POLITE) and "how" not in words:
         return Intent(RESUME)
     if _all_in(fixed, _HELP, _POLITE) or any(p.match(whole) for p in _HELP_PHRASES) or text.strip() == "?":
@@ -452,6 +599,8 @@ def recognise(text: str, today: date) -> Intent:
         return Intent(WHY)
     if _all_in(words, _GREETING_KEYS, _GREETINGS):
         return Intent(GREETING)
+    if _all_in(words, _ALL_RIGHT_KEYS, _ALL_RIGHT_THINGS):
+        return Intent(ALL_RIGHT)
     if _all_in(fixed, _THANKS_KEYS, _THANKS_THINGS, _POLITE, _GREETINGS) and "not" not in words:
         return Intent(THANKS)
     if text.rstrip().endswith("?") or any(
@@ -463,6 +612,10 @@ def recognise(text: str, today: date) -> Intent:
 
 def _fixed(words: list[str]) -> list[str]:
     return _repair(words, ("delete", "losche", "supprime", "borra")) if len(words) <= 3 else words
+
+
+def _only_thanks(sentences: Sequence[Sequence[str]]) -> bool:
+    return all(_all_in(one, _THANKS_KEYS, _THANKS_THINGS, _POLITE) for one in sentences)
 
 
 def _whys(sentence: str) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from bot.domain.feedback import DELETED, KEPT, MODES, UNSEEN_FOR, Feedback
+from bot.domain.feedback import DELETED, KEPT, MODES, UNSEEN_FOR, WAITING, Feedback
 from bot.domain.messages import Message
 from bot.services.hearing import Heard, Outcome, Show, behaviour_name, changed, refused, show_on, standing_in
 from bot.services.record_feedback import ask_mode, noted
 from store import barriers, feedback, people
 from store.database import UnitOfWork
 
-OUR_QUESTIONS = frozenset({"ask_mode", "noted"})
+OUR_QUESTIONS = frozenset({"ask_mode", "noted", "words_deleted"})
 """Messages that say nothing else: the answer takes their place."""
+MOST_NOTES = 10_000
 
 
 def choose_mode(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -55,7 +56,34 @@ def delete_feedback(uow: UnitOfWork, heard: Heard) -> Outcome:
     if said is None:
         return refused("not-mine")
     take_back(uow, said, heard, "deleted")
-    return Outcome("deleted", (_show(uow, heard, heard.say("words_deleted")),))
+    return Outcome("deleted", (_show(uow, heard, deleted(uow, heard)),))
+
+
+def delete_all(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """feedback:delete_all: everything they said and what it opened, pressed under what is left."""
+    return Outcome("deleted-all", (_show(uow, heard, take_all_back(uow, heard)),))
+
+
+def take_all_back(uow: UnitOfWork, heard: Heard) -> Message:
+    """Delete every note of this person. How many there were, in words."""
+    notes = notes_of(uow, heard)
+    for each in notes:
+        take_back(uow, each, heard, "deleted")
+    return heard.say("words_all_deleted", count=len(notes)) if notes else heard.say("nothing_to_delete")
+
+
+def notes_of(uow: UnitOfWork, heard: Heard) -> list[Feedback]:
+    """What this person told us that others see, will see, or that waits; newest first.
+
+    A button pressed without words ("Not for me", "Done") has no mode: it is a preference of theirs and no note.
+    """
+    said = feedback.of_person(uow, heard.person.id, MOST_NOTES)
+    return [each for each in said if each.state == WAITING or each.mode is not None]
+
+
+def deleted(uow: UnitOfWork, heard: Heard) -> Message:
+    """That it is gone, and how much of theirs is still here."""
+    return heard.say("words_deleted", value="all", others=len(notes_of(uow, heard)))
 
 
 def take_back(uow: UnitOfWork, said: Feedback, heard: Heard, why: str) -> None:

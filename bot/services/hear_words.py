@@ -7,11 +7,13 @@ from datetime import timedelta
 from bot.domain import intents
 from bot.domain.feedback import DELETED, UNSEEN_FOR, Feedback
 from bot.domain.messages import Message
-from bot.services import pause
+from bot.services import pause, remind
 from bot.services.choose_goal import ask_goal
-from bot.services.choose_mode import take_back
+from bot.services.choose_mode import deleted, notes_of, take_all_back, take_back
 from bot.services.explain_decision import explanation
+from bot.services.explain_privacy import explain_privacy
 from bot.services.hearing import Heard, Outcome, answer, refused
+from bot.services.note_done import done_in_words
 from bot.services.record_feedback import record_words
 from bot.services.show_me import show_me
 from store import feedback, outbox
@@ -31,7 +33,7 @@ def hear_words(uow: UnitOfWork, heard: Heard) -> Outcome:
         outbox.record_reaction(uow, about.id, "reply", heard.now)
     intent = intents.recognise(str(heard.body.get("text") or ""), heard.today)
     if intent.kind in (intents.FEEDBACK, intents.QUESTION):
-        return record_words(uow, heard, about)
+        return record_words(uow, heard, about, question=intent.kind == intents.QUESTION)
     said = obey(uow, heard, intent, about)
     answer(uow, heard, said, about=about)
     return Outcome(f"words-{intent.kind}")
@@ -43,18 +45,32 @@ def obey(uow: UnitOfWork, heard: Heard, intent: intents.Intent, about: OutboxRow
         return pause.stop(uow, heard)
     if intent.kind == intents.PAUSE:
         return pause.pause(uow, heard, intent.until)
+    if intent.kind == intents.PAUSE_UNTIL_WHEN:
+        return pause.pause_unread(uow, heard)
     if intent.kind == intents.RESUME:
         return pause.resume(uow, heard)
     if intent.kind == intents.DELETE:
         return _delete(uow, heard, about)
+    if intent.kind == intents.DELETE_ALL:
+        return take_all_back(uow, heard)
+    if intent.kind == intents.REMIND and intent.until is not None:
+        return remind.remind_in_words(uow, heard, about, intent.until)
+    if intent.kind in (intents.REMIND, intents.LATER):
+        return remind.ask_in_words(uow, heard, about)
+    if intent.kind == intents.DONE:
+        return done_in_words(uow, heard, about)
+    if intent.kind == intents.PRIVACY:
+        return explain_privacy(uow, heard)
     if intent.kind == intents.WHY:
         return explanation(uow, heard, about)
     if intent.kind == intents.GOAL:
         return ask_goal(uow, heard)
     if intent.kind == intents.ME:
         return show_me(uow, heard)
-    if intent.kind == intents.THANKS:
+    if intent.kind == intents.THANKS and pause.still_stopped(uow, heard) is None:
         return heard.say("thanks")
+    if intent.kind in (intents.THANKS, intents.ALL_RIGHT):
+        return heard.say("all_right")
     return heard.say("help")
 
 
@@ -91,13 +107,13 @@ def _about(uow: UnitOfWork, heard: Heard) -> OutboxRow | None:
 
 def _delete(uow: UnitOfWork, heard: Heard, about: OutboxRow | None) -> Message:
     """The last thing they said: in this thread when they are in one, else anywhere."""
-    said = feedback.of_person(uow, heard.person.id, 200)
+    said = notes_of(uow, heard)
     if heard.body.get("thread_ts") and about is not None:
         said = [each for each in said if each.outbox == about.id] or said
     if not said:
         return heard.say("nothing_to_delete")
     take_back(uow, said[0], heard, "deleted")
-    return heard.say("words_deleted")
+    return deleted(uow, heard)
 
 
 def _spoken(uow: UnitOfWork, heard: Heard) -> Feedback | None:

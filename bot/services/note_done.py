@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bot.domain.feedback import DONE
-from bot.domain.messages import Buttons, Message
+from bot.domain.messages import REMINDER, TIP, Buttons, Message
 from bot.services.hearing import Heard, Outcome, changed, clicked, refused, show_again, show_on
 from bot.services.record_feedback import record
 from store import outbox
 from store.database import UnitOfWork
+from store.outbox import OutboxRow
 
 
 def note_done(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -28,6 +29,14 @@ def note_done(uow: UnitOfWork, heard: Heard) -> Outcome:
         link=_link(row.message) or "",
     )
     return Outcome("done", (show_on(uow, heard, row, changed(row.message, after)),))
+
+
+def done_in_words(uow: UnitOfWork, heard: Heard, about: OutboxRow | None) -> Message:
+    """For "done", in the thread of a tip or after it: recorded as the button would be, seen by nobody else, and thanked for."""
+    if about is None or about.kind not in (TIP, REMINDER):
+        return heard.say("all_right")
+    record(uow, heard, key=f"done:{about.id}", kind=DONE, about=about, silent=True)
+    return heard.say("thanks_for_doing")
 
 
 def _link(message: Message | None) -> str | None:

@@ -12,6 +12,8 @@ from bot.domain.programme import Programme
 from bot.services import pause, set_times
 from bot.services.answer_stranger import not_known
 from bot.services.choose_goal import ask_goal
+from bot.services.choose_mode import notes_of, take_all_back
+from bot.services.explain_privacy import explain_privacy
 from bot.services.hearing import Heard, Outcome, refused
 from bot.services.record_feedback import record_words
 from bot.services.show_me import show_me
@@ -20,6 +22,18 @@ from store.database import UnitOfWork
 from store.inbox import InboxRow
 
 WORDS = {"feedback", "say", "idee", "avis"}
+OBEYED = frozenset(
+    {
+        intents.STOP,
+        intents.PAUSE,
+        intents.PAUSE_UNTIL_WHEN,
+        intents.RESUME,
+        intents.ME,
+        intents.GOAL,
+        intents.PRIVACY,
+        intents.DELETE_ALL,
+    }
+)
 BELONGS_FOR = intents.USUAL_PAUSE
 
 
@@ -34,6 +48,10 @@ def obey_command(uow: UnitOfWork, heard: Heard) -> Outcome:
         pause.stop(uow, heard)
     elif kind == intents.PAUSE:
         pause.pause(uow, heard, until.until)
+    elif kind == intents.PAUSE_UNTIL_WHEN:
+        pause.pause_unread(uow, heard)
+    elif kind == intents.DELETE_ALL:
+        take_all_back(uow, heard)
     elif kind == intents.RESUME:
         pause.resume(uow, heard)
     elif kind == intents.FEEDBACK and rest:
@@ -69,7 +87,14 @@ def answer_command(
     if kind == intents.STOP:
         return heard.say("stopped")
     if kind == intents.PAUSE:
-        return pause.paused_words(heard, intent.until or heard.today + intents.USUAL_PAUSE)
+        return pause.paused_words(uow, heard, intent.until or heard.today + intents.USUAL_PAUSE)
+    if kind == intents.PAUSE_UNTIL_WHEN:
+        return pause.unread_words(uow, heard)
+    if kind == intents.DELETE_ALL:
+        count = len(notes_of(uow, heard))
+        return heard.say("words_all_deleted", count=count) if count else heard.say("nothing_to_delete")
+    if kind == intents.PRIVACY:
+        return explain_privacy(uow, heard)
     if kind == intents.RESUME:
         return heard.say("resumed")
     if kind == intents.ME:
@@ -88,9 +113,7 @@ def _meaning(heard: Heard) -> tuple[str, str, intents.Intent]:
     if intents.fold(first) in WORDS:
         return intents.FEEDBACK, rest.strip(), intents.Intent(intents.FEEDBACK)
     intent = intents.recognise(text, heard.today)
-    if intents.fold(text) in {"me", "ich", "moi", "yo"}:
-        return intents.ME, "", intents.Intent(intents.ME)
-    if intent.kind in (intents.STOP, intents.PAUSE, intents.RESUME, intents.ME, intents.GOAL):
+    if intent.kind in OBEYED:
         return intent.kind, "", intent
     return intents.HELP, "", intent
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from bot.domain.attention import local_instant
 from bot.domain.intents import USUAL_PAUSE
 from bot.domain.messages import KINDS, Message
-from bot.services.hearing import Heard, Outcome, changed, clicked, refused, show_on, standing_in
+from bot.services.hearing import Heard, Outcome, beneath, changed, clicked, refused, show_on, standing_in
 from store import outbox, people
 from store.database import UnitOfWork
 
@@ -34,9 +34,9 @@ def pause_by_button(uow: UnitOfWork, heard: Heard) -> Outcome:
     pause(uow, heard, until)
     if row is not None:
         outbox.record_reaction(uow, row.id, heard.row.name, heard.now)
-    after = heard.say("after_pause", value=row.id if row is not None else "", until=until)
-    shown = changed(row.message if row is not None else None, after)
-    return Outcome("paused", (show_on(uow, heard, row, shown),))
+    value = row.id if row is not None else ""
+    after = still_stopped(uow, heard, value) or heard.say("after_pause", value=value, until=until)
+    return Outcome("paused", (show_on(uow, heard, row, beneath(row, after)),))
 
 
 def resume_by_button(uow: UnitOfWork, heard: Heard) -> Outcome:
@@ -53,7 +53,13 @@ def pause(uow: UnitOfWork, heard: Heard, until: date | None) -> Message:
     """Nothing unasked before the morning of ``until`` (their local midnight); None: a week. The words that confirm it."""
     day = until or heard.today + USUAL_PAUSE
     people.change_preferences(uow, heard.person.id, paused_until=pause_end(heard, day))
-    return paused_words(heard, day)
+    return paused_words(uow, heard, day)
+
+
+def pause_unread(uow: UnitOfWork, heard: Heard) -> Message:
+    """The day cannot be read: quiet for a week, as whoever asks for silence gets it, and the question until when."""
+    pause(uow, heard, None)
+    return unread_words(uow, heard)
 
 
 def pause_end(heard: Heard, day: date) -> datetime:
@@ -61,9 +67,22 @@ def pause_end(heard: Heard, day: date) -> datetime:
     return local_instant(day, time(0), heard.zone)
 
 
-def paused_words(heard: Heard, until: date) -> Message:
-    """What confirms a pause."""
-    return heard.say("paused", until=until)
+def paused_words(uow: UnitOfWork, heard: Heard, until: date) -> Message:
+    """What confirms a pause. Reads only."""
+    return still_stopped(uow, heard) or heard.say("paused", until=until)
+
+
+def unread_words(uow: UnitOfWork, heard: Heard) -> Message:
+    """Until when? Reads only."""
+    stopped = still_stopped(uow, heard)
+    return stopped or heard.say("pause_until_when", value="dm", until=heard.today + USUAL_PAUSE)
+
+
+def still_stopped(uow: UnitOfWork, heard: Heard, value: str = "") -> Message | None:
+    """A pause does not begin again what was stopped for good: that it stays so, and how to start again."""
+    if people.preferences(uow, [heard.person.id])[heard.person.id].stopped_at is None:
+        return None
+    return heard.say("still_stopped", value=value)
 
 
 def stop(uow: UnitOfWork, heard: Heard) -> Message:

@@ -67,13 +67,16 @@ def record(
     return said
 
 
-def ask_mode(uow: UnitOfWork, heard: Heard, said: Feedback, key: str = "ask_mode") -> Message:
-    """Who will see it, and the choice."""
+def ask_mode(
+    uow: UnitOfWork, heard: Heard, said: Feedback, key: str = "ask_mode", *, question: bool = False
+) -> Message:
+    """Who will see it, and the choice. ``question``: also that we cannot answer it ourselves."""
     programme = heard.programme
     owner = said.owner or programme.adoption_lead
     return heard.say(
         key,
         value=said.id,
+        question=question,
         lead=name_of(uow, programme.adoption_lead),
         owner=name_of(uow, owner),
         owner_is_lead=owner.casefold() == programme.adoption_lead.casefold(),
@@ -84,12 +87,13 @@ def ask_mode(uow: UnitOfWork, heard: Heard, said: Feedback, key: str = "ask_mode
     )
 
 
-def noted(uow: UnitOfWork, heard: Heard, said: Feedback) -> Message:
+def noted(uow: UnitOfWork, heard: Heard, said: Feedback, *, question: bool = False) -> Message:
     """What was noted, as what, for whom, with or without the name, and how to take it back."""
     frozen = barriers.by_feedback(uow, said.id)
     return heard.say(
         "noted",
         value=said.id,
+        question=question,
         type=heard.text(f"barrier_{said.barrier_type}") if said.barrier_type else "",
         owner=name_of(uow, said.owner or heard.programme.adoption_lead),
         confidential=said.mode == CONFIDENTIAL,
@@ -99,8 +103,10 @@ def noted(uow: UnitOfWork, heard: Heard, said: Feedback) -> Message:
     )
 
 
-def record_words(uow: UnitOfWork, heard: Heard, about: OutboxRow | None) -> Outcome:
-    """Words in a thread, in the DM, or behind ``/fullsteam feedback``."""
+def record_words(
+    uow: UnitOfWork, heard: Heard, about: OutboxRow | None, *, question: bool = False
+) -> Outcome:
+    """Words in a thread, in the DM, or behind ``/fullsteam feedback``. ``question``: they ask for an answer."""
     kind = "command" if heard.row.kind == "command" else REPLY
     channel, ts = heard.body.get("channel"), heard.body.get("ts")
     if kind == REPLY and channel and ts and feedback.by_words(uow, str(channel), str(ts)) is not None:
@@ -110,9 +116,9 @@ def record_words(uow: UnitOfWork, heard: Heard, about: OutboxRow | None) -> Outc
         return refused("said-before")
     said = record(uow, heard, key=key, kind=kind, about=about, text=heard.body["text"])
     if said.state == WAITING:
-        answer(uow, heard, ask_mode(uow, heard, said), about=about, key=said.id)
+        answer(uow, heard, ask_mode(uow, heard, said, question=question), about=about, key=said.id)
         return Outcome("feedback-waiting")
-    answer(uow, heard, noted(uow, heard, said), about=about, key=said.id)
+    answer(uow, heard, noted(uow, heard, said, question=question), about=about, key=said.id)
     return Outcome("feedback-kept")
 
 

@@ -35,6 +35,7 @@ def show_me(uow: UnitOfWork, heard: Heard) -> Message:
         "me",
         **times_of(heard, chosen),
         stage=heard.text(f"stage_{stage.stage}") if stage is not None else "",
+        meaning=heard.text(f"means_{stage.stage}") if stage is not None else "",
         since=stage.since if stage is not None else None,
         facts=[heard.text(f"fact_{each.key}", **each.values) for each in stage.facts] if stage else [],
         goal=chosen.goal or "",

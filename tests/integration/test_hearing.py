@@ -195,8 +195,10 @@ async def test_a_reminder_comes_at_their_own_time_on_the_day_they_asked_for(
 ) -> None:
     slack.clock.at = pressed_at
     await slack.pressed("tip:remind", tip_of())
-    assert set(buttons(slack.shown)) == {"remind:tomorrow", "remind:next_week"}
+    kept = {"tip:do", "tip:not_for_me", "tip:why", "remind:none"}
+    assert set(buttons(slack.shown)) == {"remind:tomorrow", "remind:next_week", *kept}
     await slack.pressed(f"remind:{choice}", tip_of())
+    assert kept < set(buttons(slack.shown))
     (reminder,) = slack.queued()
     assert (reminder.kind, reminder.behaviour) == ("reminder", BEHAVIOUR)
     assert reminder.due_at.date() == due.date()
@@ -211,6 +213,24 @@ async def test_a_reminder_asked_for_twice_comes_once(slack: Workspace) -> None:
         await slack.pressed(f"remind:{choice}", tip_of())
     assert len(slack.queued()) == 1
     assert "18 Nov" in slack.shown.text
+
+
+async def test_a_reminder_can_be_taken_back_and_asked_for_again(slack: Workspace) -> None:
+    await slack.pressed("remind:tomorrow", tip_of())
+    await slack.pressed("remind:none", tip_of())
+    assert slack.queued() == []
+    assert {"tip:do", "tip:remind", "tip:why"} < set(buttons(slack.shown))
+    assert "No reminder" in slack.shown.text
+    await slack.pressed("remind:next_week", tip_of())
+    (reminder,) = slack.queued()
+    assert reminder.due_at.date() == datetime(2026, 11, 23).date()
+
+
+async def test_no_reminder_before_a_day_is_chosen_brings_the_tip_back(slack: Workspace) -> None:
+    await slack.pressed("tip:remind", tip_of())
+    await slack.pressed("remind:none", tip_of())
+    assert slack.queued() == []
+    assert {"tip:do", "tip:remind"} < set(buttons(slack.shown))
 
 
 async def test_a_reminder_can_be_put_off_again(slack: Workspace) -> None:
@@ -361,7 +381,7 @@ async def test_why_this_tells_rule_data_reader_and_coin_in_the_thread(slack: Wor
     for part in (
         "close date in the past",
         "17 Nov",
-        "in 20 of 100 cases",
+        "for 20 of 100 tips",
         "Who sees it",
         "the goal you chose",
     ):

@@ -26,6 +26,7 @@ CLICKS = [
     "tip:remind",
     "remind:tomorrow",
     "remind:next_week",
+    "remind:none",
     "tip:not_for_me",
     "tip:blocked",
     "blocked:process",
@@ -47,6 +48,9 @@ WORDS = (
     "stop",
     "pause until Monday",
     "delete that",
+    "delete everything",
+    "remind me tomorrow",
+    "done",
     "thanks",
     "resume",
 )

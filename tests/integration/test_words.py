@@ -325,6 +325,117 @@ async def test_delete_that_in_a_thread_means_what_was_said_there(slack: Workspac
     assert [each.text for each in said(slack)] == ["About the newer one"]
 
 
+async def test_delete_that_says_how_much_is_still_here_and_deletes_all_on_a_press(slack: Workspace) -> None:
+    for text in ("The search is slow", "The form is long", "The sync breaks", "The report is late"):
+        await slack.said(text)
+        slack.clock.move(timedelta(minutes=1))
+    await slack.said("delete that")
+    answered = slack.answers()[-1]
+    assert "3 other notes of yours are still here" in answered.text
+    assert "no record" not in answered.text
+    assert len(said(slack)) == 3
+    await slack.pressed("feedback:delete_all", buttons(answered)["feedback:delete_all"])
+    assert said(slack) == []
+    assert "all 3 notes" in slack.shown.text
+
+
+async def test_delete_everything_is_obeyed_and_a_preference_is_no_note(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("The search is slow")
+    await slack.said("The form is long")
+    await slack.pressed("tip:not_for_me", delivery_id("tip|1"), menu=True)
+    await slack.said("delete everything")
+    assert [each.kind for each in said(slack)] == ["not_for_me"]
+    assert any("all 2 notes" in each.text for each in slack.answers())
+    await slack.said("delete that")
+    assert any("nothing of yours to delete" in each.text for each in slack.answers())
+
+
+async def test_nobody_deletes_everything_of_somebody_else(slack: Workspace) -> None:
+    await slack.said("The search is slow")
+    await slack.pressed("feedback:delete_all", "all", number=2)
+    assert len(said(slack)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["is this going to be on my review?", "who can see my numbers?", "wer sieht das?", "qui voit ça ?"],
+)
+async def test_who_sees_what_is_answered_and_not_filed(slack: Workspace, text: str) -> None:
+    await slack.said(text)
+    assert "Never for appraisal" in slack.answers()[0].text
+    assert said(slack) == []
+
+
+async def test_remind_me_in_words_is_a_reminder_that_can_be_taken_back(slack: Workspace) -> None:
+    await slack.said("remind me tomorrow", thread=ts_of())
+    (reminder,) = [row for row in slack.queued() if row.kind == "reminder"]
+    assert reminder.due_at.date() == TUESDAY.date() + timedelta(days=1)
+    (answered,) = slack.answers()
+    assert {"tip:do", "remind:none"} <= set(buttons(answered))
+    await slack.pressed("remind:none", buttons(answered)["remind:none"])
+    assert [row.kind for row in slack.queued() if row.kind == "reminder"] == []
+    assert said(slack) == []
+
+
+async def test_not_now_asks_when_and_done_is_recorded_without_a_form(slack: Workspace) -> None:
+    await slack.said("not now", thread=ts_of())
+    assert {"tip:do", "remind:tomorrow", "remind:none"} <= set(buttons(slack.answers()[0]))
+    assert said(slack) == []
+    slack.clock.move(timedelta(minutes=1))
+    await slack.said("I have updated it", thread=ts_of())
+    assert [(each.kind, each.mode, each.state) for each in said(slack)] == [("done", None, "kept")]
+    assert "Thank you" in slack.answers()[-1].text
+
+
+async def test_without_a_tip_there_is_nothing_to_be_reminded_of(slack: Workspace) -> None:
+    await slack.said("remind me tomorrow", number=3)
+    assert "under one of my tips" in slack.answers(3)[0].text
+    assert len(slack.queued(3)) == 1
+
+
+async def test_a_pause_without_a_day_that_can_be_read_is_quiet_and_asks_until_when(slack: Workspace) -> None:
+    chose(slack, "named", 1)
+    await slack.said("pause until yesterday")
+    assert said(slack) == []
+    (answered,) = slack.answers()
+    assert answered.text.startswith("Until when?")
+    assert {"pause:tomorrow", "pause:next_week", "pause:month"} == set(buttons(answered))
+    assert preferences(slack).paused_until > TUESDAY
+
+
+@pytest.mark.parametrize("text", ["pause until Friday", "pause until yesterday"])
+async def test_a_pause_after_a_stop_says_that_it_stays_stopped(slack: Workspace, text: str) -> None:
+    await slack.said("stop")
+    slack.clock.move(timedelta(minutes=1))
+    await slack.said(text)
+    assert "resume" in slack.answers()[-1].text
+    assert "that holds" in slack.answers()[-1].text
+    assert "that holds" in str((await slack.command(text)).body)
+    assert preferences(slack).stopped_at == TUESDAY
+
+
+@pytest.mark.parametrize("text", ["ok", "thanks"])
+async def test_an_ok_after_a_stop_is_only_all_right(slack: Workspace, text: str) -> None:
+    await slack.said("stop")
+    slack.clock.move(timedelta(minutes=1))
+    await slack.said(text)
+    assert slack.answers()[-1].text == "All right."
+
+
+async def test_thanks_in_a_sentence_is_a_reaction_and_no_form(slack: Workspace) -> None:
+    await slack.said("Thank you, that one was actually useful")
+    assert (said(slack), len(slack.answers())) == ([], 1)
+    assert "Glad it helped" in slack.answers()[0].text
+
+
+async def test_a_question_is_told_that_we_cannot_answer_it_ourselves(slack: Workspace) -> None:
+    await slack.said("How do I change the close date?")
+    assert "can't answer questions myself yet" in slack.answers()[0].text
+    await slack.said("The search is slow", number=2)
+    assert "answer questions" not in slack.answers(2)[0].text
+
+
 async def test_deleting_nothing_says_so(slack: Workspace) -> None:
     await slack.said("delete that")
     assert "nothing of yours to delete" in slack.answers()[0].text

@@ -51,7 +51,7 @@ def test_a_stop_wins_over_everything_else_in_the_message() -> None:
 
 
 def test_a_pause_never_ends_in_the_past_nor_more_than_a_year_away() -> None:
-    assert recognise("pause until 2020-01-01", TUESDAY) == intents.Intent(PAUSE, None)
+    assert recognise("pause until 2020-01-01", TUESDAY) == intents.Intent(intents.PAUSE_UNTIL_WHEN)
     ends = recognise("pause until 2099-01-01", TUESDAY).until
     assert ends == TUESDAY + intents.LONGEST_PAUSE
 
