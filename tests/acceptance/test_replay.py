@@ -105,6 +105,7 @@ def test_it_goes_on_in_its_own_database_and_refuses_any_other(
     assert (other.code, "it holds another replay" in other.err) == (2, True)
 
     firm = Firm(tmp_path / "live")
+    firm.deal(firm.hires("Ada Marsh"))
     mapping, programme = firm.writes()
     settings = {
         **os.environ,
