@@ -9,7 +9,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_time, get_day_names
+from babel.dates import get_day_names
 
 from bot.content.fields import TRIGGERS, typed
 from bot.content.load import RECORD_DETAIL, ButtonText, Content, PartText
@@ -101,7 +101,7 @@ def tip_message(
             "action": plain(words.action, values, used) if link else "",
             "link": link or "",
             "as_of_day": as_of.date() if as_of else None,
-            "as_of_time": str(format_time(as_of, "HH:mm")) if as_of else "",
+            "as_of_time": as_of.strftime("%H:%M") if as_of else "",
             "today": values["today"],
         },
         language=used,
