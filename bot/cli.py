@@ -459,16 +459,17 @@ def replay(
         str | None, typer.Option(help="A database of its own; default: a fresh file that is removed.")
     ] = None,
     programme: Annotated[
-        Path | None, typer.Option(help="Default: programme.toml beside the mapping.")
+        Path | None, typer.Option(help="Default: programme.toml beside the mapping, else FULLSTEAM_PROGRAMME.")
     ] = None,
     transcript: Annotated[bool, typer.Option("--transcript", help="Print what was said.")] = False,
 ) -> None:
     """Drive the real planner and delivery day by day over a history, against a Slack workspace on this machine."""
+    from bot.connectors.mapping import mapping_file
     from bot.replay import Replay, run_replay
 
     report = run_replay(
         Replay(
-            mapping=mapping,
+            mapping=mapping_file(mapping),
             data=data,
             first=first.date(),
             last=last.date(),
@@ -483,6 +484,7 @@ def replay(
     )
     if _write_json(json_file, report) and str(json_file) == "-":
         return
+    out.print(f"Programme: {report['programme']}", soft_wrap=True, highlight=False)
     _print_weeks(report)
 
 

@@ -180,7 +180,11 @@ def _reach(people: Sequence[Person]) -> list[Finding]:
             ),
         )
     ]
-    return found + list(_unmatched([(p.match, p.name) for p in active if p.match != MATCHED]))
+    return found + list(_unmatched([(p.match, _looked_for(p)) for p in active if p.match != MATCHED]))
+
+
+def _looked_for(person: Person) -> str:
+    return f"{person.name} ({person.email or 'no address'})"
 
 
 def _unmatched(rows: list[tuple[str, str]]) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bot.clock import SteeredClock
+from bot.config import read_settings
 from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
@@ -80,6 +81,12 @@ class Replay:
     def secret(self) -> str:
         """Derived from the seed, so that the same seed draws the same coins."""
         return hashlib.sha256(f"replay {self.seed}".encode()).hexdigest()
+
+    @property
+    def programme_file(self) -> Path:
+        """The programme in force: the one named, the one beside the mapping, or that of every other command."""
+        beside = self.mapping.with_name("programme.toml")
+        return self.programme or (beside if beside.is_file() else read_settings().programme)
 
     @property
     def script_file(self) -> Path:
@@ -170,7 +177,7 @@ def _bar(replay: Replay, shown: bool) -> Iterator[Callable[[str], None]]:
 async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[str, Any]:
     started = time.monotonic()
     migrate(url)
-    programme_file = replay.programme or replay.mapping.with_name("programme.toml")
+    programme_file = replay.programme_file
     content = load()
     programme = load_programme(programme_file, content.behaviours)
     connector = open_spreadsheet(
@@ -190,6 +197,7 @@ async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[st
     return {
         **body,
         "mapping": replay.mapping.as_posix(),
+        "programme": programme_file.as_posix(),
         "from": replay.first.isoformat(),
         "to": replay.last.isoformat(),
         "seed": replay.seed,

@@ -90,6 +90,7 @@ class PeopleSection(FileSection):
 
     columns: Annotated[PeopleColumns, Field(description="a table [people.columns]")]
     email_template: str | None = None
+    fold: Literal["plain", "german"] = "plain"
     default_role: str = "seller"
     roles: Mapping[str, str] = Field(default_factory=dict)
     zones: Mapping[str, str] = Field(default_factory=dict)

@@ -34,6 +34,7 @@ _LETTERS = str.maketrans(
         ".": "",
     }
 )
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 _YES = frozenset({"", "yes", "y", "true", "1", "active", "x"})
 _NO = frozenset({"no", "n", "false", "0", "inactive"})
 _WEEKDAYS = {name: at for at, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
@@ -76,8 +77,13 @@ class Roster:
         self._names = dict(names)
 
 
-def fill_email(template: str, name: str, crm_id: str) -> str:
-    """An address from a name: accents folded, lower case. ``Zoë O'Brien`` -> ``zoe.obrien@…``. Raises BadCell."""
+def fill_email(template: str, name: str, crm_id: str, fold: str = "plain") -> str:
+    """An address from a name: accents folded, lower case. ``Zoë O'Brien`` -> ``zoe.obrien@…``. Raises BadCell.
+
+    ``fold``: "german" writes ``Jürgen Groß`` as ``juergen.gross``, "plain" as ``jurgen.gross``.
+    """
+    if fold == "german":
+        name = unicodedata.normalize("NFC", name).casefold().translate(_UMLAUTS)
     if "," in name:  # "Lovelace, Ada"
         name = " ".join(reversed([part.strip() for part in name.split(",", 1)]))
     words = [_plain(word) for word in name.split()]
@@ -208,7 +214,7 @@ def _address(
     if section.email_template is None:
         return None
     try:
-        return fill_email(section.email_template, name, crm_id)
+        return fill_email(section.email_template, name, crm_id, section.fold)
     except BadCell as error:
         unknown("name", str(error))
         return None

@@ -181,3 +181,24 @@ def test_a_path_that_is_nothing_is_a_readable_line(folder: Path, settings: dict[
     said = imports(empty, settings)
     assert said.code == 2
     assert f"there is no file {empty / 'mapping.toml'}" in said.err
+
+
+def test_doctor_says_which_address_was_looked_for(folder: Path, settings: dict[str, str]) -> None:
+    template = 'email_template = "{first}.{last}@example.com"\nfold = "german"\n[people.columns]'
+    mapping = MAPPING.replace("[people.columns]", template).replace('email = "E-Mail"\n', "")
+    (folder / "mapping.toml").write_text(mapping, encoding="utf-8")
+    for name in ("team.csv", "chancen.csv"):
+        text = (folder / name).read_text(encoding="utf-8").replace("Jonas Weber", "Jürgen Weiß")
+        (folder / name).write_text(text, encoding="utf-8")
+    assert imports(folder, settings).code == 0
+    said = typed(("doctor",), settings, folder)
+    assert "Jürgen Weiß (juergen.weiss@example.com)" in said.out
+
+
+def test_replay_falls_back_to_the_programme_of_every_other_command(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    words = ("replay", str(folder), "--from", "2026-11-16", "--to", "2026-11-17", "--messenger", "console")
+    said = typed(words, settings, folder)
+    assert (said.code, said.err) == (0, "")
+    assert f"Programme: {settings['FULLSTEAM_PROGRAMME']}" in said.out

@@ -178,6 +178,21 @@ def test_an_address_is_made_from_a_name(template: str, name: str, expected: str)
     assert fill_email(template, name, "X7") == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "plain", "german"),
+    [
+        ("Jürgen Groß", "jurgen.gross", "juergen.gross"),
+        ("Ju\u0308rgen Groß", "jurgen.gross", "juergen.gross"),  # the umlaut as two characters
+        ("Änne Öztürk", "anne.ozturk", "aenne.oeztuerk"),
+        ("Zoë O'Brien", "zoe.obrien", "zoe.obrien"),
+    ],
+)
+def test_umlauts_are_written_as_the_company_writes_them(name: str, plain: str, german: str) -> None:
+    template = "{first}.{last}@example.com"
+    assert fill_email(template, name, "1") == f"{plain}@example.com"
+    assert fill_email(template, name, "1", "german") == f"{german}@example.com"
+
+
 @pytest.mark.parametrize("name", ["Cher", "山田 太郎"])
 def test_no_address_is_made_up(name: str) -> None:
     with pytest.raises(BadCell):
