@@ -177,8 +177,8 @@ def facts_there_are() -> dict[str, Fact]:
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "15 of the last 20 working days with work in the CRM"),
-        ("de", "an 15 der letzten 20 Arbeitstage mit dem CRM gearbeitet"),
+        ("en", "work in the CRM on 15 of the last 20 working days"),
+        ("de", "Arbeit im CRM an 15 der letzten 20 Arbeitstage"),
     ],
 )
 def test_every_fact_behind_a_stage_has_words_in_the_reader_s_language(language: str, said: str) -> None:
