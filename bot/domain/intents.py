@@ -256,7 +256,7 @@ _PRIVACY_PHRASES = tuple(
         r"^(is|will|does|do|can|could|would)\b.*\b(review|appraisal|performance rating|hr|personnel file|bonus|promotion)\b",
         (
             r"^(is|will|does|do|can|could|would) (you|my (boss|manager|team|lead|colleagues)|anyone|anybody|someone|somebody|others"
-            r"|management|people|this|it|that)\b.*\b(see|read|told?|know|report|shared?|private|confidential|anonymous"
+            r"|management|people)\b.*\b(see|read|told?|know|report|shared?|private|confidential|anonymous"
             r"|track(ed|ing)?|monitor(ed|ing)?|spy(ing)?|watch(ed|ing)?)\b.*\b(this|that|it|me|my|i|you|private|confidential|anonymous)\b"
         ),
         r"^(is|are) (this|it|that|my (words|answers|data|numbers)) (private|confidential|anonymous|safe|tracked|monitored|shared)\b",
@@ -277,7 +277,7 @@ _PRIVACY_PHRASES = tuple(
 )
 """About what we keep and show, asked as a question; about the records of the CRM ("who can see my deals") it is none."""
 _OF_THE_CRM = re.compile(
-    r"\b(deals?|accounts?|pipeline|opportunit\w*|leads?|contacts?|cases?|dashboards?|reports?|forecasts?|customers?|kunden?"
+    r"\b(fields?|records?|excel|deals?|accounts?|pipeline|opportunit\w*|leads?|contacts?|cases?|dashboards?|reports?|forecasts?|customers?|kunden?"
     r"|kontakte?|berichte?|clients?|comptes?|affaires?|cuentas?|clientes?|informes?|oportunidades)\b"
 )
 _REMIND = re.compile(
