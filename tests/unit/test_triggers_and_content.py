@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bot import nudges
+from bot.content import fields
 from bot.content.fields import TRIGGERS
+from bot.content.lint import lint
 from bot.content.load import load
 from bot.content.preview import PROGRAMME
 from bot.content.wording import tip_message
@@ -42,11 +47,38 @@ def test_the_behaviour_of_a_record_trigger_is_measured_by_what_the_trigger_reads
             assert content.behaviours[trigger.behaviour].metrics == trigger.reads
 
 
-def test_every_trigger_has_a_tip_for_a_seller_with_any_goal() -> None:
-    content = load()
-    there = {(tip.trigger, tip.goal) for tip in content.tips.values() if "seller" in tip.roles}
-    goals = ("performance", "productivity", "personal")
-    assert {(name, goal) for name in FOUND for goal in goals} <= there
+def test_every_trigger_has_a_tip() -> None:
+    assert {tip.trigger for tip in load().tips.values()} == FOUND.keys()
+
+
+def test_adding_a_trigger_works_as_the_page_shows_it(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (repository / "docs/planning.md").read_text().partition("## Adding a trigger")[2]
+    rule, entry = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    messages, tips = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    package = tmp_path / "shown_nudges"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "many_open_long.py").write_text(rule)
+    monkeypatch.syspath_prepend(tmp_path)
+    (trigger,) = discover(importlib.import_module("shown_nudges"), Trigger)
+    for name, declared in eval(entry, vars(fields)).items():  # noqa: S307 - our own page
+        assert (declared.behaviour, declared.metric) == (trigger.behaviour, trigger.reads[0])
+        monkeypatch.setitem(fields.TRIGGERS, name, declared)  # type: ignore[arg-type]  # a dict, declared read-only
+    for folder, text in (("messages", messages), ("tips", tips)):
+        (tmp_path / "own" / folder).mkdir(parents=True)
+        (tmp_path / "own" / folder / "added.toml").write_text(text)
+    content = load(tmp_path / "own")
+    assert [str(fault) for fault in lint(content, today=TUESDAY.date())] == []
+
+    rules = policy(triggers=(trigger,), tips=content.tips, behaviours=content.behaviours)
+    for count, offered in ((9.0, []), (10.0, ["many_open_long_productivity"])):
+        read = replace(NEW, role="seller", snapshot={"opps_open": 20.0, "opps_open_long": count})
+        who = person(role="seller")
+        one = case(standing(who), profile=read, behaviours=dict(content.behaviours))
+        considered = substantiate(consider(one, rules), evidence(read), names_records)
+        assert [each.action for each in considered.candidates] == offered
 
 
 def test_every_reason_for_sending_nothing_has_words_for_the_person() -> None:
@@ -57,7 +89,7 @@ def test_every_reason_for_sending_nothing_has_words_for_the_person() -> None:
 
 NEW = profile(
     snapshot={"opps_open": 10.0}
-    | {fields.metric: 7.0 for fields in TRIGGERS.values() if fields.metric is not None},
+    | {each.metric: 7.0 for each in TRIGGERS.values() if each.metric is not None},
     sums_28d={},
     weeks_since_access=3,
 )
