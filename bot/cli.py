@@ -459,7 +459,8 @@ def replay(
         str | None, typer.Option(help="A database of its own; default: a fresh file that is removed.")
     ] = None,
     programme: Annotated[
-        Path | None, typer.Option(help="Default: programme.toml beside the mapping, else FULLSTEAM_PROGRAMME.")
+        Path | None,
+        typer.Option(help="Default: programme.toml beside the mapping, else FULLSTEAM_PROGRAMME."),
     ] = None,
     transcript: Annotated[bool, typer.Option("--transcript", help="Print what was said.")] = False,
 ) -> None:

@@ -284,7 +284,9 @@ async def _by_sandbox(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
             if ready is None or not ready.get("ready"):
                 return {}  # it died at once: leaving the block says why
             async with connect(BOT_TOKEN, api_url=f"{ready['url']}/api/") as connection:
-                house = plan.house(SlackMessenger(connection), SlackDirectory(connection.reading, connection.voice))
+                house = plan.house(
+                    SlackMessenger(connection), SlackDirectory(connection.reading, connection.voice)
+                )
                 steered = Steered(house, plan.clock)
                 app = asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance)
                 async with served(app, bound):

@@ -65,11 +65,17 @@ def _vocabulary() -> dict[str, Metric]:
         Metric("opps_open", snapshot, "opportunities", "open opportunities owned"),
         Metric("pipeline_amount", snapshot, "currency units", "amount of the open opportunities"),
         Metric("opps_past_close", snapshot, "opportunities", "open, expected close date in the past"),
-        Metric("opps_no_next_step", snapshot, "opportunities", "open for a week or longer, without a next step"),
+        Metric(
+            "opps_no_next_step", snapshot, "opportunities", "open for a week or longer, without a next step"
+        ),
         Metric("opps_no_activity_30d", snapshot, "opportunities", "open, no activity for 30 days"),
         Metric("opps_stuck_step", snapshot, "opportunities", "open, in the same step for 60 days or longer"),
-        Metric("opps_missing_amount", snapshot, "opportunities", "open for a week or longer, without an amount"),
-        Metric("opps_missing_account", snapshot, "opportunities", "open for a week or longer, without an account"),
+        Metric(
+            "opps_missing_amount", snapshot, "opportunities", "open for a week or longer, without an amount"
+        ),
+        Metric(
+            "opps_missing_account", snapshot, "opportunities", "open for a week or longer, without an account"
+        ),
         Metric(
             "opps_open_long",
             snapshot,
