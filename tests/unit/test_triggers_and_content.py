@@ -65,7 +65,7 @@ def test_adding_a_trigger_works_as_the_page_shows_it(
     (trigger,) = discover(importlib.import_module("shown_nudges"), Trigger)
     for name, declared in eval(entry, vars(fields)).items():  # noqa: S307 - our own page
         assert (declared.behaviour, declared.metric) == (trigger.behaviour, trigger.reads[0])
-        monkeypatch.setitem(fields.TRIGGERS, name, declared)  # type: ignore[arg-type]  # a dict, declared read-only
+        monkeypatch.setitem(fields.TRIGGERS, name, declared)
     for folder, text in (("messages", messages), ("tips", tips)):
         (tmp_path / "own" / folder).mkdir(parents=True)
         (tmp_path / "own" / folder / "added.toml").write_text(text)
