@@ -46,12 +46,11 @@ LISTEN_SECONDS = 1.0
 class UnitOfWork:
     """One transaction, or one SAVEPOINT of a group commit. Statements go through it; nobody commits by hand."""
 
-    __slots__ = ("_after", "connection", "dialect")
+    __slots__ = ("connection", "dialect")
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.dialect = connection.dialect.name
-        self._after: list[Callable[[], None]] = []
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run one statement, or many with a list of parameters."""
@@ -64,15 +63,6 @@ class UnitOfWork:
     def one(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[*tuple[Any, ...]] | None:
         """The first row of a query, or None."""
         return self.execute(statement, parameters).first()
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        """Run ``call`` in the writing thread once this unit of work is durable; not at all if it fails. It must not raise."""
-        self._after.append(call)
-
-    def committed(self) -> None:
-        """Run what was left for after the commit. Called by the database only."""
-        for call in self._after:
-            call()
 
 
 class _Unit:
@@ -138,7 +128,7 @@ class _SqliteWriter:
             return
 
     def _group(self, connection: sa.Connection, first: _Unit) -> None:
-        done: list[tuple[_Unit, UnitOfWork, Any]] = []
+        done: list[tuple[_Unit, Any]] = []
         unit: _Unit | None = first
         stop = False
         try:
@@ -165,20 +155,18 @@ class _SqliteWriter:
                 if not each.future.done():
                     each.future.set_exception(failure)
         else:
-            for each, uow, result in done:
-                uow.committed()
+            for each, result in done:
                 each.future.set_result(result)
         if stop:
             self._queue.put((NORMAL + 1, next(self._order), None))
 
     @staticmethod
-    def _one(connection: sa.Connection, unit: _Unit, done: list[tuple[_Unit, UnitOfWork, Any]]) -> None:
+    def _one(connection: sa.Connection, unit: _Unit, done: list[tuple[_Unit, Any]]) -> None:
         if not unit.future.set_running_or_notify_cancel():
             return
-        uow = UnitOfWork(connection)
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
-            result = unit.work(uow)
+            result = unit.work(UnitOfWork(connection))
         except (
             BaseException
         ) as error:  # the unit's own failure belongs to whoever waits for it, whatever it is
@@ -187,7 +175,7 @@ class _SqliteWriter:
             unit.future.set_exception(error)
             return
         connection.exec_driver_sql("RELEASE unit")
-        done.append((unit, uow, result))
+        done.append((unit, result))
 
 
 class Database:
@@ -332,12 +320,10 @@ class Database:
     def _transaction(self, work: Callable[[UnitOfWork], R]) -> R:
         try:
             with self._write_engine.begin() as connection:
-                uow = UnitOfWork(connection)
-                result = work(uow)
+                result = work(UnitOfWork(connection))
         except (OperationalError, ProgrammingError) as error:
             raise self._meaning(error) from error
         self._said_away = False
-        uow.committed()
         return result
 
     def _reading(self, work: Callable[[UnitOfWork], R]) -> R:

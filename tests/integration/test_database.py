@@ -63,22 +63,6 @@ async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_stay(database
     assert "half" not in kept
 
 
-@pytest.mark.anyio
-async def test_what_runs_after_the_commit_runs_only_when_there_is_one(database: Database) -> None:
-    called: list[str] = []
-
-    def work(uow: UnitOfWork, name: str, fail: bool) -> None:
-        put(uow, name)
-        uow.after_commit(lambda: called.append(name))
-        if fail:
-            raise ValueError
-
-    await database.write(work, "good", False)
-    with pytest.raises(ValueError):  # noqa: PT011 - our own, without words
-        await database.write(work, "bad", True)
-    assert called == ["good"]
-
-
 def test_times_come_back_as_the_same_utc_instant(database: Database) -> None:
     there = NOW.astimezone(timezone(timedelta(hours=-5)))
 
