@@ -1,0 +1,1 @@
+"""Sections of the managers' digest, one file each. There is none yet."""

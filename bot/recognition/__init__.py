@@ -1,0 +1,1 @@
+"""What deserves thanks, one file each. There is none yet."""

@@ -1,0 +1,1 @@
+"""Question types, rounds and rotation, one file each. There is none yet."""
