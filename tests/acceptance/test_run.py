@@ -196,3 +196,35 @@ def test_sqlite_is_written_by_one_process_only(office: Office) -> None:
     refused = office.installation.types("worker")
     assert refused.code == 2
     assert "FULLSTEAM_DATABASE_URL names SQLite" in refused.err
+
+
+HOOK = """
+import os, sys
+def record(event, arguments):
+    if event == "socket.connect":
+        address = arguments[1]
+        seen = "unix" if isinstance(address, (str, bytes)) else f"{address[0]}:{address[1]}"
+    elif event == "socket.getaddrinfo":
+        seen = f"{arguments[0]}:{arguments[1]}"
+    else:
+        return
+    with open(os.environ["SEEN_ADDRESSES"], "a") as file:
+        file.write(seen + "\\n")
+sys.addaudithook(record)
+"""
+
+
+def test_run_calls_slack_and_nobody_else(office: Office) -> None:
+    hooks = office.installation.folder / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(HOOK)
+    seen = office.installation.folder / "addresses.txt"
+    office.installation.more |= {
+        "PYTHONPATH": os.pathsep.join((str(hooks), office.installation.environment["PYTHONPATH"])),
+        "SEEN_ADDRESSES": str(seen),
+    }
+    office.drops_files()
+    with office.installation.running("run"):
+        office.installation.slack.wait_for(office.ada, "Hello Ada")
+    slack = office.installation.slack.url.removeprefix("http://")
+    assert set(seen.read_text().split()) == {slack}
