@@ -157,10 +157,10 @@ async def _plan_ahead(
         dry_run=True,
         days=days,
     )
-    return [_told(each) for each in report.planned]
+    return [told(each) for each in report.planned]
 
 
-def _told(planned: Planned) -> dict[str, str]:
+def told(planned: Planned) -> dict[str, str]:
     """One line of the plan, without what only the person may know."""
     why = planned.reason or (f"{planned.trigger}: {planned.count}" if planned.trigger else planned.kind or "")
     return {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bot.commands import NOT_AVAILABLE, switch_sending, told
 from bot.config import read_settings
-from bot.domain.errors import ConfigurationError
+from bot.domain.errors import ConfigurationError, Permanent
+from bot.services.plan_messages import Planned
 
 SECRET = "s" * 32
 
@@ -76,3 +80,37 @@ def test_slack_over_plain_http_is_for_this_machine_only(monkeypatch: pytest.Monk
     assert read(monkeypatch, SLACK_API_URL="http://127.0.0.1:9000/api").slack_api_url.endswith("/api/")
     with pytest.raises(ConfigurationError, match="FULLSTEAM_SLACK_API_URL"):
         read(monkeypatch, SLACK_API_URL="http://slack.example/api/")
+
+
+def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        ConfigurationError, match="FULLSTEAM_SLACK_BOT_TOKE is no setting of ours; did you mean"
+    ):
+        read(monkeypatch, "secret", SECRET=SECRET, SLACK_BOT_TOKE="xoxb-1")
+
+
+@pytest.mark.parametrize("way_in", ["SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN"])
+def test_slack_reaches_us_by_http_or_by_socket(monkeypatch: pytest.MonkeyPatch, way_in: str) -> None:
+    with pytest.raises(ConfigurationError, match="FULLSTEAM_SLACK_APP_TOKEN"):
+        read_settings("secret", slack_in=True, env_file=None)
+    monkeypatch.setenv("FULLSTEAM_SECRET", SECRET)
+    monkeypatch.setenv(f"FULLSTEAM_{way_in}", "a value of that kind")
+    read_settings("secret", slack_in=True, env_file=None)
+
+
+def test_the_brake_refuses_where_there_is_no_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there_is_none = tmp_path / "none.db"
+    monkeypatch.setenv("FULLSTEAM_DATABASE_URL", f"sqlite:///{there_is_none}")
+    with pytest.raises(Permanent, match="There is no database"):
+        switch_sending(stopped=True)
+    assert not there_is_none.exists()
+
+
+@pytest.mark.parametrize("reason", ["stopped", "paused", "barrier-open", "not-for-me"])
+def test_a_plan_keeps_to_itself_what_is_the_persons_own(reason: str) -> None:
+    now = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    planned = Planned("p1", "Ada", now.date(), now, "slot", "none", None, reason, None, None, None, ())
+    assert told(planned)["why"] == NOT_AVAILABLE
+    assert told(replace(planned, reason="weekly-cap"))["why"] == "weekly-cap"
