@@ -446,9 +446,9 @@ def revive_inbox(
 @app.command()
 def replay(
     mapping: MappingFile,
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
     data: DataFolder = None,
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = ...,  # type: ignore[assignment]  # required
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = ...,  # type: ignore[assignment]  # required
     json_file: JsonFile = None,
     messenger: Annotated[
         str, typer.Option(help="sandbox (people answer) or console (messages are printed).")

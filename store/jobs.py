@@ -70,12 +70,6 @@ def settle(uow: UnitOfWork, name: str, *, next_at: datetime, now: datetime, erro
     )
 
 
-def put_off(uow: UnitOfWork, name: str, next_at: datetime) -> None:
-    """Set when a job is due, making its row if there is none. For first runs at a chosen hour."""
-    if not _insert_if_new(uow, name, next_at):
-        uow.execute(sa.update(job).where(job.c.name == name).values(next_at=next_at))
-
-
 def _insert_if_new(uow: UnitOfWork, name: str, next_at: datetime, claimed_at: datetime | None = None) -> bool:
     values = {"name": name, "next_at": next_at, "failures": 0, "claimed_at": claimed_at}
     statement = insert(uow, job).values(values).on_conflict_do_nothing()

@@ -74,7 +74,7 @@ async def test_slack_does_not_answer_for_three_days_and_is_asked_once_an_hour(
     async with firm.at_work(sqlite_url, MONDAY) as story:
         with listening_to_logs() as log:
             story.slack.faults.plan(Fault("http_500", "users.list"))
-            story.database.write_now(jobs.put_off, "match", story.now)
+            story.database.write_now(jobs.settle, "match", next_at=story.now, now=story.now, error=None)
             await story.until("2026-11-19 06:00")
             row = story.database.read_now(jobs.get, "match")
             assert row is not None

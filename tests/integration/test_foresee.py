@@ -30,7 +30,8 @@ def quiet(uow: UnitOfWork) -> str:
     who = add_person(uow)
     slots.keep(uow, [Slot(who, TUESDAY + 24 * HOUR)])
     for name in RHYTHMIC:
-        jobs.put_off(uow, name, TUESDAY + 5 * HOUR)
+        jobs.claim(uow, name, TUESDAY, HOUR)
+        jobs.settle(uow, name, next_at=TUESDAY + 5 * HOUR, now=TUESDAY, error=None)
     return who
 
 
