@@ -1,8 +1,8 @@
 """Reading people and channels as they are given from outside: over HTTP or in a file.
 
 A person: `name` and, all optional, `id`, `email`, `real_name`, `tz` (IANA), `is_bot`, `is_restricted`,
-`is_ultra_restricted`, `deleted`, `title`, `locale`, `status_text`, `status_emoji`, `status_expiration` (epoch seconds
-or ISO), `dnd` ({start, end}: HH:MM every day in their zone, or two ISO instants; false to end it), and for scripted
+`is_ultra_restricted`, `deleted`, `title`, `role` and `team` (shown on the page, Slack knows neither), `locale`,
+`status_text`, `status_emoji`, `status_expiration` (epoch seconds or ISO), `dnd` ({start, end}: HH:MM every day in their zone, or two ISO instants; false to end it), and for scripted
 people `work` ({start, end}: HH:MM; days: 1 is Monday).
 """
 
@@ -45,7 +45,18 @@ class Roster:
     channels: list[Json] = field(default_factory=list)
 
 
-_TEXTS = ("name", "real_name", "email", "tz", "title", "status_text", "status_emoji", "locale")
+_TEXTS = (
+    "name",
+    "real_name",
+    "email",
+    "tz",
+    "title",
+    "role",
+    "team",
+    "status_text",
+    "status_emoji",
+    "locale",
+)
 _FLAGS = ("is_bot", "is_restricted", "is_ultra_restricted", "deleted")
 _KNOWN = frozenset({"id", "status_expiration", "dnd", "work", *_TEXTS, *_FLAGS})
 

@@ -85,6 +85,8 @@ class User:
     status_expiration: int = 0
     dnd: Quiet | None = None
     locale: str = "en-US"
+    role: str = ""
+    team: str = ""
     updated: int = 0
 
 
