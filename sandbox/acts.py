@@ -164,7 +164,24 @@ class Acts:
         if user.id in users:
             raise Impossible(f"{user_id} has already reacted with {name}")
         users.append(user.id)
+        self.slack.workspace.reacted(message)
         return await self.outbound.event(payloads.reaction_event(self.slack.workspace, user, message, name))
+
+    async def unreact(self, user_id: str, channel_id: str, ts: str, name: str) -> Answer:
+        """Take an emoji of one's own back."""
+        user = self.person(user_id)
+        message = self.message(channel_id, ts, user)
+        users = message.reactions.get(name, [])
+        if user.id not in users:
+            raise Impossible(f"{user_id} has not reacted with {name}")
+        users.remove(user.id)
+        if not users:
+            del message.reactions[name]
+        workspace = self.slack.workspace
+        workspace.reacted(message)
+        return await self.outbound.event(
+            payloads.reaction_event(workspace, user, message, name, "reaction_removed")
+        )
 
     # Pressing
 

@@ -240,6 +240,7 @@ def add_reaction(call: Call) -> Json:
     if len(message.reactions) > 23:
         raise SlackError("too_many_emoji")
     users.append(call.workspace.bot_user_id)
+    call.workspace.reacted(message)
     return {}
 
 

@@ -108,10 +108,12 @@ def home_event(workspace: Workspace, user: User, tab: str) -> Json:
     return event
 
 
-def reaction_event(workspace: Workspace, user: User, message: Message, name: str) -> Json:
-    """`reaction_added`."""
+def reaction_event(
+    workspace: Workspace, user: User, message: Message, name: str, kind: str = "reaction_added"
+) -> Json:
+    """`reaction_added` or `reaction_removed`."""
     return {
-        "type": "reaction_added",
+        "type": kind,
         "user": user.id,
         "item": {"type": "message", "channel": message.channel, "ts": message.ts},
         "reaction": name,

@@ -205,6 +205,7 @@ class Workspace:
         self.response_urls: dict[str, ResponseUrl] = {}
         self.seen_by: list[Callable[[str, Message], None]] = []
         self.views_seen_by: list[Callable[[str, View], None]] = []
+        self.reactions_seen_by: list[Callable[[Message], None]] = []
         self._last_micros = 0
         self._counts: dict[str, int] = {}
         self._bot_scopes = scopes
@@ -370,6 +371,11 @@ class Workspace:
         """Tell everybody who looks: kind is posted, ephemeral, updated or deleted."""
         for look in self.seen_by:
             look(kind, message)
+
+    def reacted(self, message: Message) -> None:
+        """Tell everybody who looks that the reactions to a message changed."""
+        for look in self.reactions_seen_by:
+            look(message)
 
     def drop(self, message: Message) -> None:
         """Delete a message."""
