@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -375,6 +376,37 @@ def _check_loop(node: nodes.For, schema: Schema, loop: frozenset[str], faults: l
         return
     for child in node.body:
         _check(child, schema, frozenset({node.target.name}), faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a template may look at: ``names``; ``fields`` of records; how many ``records`` it counts on by number."""
+
+    names: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+    records: int = 0
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(self.names | other.names, self.fields | other.fields, max(self.records, other.records))
+
+
+@lru_cache(maxsize=4096)
+def needs(source: str) -> Needs:
+    """What a template that :func:`check` allows may look at: with all of it there, rendering misses nothing."""
+    if "{" not in source:
+        return Needs()
+    tree = _PLAIN.parse(source)
+    loops = {each.target.name for each in tree.find_all(nodes.For) if isinstance(each.target, nodes.Name)}
+    names = {each.name for each in tree.find_all(nodes.Name)} - loops - {"loop"}
+    fields = {
+        each.attr
+        for each in tree.find_all(nodes.Getattr)
+        if not (isinstance(each.node, nodes.Name) and each.node.name == "loop")
+    }
+    numbers = (each.arg for each in tree.find_all(nodes.Getitem))
+    known = [each.value if isinstance(each, nodes.Const) else MAX_SOURCE for each in numbers]
+    records = max((number + 1 for number in known if isinstance(number, int)), default=0)
+    return Needs(frozenset(names), frozenset(fields), records)
 
 
 def example_schema(example: Mapping[str, object]) -> Schema:

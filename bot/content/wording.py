@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -33,12 +34,24 @@ from bot.domain.people import Person
 from bot.domain.programme import Programme
 from bot.domain.tips import Tip
 from bot.domain.usage import METRICS, RecordRef
-from bot.rendering import MissingField, Mrkdwn, checked, mrkdwn, plain, plain_text, safe_url
+from bot.rendering import (
+    MissingField,
+    Mrkdwn,
+    Needs,
+    checked,
+    mrkdwn,
+    needs,
+    plain,
+    plain_text,
+    safe_url,
+)
 
 MAX_NAME = 150
 """Characters of a record's name that are shown; a longer one ends with an ellipsis."""
 MAX_LABEL = 75
 MAX_FIRST_NAME = 40
+_ALWAYS = frozenset({"count", "crm", "first_name", "today", "language"})
+"""Names that the words of every tip have (:func:`tip_values`)."""
 _READ = "what_is_read_"
 _READ_ORDER = (
     "opportunity",
@@ -124,6 +137,27 @@ def tip_values(
     if evidence and evidence.records:
         values["records"] = [_record_values(tip.trigger, record, programme) for record in evidence.records]
     return checked(values)
+
+
+def can_be_said(
+    content: Content, tip: str, candidate: Candidate, programme: Programme, language: str
+) -> bool:
+    """Whether :func:`tip_message` will find everything it names, told from its templates without rendering them.
+
+    False says only that it has to be tried. The line about a record is not looked at: what it lacks only shortens it.
+    """
+    chosen = content.tips[tip]
+    _, words = chosen.text(language.replace("_", "-"))
+    parts = (words.about, words.gain, words.effort, words.how, words.action)
+    wanted = functools.reduce(Needs.__or__, map(needs, parts))
+    records = candidate.evidence.records if candidate.evidence else ()
+    if not records:
+        return not chosen.names_records and wanted.names <= _ALWAYS
+    if not wanted.names <= _ALWAYS | {"records"} or wanted.records > len(records):
+        return False
+    return all(
+        wanted.fields <= _record_values(chosen.trigger, record, programme).keys() for record in records
+    )
 
 
 def weekday_names(days: Iterable[int], language: str) -> list[str]:

@@ -20,7 +20,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from bot.content.load import Content
-from bot.content.wording import back_off_message, first_name, message, tip_message, welcome_message
+from bot.content.wording import (
+    back_off_message,
+    can_be_said,
+    first_name,
+    message,
+    tip_message,
+    welcome_message,
+)
 from bot.domain import attention
 from bot.domain.attention import Sent, Standing
 from bot.domain.behaviours import BehaviourKind
@@ -394,7 +401,7 @@ class _Planner:
         return away and closes is not None and now + CRM_AWAY_RETRY < closes
 
     def decide(self, weighed: _Weighed, found: Found) -> tuple[Decision, dict[str, Message]]:
-        """The decision, and the words of everything that could have been chosen."""
+        """The decision, and at least the words of what was chosen."""
         case, person = weighed.case, weighed.case.standing.person
         evidence: dict[str, Evidence] = {}
         for candidate in weighed.considered.candidates:
@@ -408,16 +415,32 @@ class _Planner:
                 evidence[metric] = Evidence(metric, count, tuple(records), as_of, person.source)
         backed = substantiate(weighed.considered, evidence, self.names_records)
         identity = decision_id(self.policy, person.id, case.point, case.day)
-        words: dict[str, Message] = {}
-        unsayable: dict[str, str] = {}
-        for candidate in backed.candidates:
-            try:
-                words[candidate.action] = self.word(
-                    candidate, case, delivery_id(_dedupe_key(identity)), weighed.reading
-                )
-            except MissingField:
-                unsayable[candidate.action] = "missing-field"
-        return decide(case, self.policy, backed, unsayable), words
+        delivery = delivery_id(_dedupe_key(identity))
+
+        def decided(tried: Sequence[Candidate]) -> tuple[Decision, dict[str, Message]]:
+            words: dict[str, Message] = {}
+            unsayable: dict[str, str] = {}
+            for candidate in tried:
+                try:
+                    words[candidate.action] = self.word(candidate, case, delivery, weighed.reading)
+                except MissingField:
+                    unsayable[candidate.action] = "missing-field"
+            decision = decide(case, self.policy, backed, unsayable)
+            chosen = decision.chosen
+            if chosen is not None and chosen.action not in words:
+                words[chosen.action] = self.word(chosen, case, delivery, weighed.reading)
+            return decision, words
+
+        try:
+            return decided([each for each in backed.candidates if not self.certainly_said(each, person)])
+        except MissingField:  # then nothing is certain
+            return decided(backed.candidates)
+
+    def certainly_said(self, candidate: Candidate, person: Person) -> bool:
+        """Whether the words of a tip can be put off until it is chosen: half of planning was wording what was not."""
+        return candidate.kind == TIP and can_be_said(
+            self.content, candidate.action, candidate, self.programme, person.language
+        )
 
     def names_records(self, candidate: Candidate) -> bool:
         """Whether the candidate's words list records."""

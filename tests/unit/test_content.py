@@ -16,7 +16,14 @@ from bot.content.fields import TRIGGERS, typed
 from bot.content.lint import lint_paths
 from bot.content.load import RECORD_DETAIL, Content, gather, load
 from bot.content.preview import NOW, PROGRAMME, example_candidate, example_person, preview, preview_message
-from bot.content.wording import back_off_message, message, tip_message, welcome_message, what_is_read
+from bot.content.wording import (
+    back_off_message,
+    can_be_said,
+    message,
+    tip_message,
+    welcome_message,
+    what_is_read,
+)
 from bot.domain.behaviours import check as check_behaviour
 from bot.domain.errors import ConfigurationError, Refused
 from bot.domain.messages import Button, Buttons, Heading, Message, Note, Paragraph, Quote, RecordLine, Records
@@ -490,3 +497,41 @@ def test_details_are_read_by_type_and_what_does_not_fit_is_left_out() -> None:
 def test_the_shipped_content_has_no_fault_today_nor_in_a_year() -> None:
     for today in (datetime(2026, 11, 21, tzinfo=UTC).date(), date(2027, 11, 21)):
         assert [str(fault) for fault in lint_paths(today=today).faults] == []
+
+
+PROBE = "{% if records[1].step %}{{ records[1].step }}{% endif %}{% for r in records %}{{ r.days_in_step|number }}{% endfor %}"
+
+
+@given(st.sampled_from(sorted(CONTENT.tips)), st.lists(st.sets(st.sampled_from(["step", "days_in_step", "close_date", "days_open", "days_quiet"])), max_size=3), st.sampled_from(["", "{{ records[0].step }}", PROBE]))  # fmt: skip
+def test_what_is_known_to_be_sayable_without_a_try_is_said(
+    tip: str, given_details: list[set[str]], how: str
+) -> None:
+    known = {"step": "Proposal", "days_in_step": "70", "close_date": "2026-11-03", "days_open": "9"}
+    records = tuple(
+        RecordRef(str(number), f"Deal {number}", None, {key: known.get(key, "x") for key in details})
+        for number, details in enumerate(given_details)
+    )
+    shipped = CONTENT.tips[tip]
+    texts = {language: replace(words, how=words.how + how) for language, words in shipped.texts.items()}
+    content = replace(CONTENT, tips={**CONTENT.tips, tip: replace(shipped, texts=texts)})
+    candidate = example_candidate(shipped)
+    if candidate.evidence is not None:
+        candidate = replace(
+            candidate, evidence=replace(candidate.evidence, records=records, count=len(records))
+        )
+    certain = can_be_said(content, tip, candidate, PROGRAMME, "en")
+    try:
+        tip_message(
+            content,
+            tip,
+            candidate,
+            person=example_person("seller"),
+            programme=PROGRAMME,
+            language="en",
+            delivery="m1",
+            now=NOW,
+        )
+    except MissingField:
+        assert not certain
+    if not how and all(known.keys() <= details for details in given_details) and given_details:
+        assert certain, "the shipped words are put off, or planning is slow"
