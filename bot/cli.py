@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import version
 from itertools import chain
@@ -490,11 +491,75 @@ def replay(
 
 
 @app.command()
-def demo() -> None:
-    """A few weeks of a small invented team, on this machine, as a readable transcript. Needs no account."""
-    from bot.replay import run_demo
+def demo(
+    people: Annotated[int, typer.Option(help="How many people the company has.", min=12, max=5000)] = 500,
+    weeks: Annotated[int, typer.Option(help="How many weeks to go through.", min=1, max=104)] = 26,
+    seed: Annotated[int, typer.Option(help="Another seed, another company and other coins.")] = 1,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop at the end; without it the page is served.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="Port of the page, on this machine only; 0 is any free one.", min=0, max=65535)
+    ] = 8686,
+    json_file: JsonFile = None,
+) -> None:
+    """A company with a CRM and a Slack, on this machine: half a year in a minute or two, then a page to click through.
 
-    _print_weeks(run_demo())
+    Needs no account. The bot is the real one; only its clock is steered.
+    """
+    from bot.demo import Demo, run_demo
+    from bot.progress import day_bar
+
+    plan = Demo(people=people, weeks=weeks, seed=seed, page_port=0 if once else port, stay=not once)
+    aside = json_file is not None and str(json_file) == "-"
+    with day_bar(sys.stderr.isatty()) as bar:
+
+        def finished(report: dict[str, Any], url: str) -> None:
+            bar.stop()
+            if not _write_json(json_file, report) or not aside:
+                _print_demo(report)
+            if not once:
+                (err if aside else out).print(
+                    f"\nLook around: [bold]{url}[/bold]   Ctrl-C ends it.", highlight=False
+                )
+
+        report = run_demo(plan, tell=bar.tell, finished=finished)
+    if any(each["broken"] for each in report["broken_promises"].values() if "broken" in each):
+        raise typer.Exit(1)
+
+
+def _print_demo(report: dict[str, Any]) -> None:
+    """What happened, in ten lines."""
+    broken = {name: each for name, each in report["broken_promises"].items() if each.get("broken")}
+    examined = sum(each.get("examined", 0) for each in report["broken_promises"].values())
+    held = sorted(report["held"].items(), key=lambda item: (-item[1], item[0]))
+    sent = sorted(report["sent_by_trigger"].items(), key=lambda item: (-item[1], item[0]))
+    lines = [
+        ("Company", f"{report['people']:,} people, {report['weeks_run']} weeks, seed {report['seed']}"),
+        ("Decisions", f"{report['decisions']:,} (one per person and working day, each with its reason)"),
+        ("Sent", f"{report['sent']:,}: " + _most(sent, 5)),
+        ("Not sent", f"{sum(report['held'].values()):,}: " + _most(held, 4)),
+        ("Replies", f"{report['replies']:,} clicks and words, {report['answers']:,} answered in words"),
+        ("Feedback", f"{report['feedback']:,} kept, each tied to its person, message and stage"),
+        ("Stages", f"{report['adoption_stage_moves']:,} moves; now " + _most(report["stages"].items(), 4)),
+        (
+            "Promises",
+            f"{sum(each['broken'] for each in broken.values()):,} broken in {examined:,} cases looked at from outside"
+            + (": " + ", ".join(sorted(broken)) if broken else ""),
+        ),
+        ("Took", f"{report['seconds']:,} s, memory at most {report['memory_mib']['bot']:,} MiB"),
+    ]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, words in lines:
+        table.add_row(f"[bold]{label}[/bold]", escape(words))
+    out.print(table)
+
+
+def _most(counts: Iterable[tuple[str, int]], how_many: int) -> str:
+    """The first few of counted things in words."""
+    listed = [f"{name.replace('_', ' ')} {count:,}" for name, count in counts]
+    more = len(listed) - how_many
+    return ", ".join(listed[:how_many]) + (f" and {more} more" if more > 0 else "")
 
 
 def _print_weeks(report: dict[str, Any]) -> None:

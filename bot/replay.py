@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
@@ -25,7 +25,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bot.clock import SteeredClock
 from bot.config import read_settings
@@ -33,12 +32,12 @@ from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.console import ConsoleDirectory, ConsoleMessenger
-from bot.delivery.directory import SlackDirectory
-from bot.delivery.slack import SlackMessenger, connect
-from bot.domain.errors import ConfigurationError, Permanent
+from bot.domain.errors import ConfigurationError
 from bot.domain.people import SlackUser
 from bot.domain.ports import Connector, Directory, Messenger
 from bot.domain.programme import Programme
+from bot.progress import day_bar
+from bot.sandboxed import SIGNING_SECRET, sandbox, slack_at
 from bot.transcript import tell_story
 from bot.wiring import (
     House,
@@ -53,8 +52,6 @@ from bot.wiring import (
 from bot.workdays import PublicHolidays
 from store.database import Database, migrate, open_database
 
-BOT_TOKEN = "xoxb-replay"  # noqa: S105 - opens nothing but the sandbox that this process starts
-SIGNING_SECRET = "replay-signing-secret"  # noqa: S105 - the same
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 POLL_HOUR = clock_time(5, 0)
 """Local hour of the daily poll: before anybody's first decision point."""
@@ -109,23 +106,13 @@ def run_replay(replay: Replay, *, progress: bool = False) -> dict[str, Any]:
     Raises ConfigurationError for a database that holds anything else, and for a range or file that cannot be.
     """
     _check(replay)
-    with _database_url(replay) as url, _bar(replay, progress) as tell:
+    days = (replay.last - replay.first).days + 1
+    with _database_url(replay) as url, day_bar(progress) as bar:
+
+        def tell(day: str) -> None:
+            bar.tell((date.fromisoformat(day) - replay.first).days + 1, days, day)
+
         return asyncio.run(_run(replay, url, tell))
-
-
-def run_demo() -> dict[str, Any]:
-    """Four weeks of a small invented team in ``examples/demo``, with its transcript."""
-    folder = EXAMPLES / "demo"
-    plan = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
-    return run_replay(
-        Replay(
-            mapping=folder / "mapping.toml",
-            first=date.fromisoformat(plan["from"]),
-            last=date.fromisoformat(plan["to"]),
-            seed=plan["seed"],
-            transcript=True,
-        )
-    )
 
 
 def _check(replay: Replay) -> None:
@@ -153,27 +140,6 @@ def _database_url(replay: Replay) -> Iterator[str]:
         yield f"sqlite:///{folder}/replay.db"
 
 
-@contextlib.contextmanager
-def _bar(replay: Replay, shown: bool) -> Iterator[Callable[[str], None]]:
-    """A progress bar over the days, or nothing."""
-    if not shown:
-        yield lambda _day: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} days"),
-    )
-    with Progress(*columns, TimeElapsedColumn(), transient=True) as bar:
-        task = bar.add_task(str(replay.first), total=(replay.last - replay.first).days + 1)
-
-        def tell(day: str) -> None:
-            done = (date.fromisoformat(day) - replay.first).days + 1
-            bar.update(task, completed=max(0, done), description=day)
-
-        yield tell
-
-
 async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[str, Any]:
     started = time.monotonic()
     migrate(url)
@@ -190,7 +156,7 @@ async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[st
     try:
         at = await prepare_replay(database, programme, connector, replay.mark(), begin)
         plan = Plan(replay, programme, content, connector, database, SteeredClock(at), at, until)
-        sandbox = await (_by_console if replay.messenger == "console" else _by_sandbox)(plan, tell)
+        seen = await (_by_console if replay.messenger == "console" else _by_sandbox)(plan, tell)
         body = await database.read(replay_counts, replay.first, replay.last)
     finally:
         await asyncio.to_thread(database.close)
@@ -203,7 +169,7 @@ async def _run(replay: Replay, url: str, tell: Callable[[str], None]) -> dict[st
         "seed": replay.seed,
         "script": replay.script_file.as_posix() if replay.messenger == "sandbox" else None,
         "messenger": replay.messenger,
-        "sandbox": sandbox,
+        "sandbox": seen,
         "seconds": round(time.monotonic() - started, 2),
     }
 
@@ -269,24 +235,20 @@ async def _by_sandbox(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
         accounts = await slack_accounts(plan.programme, plan.connector, plan.replay.last)
         (files / "people.json").write_text(json.dumps({"users": accounts}), encoding="utf-8")
         bound = listening("127.0.0.1", 0)
-        command = [
-            *(sys.executable, "-m", "sandbox", "drive"),
+        options = [
             *("--bot", f"http://127.0.0.1:{bound.getsockname()[1]}", "--port", "0"),
             *("--from", plan.begin.isoformat(), "--until", plan.until.isoformat()),
             *("--people", str(files / "people.json"), "--script", str(plan.replay.script_file.resolve())),
             *("--seed", str(plan.replay.seed), "--report", str(files / "report.json")),
-            *("--bot-token", BOT_TOKEN, "--signing-secret", SIGNING_SECRET),
             *("--record", str(files / "record.jsonl")),
             *plan.replay.sandbox_options,
         ]
-        async with _child(command) as lines:
+        async with sandbox(options) as lines:
             ready = await anext(lines, None)
             if ready is None or not ready.get("ready"):
                 return {}  # it died at once: leaving the block says why
-            async with connect(BOT_TOKEN, api_url=f"{ready['url']}/api/") as connection:
-                house = plan.house(
-                    SlackMessenger(connection), SlackDirectory(connection.reading, connection.voice)
-                )
+            async with slack_at(str(ready["url"])) as (connection, messenger, directory):
+                house = plan.house(messenger, directory)
                 steered = Steered(house, plan.clock)
                 app = asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance)
                 async with served(app, bound):
@@ -298,38 +260,6 @@ async def _by_sandbox(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
             tell_story(files / "record.jsonl", names, plan.clock_zone, Console())
         body: dict[str, Any] = json.loads((files / "report.json").read_text(encoding="utf-8"))
         return body
-
-
-@contextlib.asynccontextmanager
-async def _child(command: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The sandbox process; yields its JSON lines. Raises Permanent with its last words when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=EXAMPLES.parent,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    words = asyncio.create_task(process.stderr.read())
-
-    async def lines() -> AsyncIterator[dict[str, Any]]:
-        assert process.stdout is not None
-        async for raw in process.stdout:
-            with contextlib.suppress(ValueError):
-                yield json.loads(raw)
-
-    try:
-        yield lines()
-        if await process.wait() != 0:
-            said = (await words).decode(errors="replace").strip().splitlines()
-            last = " ".join(" ".join(said[-4:]).strip("╭╮╰╯─│ ").split()) or "it said nothing"
-            raise Permanent(f"The sandbox stopped: {last}", code="sandbox")
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-        words.cancel()
 
 
 async def slack_accounts(programme: Programme, connector: Connector, last: date) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "psycopg": ("store/",),
     "pydantic": ("bot/config.py", "bot/connectors/", "bot/content/", "bot/handlers/"),
     "pydantic_settings": ("bot/config.py",),
-    "rich": ("bot/cli.py", "bot/replay.py", "bot/transcript.py", "sandbox/"),
+    "rich": ("bot/cli.py", "bot/progress.py", "bot/replay.py", "bot/transcript.py", "sandbox/"),
     "slack_bolt": ("bot/delivery/", "bot/handlers/", "bot/wiring.py"),
     "slack_sdk": ("bot/delivery/", "bot/handlers/", "bot/wiring.py"),
     "sqlalchemy": ("store/", "bot/connectors/sql.py"),

@@ -1,0 +1,210 @@
+"""The demo: a company of the sandbox's own, its CRM and its Slack, run through the real bot at the speed of the machine.
+
+Only the clock is steered (docs/decisions/0012): people, records and answers live in the sandbox, which the bot reaches over
+HTTP alone. Afterwards the sandbox's page stays up, to look around and to click through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+from bot.clock import SteeredClock
+from bot.content.load import load
+from bot.content.programme import load_programme
+from bot.domain.errors import Permanent
+from bot.sandboxed import SIGNING_SECRET, sandbox, slack_at
+from bot.wiring import (
+    House,
+    Steered,
+    all_triggers,
+    asgi_of,
+    connector_kinds,
+    listening,
+    prepare_replay,
+    replay_counts,
+    served,
+)
+from bot.workdays import PublicHolidays
+from store.database import migrate, open_database
+
+FIRST_DAY = date(2026, 1, 12)
+"""A Monday. Half a year from here has both changes of the clocks, north and south of the equator, and Easter."""
+CRM = "salesforce"
+SWITCH_INTERVAL = 0.0005
+"""Seconds: planning in a thread must not keep clicks waiting (design.md §7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """How large and how long. ``page_port``: where the page is served, 0 is any free one."""
+
+    people: int = 500
+    weeks: int = 26
+    seed: int = 1
+    page_port: int = 0
+    stay: bool = False
+    first: date = FIRST_DAY
+    faults: tuple[str, ...] = ()
+
+    @property
+    def begin(self) -> datetime:
+        """The instant at which it starts."""
+        return datetime.combine(self.first, clock_time(), UTC)
+
+    @property
+    def until(self) -> datetime:
+        """The instant at which it ends."""
+        return self.begin + timedelta(weeks=self.weeks)
+
+    @property
+    def secret(self) -> bytes:
+        """Of every draw: derived from the seed, so that the same seed draws the same coins."""
+        return hashlib.sha256(f"demo {self.seed}".encode()).hexdigest().encode()
+
+
+Tell = Callable[[int, int], None]
+"""(days done, days in all)."""
+Finished = Callable[[dict[str, Any], str], None]
+"""(report, address of the page): called once the end is reached, before the page is left to the visitor."""
+
+
+def run_demo(demo: Demo, *, tell: Tell, finished: Finished) -> dict[str, Any]:
+    """Run it; returns the report: totals, broken promises, seconds and memory.
+
+    ``demo.stay``: afterwards the page is served until somebody stops it. Raises Permanent when the sandbox fails, and
+    ConfigurationError.
+    """
+    with tempfile.TemporaryDirectory(prefix="fullsteam-demo-") as folder:
+        return asyncio.run(_run(demo, Path(folder), tell, finished))
+
+
+async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict[str, Any]:
+    started = time.monotonic()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    bound = listening("127.0.0.1", 0)
+    options = [
+        *("--bot", f"http://127.0.0.1:{bound.getsockname()[1]}", "--port", str(demo.page_port)),
+        *("--company", str(demo.people), "--seed", str(demo.seed)),
+        *("--from", demo.begin.isoformat(), "--until", demo.until.isoformat()),
+        *("--report", str(folder / "report.json"), "--promises"),
+        *(["--stay"] if demo.stay else []),
+        *(f"--fault={fault}" for fault in demo.faults),
+    ]
+    async with sandbox(options) as lines:
+        ready = await anext(lines, None)
+        if ready is None or not ready.get("ready"):
+            return {}  # it died at once: leaving the block says why
+        async with _bot(demo, folder, ready, bound) as count:
+            report: dict[str, Any] = {}
+            async for line in lines:
+                if "day" in line:
+                    done = date.fromisoformat(str(line["day"])) - demo.first
+                    tell(done.days + 1, demo.weeks * 7)
+                elif line.get("done"):
+                    report = {
+                        **await count(),
+                        "people": demo.people,
+                        "weeks_run": demo.weeks,
+                        "seed": demo.seed,
+                        "seconds": round(time.monotonic() - started, 1),
+                        **_of_sandbox(line),
+                        "memory_mib": {
+                            "bot": _peak_memory(),
+                            "sandbox": line.get("memory_mib"),
+                        },
+                    }
+                    finished(report, str(ready["url"]))
+            if not report:
+                raise Permanent("The sandbox ended before the last day", code="sandbox")
+            return report
+
+
+@contextlib.asynccontextmanager
+async def _bot(
+    demo: Demo, folder: Path, ready: dict[str, Any], bound: Any
+) -> AsyncIterator[Callable[[], Any]]:
+    """The production house on a database of its own, served to the sandbox; yields what counts its rows."""
+    content = load()
+    programme_file = folder / "programme.toml"
+    programme_file.write_text(programme_text(demo, ready), encoding="utf-8")
+    programme = load_programme(programme_file, content.behaviours)
+    connector = connector_kinds()[CRM].open(ready["crm"], programme.record_link)
+    url = f"sqlite:///{folder}/demo.db"
+    migrate(url)
+    database = open_database(url, durable=False)
+    try:
+        mark = {"demo": demo.people, "weeks": demo.weeks, "seed": demo.seed}
+        clock = SteeredClock(demo.begin)
+        async with slack_at(str(ready["url"])) as (connection, messenger, directory):
+            house = House(
+                clock=clock,
+                database=database,
+                programme=programme,
+                content=content,
+                triggers=all_triggers(),
+                connectors={connector.name: connector},
+                holidays=PublicHolidays(),
+                secret=demo.secret,
+                messenger=messenger,
+                directory=directory,
+                poll_every=timedelta(days=1),
+            )
+            await prepare_replay(database, programme, connector, mark, demo.begin)
+            steered = Steered(house, clock)
+            last = (demo.until - timedelta(days=1)).date()
+
+            async def count() -> dict[str, Any]:
+                return await database.read(replay_counts, demo.first, last)
+
+            async with served(asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance), bound):
+                yield count
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def programme_text(demo: Demo, ready: dict[str, Any]) -> str:
+    """The programme of the sandbox's company, as its owner would write it."""
+    roles = ready["roles"]
+    owners = "\n".join(f"{kind} = {json.dumps(email)}" for kind, email in sorted(roles["owners"].items()))
+    return f"""[programme]
+name = "CRM that pays back"
+crm = "Salesforce"
+go_live = {(demo.first - timedelta(weeks=8)).isoformat()}
+zone = "Europe/Berlin"
+country = "DE"
+pilot_teams = ["*"]
+
+[people]
+sponsor = {{ name = {json.dumps(roles["sponsor_name"])}, email = {json.dumps(roles["sponsor"])} }}
+adoption_lead = {json.dumps(roles["adoption_lead"])}
+privacy_officer = {json.dumps(roles["privacy_officer"])}
+
+[owners]
+{owners}
+"""
+
+
+def _of_sandbox(line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "broken_promises": line.get("broken_promises", {}),
+        "sandbox": {key: value for key, value in line.items() if key not in ("done", "broken_promises")},
+    }
+
+
+def _peak_memory() -> int:
+    """MiB of this process at its peak (Linux counts in KiB, macOS in bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
