@@ -21,12 +21,14 @@ from sandbox import payloads
 from sandbox.acts import Acts, Impossible
 from sandbox.clock import SteeredClock, moment
 from sandbox.errors import SlackError
-from sandbox.events import Answer, BotAway, Outbound
+from sandbox.events import BotAway, Outbound
 from sandbox.faults import Fault
+from sandbox.parcels import Answer
+from sandbox.pilot import NoJourney, Pilot
 from sandbox.roster import BadRoster, add_channel, read_user
 from sandbox.slack import Slack
 from sandbox.state import User
-from sandbox.steering import Steering, SteeringFailed
+from sandbox.steering import SteeringFailed
 
 Json = dict[str, Any]
 MAX_BODY = 5_000_000
@@ -35,6 +37,10 @@ MAX_WAIT = 30.0
 
 class BadRequest(ValueError):
     """A request of the tester's that cannot be read."""
+
+
+class Foreign(Exception):
+    """A page of another origin asks, and what this one may do it may not."""
 
 
 def refuse(error: str, detail: str, status: int) -> JSONResponse:
@@ -47,10 +53,13 @@ def guarded(serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
 
     async def serve_guarded(request: Request) -> Response:
         try:
+            from_here(request)
             return await serve(request)
+        except Foreign as exc:
+            return refuse("forbidden_origin", str(exc), 403)
         except (BadRequest, BadRoster) as exc:
             return refuse("bad_request", str(exc), 400)
-        except Impossible as exc:
+        except (Impossible, NoJourney) as exc:
             return refuse("impossible", str(exc), 409)
         except SlackError as exc:
             return refuse(exc.code, json.dumps(exc.extra), 409)
@@ -58,6 +67,21 @@ def guarded(serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
             return refuse("bot_away", str(exc), 502)
 
     return serve_guarded
+
+
+def from_here(request: Request) -> None:
+    """Raises Foreign for a request that a browser makes on behalf of another site.
+
+    Browsers name the origin of every request that could change something; what names none is no browser.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+        raise Foreign("only the sandbox's own page may ask this")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Foreign("only the sandbox's own page may ask this")
+    plain = request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
+    if origin is not None and request.method == "POST" and plain:
+        raise Foreign("from a browser, send application/json")
 
 
 async def body_of(request: Request) -> Json:
@@ -90,10 +114,11 @@ def text_of(body: Json, key: str, default: str | None = None) -> str:
 class Admin:
     """The handlers."""
 
-    def __init__(self, slack: Slack, acts: Acts, outbound: Outbound) -> None:
+    def __init__(self, slack: Slack, acts: Acts, outbound: Outbound, pilot: Pilot) -> None:
         self.slack = slack
         self.acts = acts
         self.outbound = outbound
+        self.pilot = pilot
 
     def routes(self) -> list[Route]:
         """Every address, on one page."""
@@ -200,7 +225,7 @@ class Admin:
         if target < clock.now():
             raise BadRequest("time does not run backwards")
         if body.get("drive"):
-            await Steering(self.slack, self.outbound).run(target)
+            await self.pilot.drive(target)
         else:
             clock.move_to(target)
             await deliver_due(self.slack)
@@ -282,38 +307,36 @@ class Admin:
     async def say(self, request: Request) -> Response:
         """`user` writes `text`, in a thread with `thread_ts`, in a channel with `channel`."""
         body = await body_of(request)
+        user, text = text_of(body, "user"), text_of(body, "text")
+        channel = text_of(body, "channel", "")
         thread_ts = text_of(body, "thread_ts", "") or None
-        message = self.acts.write(
-            text_of(body, "user"),
-            text_of(body, "text"),
-            channel_id=text_of(body, "channel", ""),
-            thread_ts=thread_ts,
-        )
-        seq = len(self.slack.record.entries)
-        answer = await self.outbound.event(payloads.message_event(self.slack.workspace, message))
-        return await self._answered(body, answer, seq, ts=message.ts, channel=message.channel)
+        more: Json = {}
+
+        async def act() -> Answer:
+            message = self.acts.write(user, text, channel_id=channel, thread_ts=thread_ts)
+            more.update(ts=message.ts, channel=message.channel)
+            return await self.outbound.event(payloads.message_event(self.slack.workspace, message))
+
+        return await self._done(body, act, more=more)
 
     async def react(self, request: Request) -> Response:
-        """`user` puts the emoji `name` on the message `message_ts` in `channel`."""
+        """`user` puts the emoji `name` on the message `message_ts` in `channel`; with `remove` takes it back."""
         body = await body_of(request)
-        seq = len(self.slack.record.entries)
-        names = (text_of(body, key) for key in ("user", "channel", "message_ts", "name"))
-        return await self._answered(body, await self.acts.react(*names), seq)
+        names = [text_of(body, key) for key in ("user", "channel", "message_ts", "name")]
+        react = self.acts.unreact if body.get("remove") else self.acts.react
+        return await self._done(body, lambda: react(*names))
 
     async def press(self, request: Request) -> Response:
         """`user` presses `action_id` on `message_ts` in `channel` (or in `view_id`), choosing `value`."""
         body = await body_of(request)
-        seq = len(self.slack.record.entries)
-        user = text_of(body, "user")
-        answer = await self.acts.press(
-            user,
-            text_of(body, "action_id"),
-            channel_id=text_of(body, "channel", "D" + user[1:]),
-            message_ts=text_of(body, "message_ts", ""),
-            view_id=text_of(body, "view_id", ""),
-            value=body.get("selected", body.get("value")),
-        )
-        return await self._answered(body, answer, seq)
+        user, action_id = text_of(body, "user"), text_of(body, "action_id")
+        where = {
+            "channel_id": text_of(body, "channel", "D" + user[1:]),
+            "message_ts": text_of(body, "message_ts", ""),
+            "view_id": text_of(body, "view_id", ""),
+        }
+        value = body.get("selected", body.get("value"))
+        return await self._done(body, lambda: self.acts.press(user, action_id, **where, value=value))
 
     async def submit(self, request: Request) -> Response:
         """`user` fills in the open modal with `inputs` (value by action_id) and submits it."""
@@ -321,42 +344,48 @@ class Admin:
         inputs = body.get("inputs", {})
         if not isinstance(inputs, dict):
             raise BadRequest("inputs is an object: value by action_id")
-        seq = len(self.slack.record.entries)
-        answer = await self.acts.submit(text_of(body, "user"), inputs, view_id=text_of(body, "view_id", ""))
-        return await self._answered(body, answer, seq)
+        user, view_id = text_of(body, "user"), text_of(body, "view_id", "")
+        return await self._done(body, lambda: self.acts.submit(user, inputs, view_id=view_id))
 
     async def close(self, request: Request) -> Response:
         """`user` closes the open modal."""
         body = await body_of(request)
-        seq = len(self.slack.record.entries)
-        answer = await self.acts.close(text_of(body, "user"), view_id=text_of(body, "view_id", ""))
-        return await self._answered(body, answer, seq)
+        user, view_id = text_of(body, "user"), text_of(body, "view_id", "")
+        return await self._done(body, lambda: self.acts.close(user, view_id=view_id))
 
     async def command(self, request: Request) -> Response:
         """`user` types the slash `command` with `text`."""
         body = await body_of(request)
-        seq = len(self.slack.record.entries)
-        answer = await self.acts.command(
-            text_of(body, "user"),
-            text_of(body, "command"),
-            text_of(body, "text", ""),
-            channel_id=text_of(body, "channel", ""),
-        )
-        return await self._answered(body, answer, seq)
+        typed = [text_of(body, "user"), text_of(body, "command"), text_of(body, "text", "")]
+        channel = text_of(body, "channel", "")
+        return await self._done(body, lambda: self.acts.command(*typed, channel_id=channel))
 
     async def shortcut(self, request: Request) -> Response:
         """`user` uses the message shortcut `callback_id` on `message_ts` in `channel`."""
         body = await body_of(request)
-        seq = len(self.slack.record.entries)
-        names = (text_of(body, key) for key in ("user", "callback_id", "channel", "message_ts"))
-        return await self._answered(body, await self.acts.shortcut(*names), seq)
+        names = [text_of(body, key) for key in ("user", "callback_id", "channel", "message_ts")]
+        return await self._done(body, lambda: self.acts.shortcut(*names))
 
     async def home(self, request: Request) -> Response:
         """`user` opens the app's Home tab (`tab`: home or messages)."""
         body = await body_of(request)
+        user, tab = text_of(body, "user"), text_of(body, "tab", "home")
+        return await self._done(body, lambda: self.acts.open_home(user, tab))
+
+    async def _done(
+        self, body: Json, act: Callable[[], Awaitable[Answer]], *, more: Json | None = None
+    ) -> Response:
+        """Do it; with `settle` not within an instant of a drive, and under steered time the bot then does what is due."""
         seq = len(self.slack.record.entries)
-        answer = await self.acts.open_home(text_of(body, "user"), text_of(body, "tab", "home"))
-        return await self._answered(body, answer, seq)
+        if body.get("settle"):
+            async with self.slack.turn:
+                seq = len(self.slack.record.entries)
+                answer = await act()
+                if answer.acked:
+                    await self.pilot.settle()
+        else:
+            answer = await act()
+        return await self._answered(body, answer, seq, **(more or {}))
 
     async def _answered(self, body: Json, answer: Answer, seq: int, **more: Any) -> Response:
         """What the bot answered, and what it did since; `wait` is how long to wait for the first thing (seconds)."""

@@ -20,6 +20,8 @@ from sandbox.acts import Acts
 from sandbox.admin import Admin, deliver_due, refuse
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
+from sandbox.page.server import Page
+from sandbox.pilot import Pilot
 from sandbox.slack import Slack
 from sandbox.web_api import ConnectionLost, Receive, Scope, Send, WebApi, hang_up, read_body
 
@@ -54,10 +56,13 @@ class Sandbox:
         self.outbound = outbound
         self.acts = Acts(slack, outbound)
         self.web_api = WebApi(slack)
+        self.pilot = Pilot(slack, outbound)
+        self.page = Page(slack, outbound, self.pilot)
         self.rest = Starlette(
             routes=[
                 Route("/actions/{rest:path}", self._response_url, methods=["POST"]),
-                *Admin(slack, self.acts, outbound).routes(),
+                *Admin(slack, self.acts, outbound, self.pilot).routes(),
+                *self.page.routes(),
             ]
         )
 
@@ -179,6 +184,7 @@ class _Server(uvicorn.Server):
         yield
 
 
+        await sandbox.page.close()
 async def keep_agenda(slack: Slack) -> None:
     """Deliver what is due as time goes by, until cancelled. For a sandbox that nobody drives."""
     while True:

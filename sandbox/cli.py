@@ -73,12 +73,11 @@ def say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def scopes_of(manifest: Path | None) -> frozenset[str]:
-    """The bot scopes that a manifest asks for; all that the sandbox knows without one. Raises ValueError."""
-    if manifest is None:
-        return ALL_SCOPES
+def manifest_of(manifest: Path) -> tuple[dict[str, Any], frozenset[str]]:
+    """A manifest and the bot scopes that it asks for. Raises ValueError."""
     try:
-        return frozenset(json.loads(manifest.read_text(encoding="utf-8"))["oauth_config"]["scopes"]["bot"])
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        return found, frozenset(found["oauth_config"]["scopes"]["bot"])
     except OSError as exc:
         raise ValueError(f"{manifest}: {exc.strerror}") from exc
     except (ValueError, KeyError, TypeError) as exc:
@@ -107,9 +106,13 @@ def build(
     planned = Faults(seed)
     for text in faults or []:
         planned.plan(read_fault(text))
-    slack = Slack(
-        clock, limits=Limits(on=limits), faults=planned, record_file=record, scopes=scopes_of(manifest)
-    )
+    read, scopes = manifest_of(manifest) if manifest else ({}, ALL_SCOPES)
+    slack = Slack(clock, limits=Limits(on=limits), faults=planned, record_file=record, scopes=scopes)
+    slack.manifest = read
+    tabs = read.get("features", {}).get("app_home", {})
+    slack.workspace.home_tab_enabled = bool(tabs.get("home_tab_enabled", True))
+    slack.workspace.messages_tab_enabled = bool(tabs.get("messages_tab_enabled", True))
+    slack.workspace.messages_tab_read_only = bool(tabs.get("messages_tab_read_only_enabled", False))
     slack.workspace.grant(token)
     slack.workspace.grant(APP_TOKEN, app_level=True)
     return slack
@@ -189,6 +192,9 @@ def drive(
     limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
     ack_seconds: AckSeconds = ACK_SECONDS,
     days: Annotated[bool, typer.Option(help="Print one JSON line a simulated day.")] = True,
+    stay: Annotated[
+        bool, typer.Option(help="After the end, serve the page until stopped; its clock goes on from there.")
+    ] = False,
     abreast: Annotated[
         int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
     ] = 1,
@@ -218,6 +224,7 @@ def drive(
             say({"ready": True, "port": sock.getsockname()[1], "url": slack.url})
             scripted = People(slack, sandbox.acts, read, _members(roster), seed) if read else None
             steering = Steering(slack, outbound, scripted, abreast=abreast, on_day=say if days else None)
+            sandbox.pilot.steering = steering
             started = time.monotonic()
             try:
                 await steering.run(ends)
@@ -227,6 +234,8 @@ def drive(
             say({"done": True, **told})
             if report:
                 report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            if stay and not failure:
+                await keep_agenda(slack)
 
     uvloop.run(until_stopped(work()))
     if failure:

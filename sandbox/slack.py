@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from sandbox.agenda import Agenda
 from sandbox.clock import Clock
@@ -36,12 +37,16 @@ class Slack:
         self.url = ""
         #: Calls of the bot that are being served now.
         self.inside = 0
-        #: Whether somebody steers right now, who delivers what is due.
-        self.driven = False
+        #: How many steer right now, and deliver what is due.
+        self.driven = 0
         #: What the next change to a message comes by: a method, response_url, or a person.
         self.via = ""
         self._moved = asyncio.Event()
         self.workspace.seen_by.append(self._record_message)
+        #: Held for an instant of a drive, and for an act from the page: they do not happen in one another.
+        self.turn = asyncio.Lock()
+        #: The app's manifest, as far as one was given: its commands and shortcuts.
+        self.manifest: dict[str, Any] = {}
         self.workspace.views_seen_by.append(self._record_view)
 
     def touched(self) -> None:

@@ -35,6 +35,10 @@ class SteeringFailed(Exception):
     """The bot does not follow the clock, with the reason."""
 
 
+class BotKeepsItsTime(SteeringFailed):
+    """The bot runs on its own clock: it has no address for this one."""
+
+
 class Steering:
     """Drives one bot through time. `on_day` hears one line of counts for each simulated day (UTC)."""
 
@@ -56,23 +60,54 @@ class Steering:
         self.abreast = abreast
         self.on_day = on_day
         self.ticks = 0
+        #: Whether the bot is not reached right now, and time stands still for it.
+        self.waiting = False
+        self._stopping = False
+        self._planned_to: date | None = None
         self._counted: Json = {}
 
     async def run(self, until: datetime) -> None:
-        """Go on until `until`. Raises BotAway and SteeringFailed."""
-        self.slack.driven = True
+        """Go on until `until`, or until somebody stops it. Raises BotAway and SteeringFailed."""
+        self.slack.driven += 1
+        self._stopping = False
         try:
             await self._run(until)
         finally:
-            self.slack.driven = False
+            self.slack.driven -= 1
+
+    def stop(self) -> None:
+        """End a run after the instant that it is at."""
+        self._stopping = True
+
+    async def settle(self) -> None:
+        """Let the bot do at this instant what somebody's act has made due. Raises BotAway and SteeringFailed."""
+        self.slack.driven += 1
+        try:
+            for _ in range(SAME_INSTANT):
+                next_due = await self._instant()
+                at = self._agenda_at()
+                now = self.clock.now()
+                if (next_due is None or next_due > now) and (at is None or at > now.timestamp()):
+                    return
+        finally:
+            self.slack.driven -= 1
+
+    def _plan_to(self, last: date) -> None:
+        """Enter what people do of their own accord on every day up to `last` that has not been entered yet."""
+        if self.people is None:
+            return
+        day = self.clock.now().date() if self._planned_to is None else self._planned_to + timedelta(days=1)
+        while day <= last:
+            self.people.plan_day(day)
+            self._planned_to = day
+            day += timedelta(days=1)
 
     async def _run(self, until: datetime) -> None:
-        if self.people:
-            for offset in (0, 1):
-                self.people.plan_day(self.clock.now().date() + timedelta(days=offset))
+        self._plan_to(self.clock.now().date() + timedelta(days=1))
         stuck = 0
         while True:
-            next_due = await self._instant()
+            async with self.slack.turn:
+                next_due = await self._instant()
             now = self.clock.now()
             at = self._agenda_at()
             if at is not None and at <= now.timestamp():
@@ -82,7 +117,7 @@ class Steering:
                 raise SteeringFailed(
                     f"the bot keeps asking for {next_due}, which is not after {now.isoformat()}"
                 )
-            if now >= until:
+            if now >= until or self._stopping:
                 self._end_day(now.date())
                 return
             if next_due is not None and next_due <= now:
@@ -105,7 +140,7 @@ class Steering:
             midnight = datetime.combine(ending + timedelta(days=1), datetime.min.time(), UTC)
             self.clock.move_to(midnight)
             if self.people:
-                self.people.plan_day(ending + timedelta(days=2))
+                self._plan_to(ending + timedelta(days=2))
                 at = self._agenda_at()
                 if at is not None and at < target.timestamp():
                     target = datetime.fromtimestamp(at, UTC)
@@ -164,10 +199,13 @@ class Steering:
                 ) from None
             except (aiohttp.ClientError, OSError):
                 status, text = None, ""
+            self.waiting = status != 200
             if status == 200:
                 return self._next_due(text)
+            if self._stopping:
+                return None
             if status is not None and status < 500:
-                raise SteeringFailed(f"POST {url} answered {status}; does the bot run with a steered clock?")
+                raise BotKeepsItsTime(f"POST {url} answered {status}; does the bot run with a steered clock?")
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > INSIST_FOR:
                 said = f"answers {status}" if status else "is not reached"
