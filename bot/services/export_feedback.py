@@ -74,8 +74,7 @@ def export(
     """
     actor = _fold(actor_email)
     rights = programme.rights(actor)
-    owns = actor in {owner.casefold() for owner in programme.owners.values()}
-    if SEE_NAMED_FEEDBACK not in rights and not owns:
+    if not may_read(actor, programme):
         raise Refused(
             f"{actor_email} may not read feedback. The adoption lead, the privacy officer and the owners of barriers may."
         )
@@ -84,6 +83,31 @@ def export(
             f"A name together with a stage is for the privacy officer only ({programme.privacy_officer})."
         )
     released = release_confidential(uow, programme, now)
+    rows = readable(uow, actor, programme, now, stages=stages)
+    detail = {
+        "user": user,
+        "rows": len(rows),
+        "stages": stages,
+        "named": sum(row.mode == NAMED for row in rows),
+        "released": released,
+    }
+    audit.append(uow, now, actor, "feedback-exported", "feedback", detail)
+    return tuple(rows)
+
+
+def may_read(actor_email: str, programme: Programme) -> bool:
+    """Whether somebody may read feedback at all: by a role, or as the owner of a kind of barrier."""
+    actor = _fold(actor_email)
+    owns = actor in {owner.casefold() for owner in programme.owners.values()}
+    return owns or SEE_NAMED_FEEDBACK in programme.rights(actor)
+
+
+def readable(
+    uow: UnitOfWork, actor_email: str, programme: Programme, now: datetime, *, stages: bool = False
+) -> list[ExportedRow]:
+    """What this reader may see of what is visible at ``now``, oldest first; writes nothing. ``stages`` was allowed before."""
+    actor = _fold(actor_email)
+    rights = programme.rights(actor)
     everybody = people.get(uow)
     rows = []
     for said in feedback.visible(uow, now):
@@ -109,15 +133,7 @@ def export(
     if not all(row.mode == NAMED for row in rows):
         # In the order in which it was said, a confidential line between two named ones has a day, or an author.
         rows.sort(key=lambda row: (_monday(row.day), row.mode, row.text, row.day))
-    detail = {
-        "user": user,
-        "rows": len(rows),
-        "stages": stages,
-        "named": sum(row.mode == NAMED for row in rows),
-        "released": released,
-    }
-    audit.append(uow, now, actor, "feedback-exported", "feedback", detail)
-    return tuple(rows)
+    return rows
 
 
 def _fold(email: str) -> str:

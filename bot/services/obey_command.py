@@ -16,6 +16,7 @@ from bot.services.choose_mode import notes_of, take_all_back
 from bot.services.explain_privacy import explain_privacy
 from bot.services.hearing import Heard, Outcome, refused
 from bot.services.record_feedback import record_words
+from bot.services.show_desk import asks_for_desk, reader_of, show_desk
 from bot.services.show_me import show_me
 from store import outbox, people
 from store.database import UnitOfWork
@@ -76,6 +77,10 @@ def answer_command(
     Somebody whom the CRM does not know, or who may not be written to, is told so and whom to ask.
     """
     person = people.by_slack(uow, envelope.user) if envelope.user else None
+    if asks_for_desk(str(envelope.body.get("text") or "")):
+        reader = reader_of(uow, envelope.user, programme)
+        if reader is not None:
+            return show_desk(uow, reader, content, programme, now, person)
     if person is None or not person.active:
         return not_known(uow, content, programme, now)
     row = InboxRow(0, envelope.key, envelope.kind, envelope.name, envelope.user, envelope.body, now, 0)

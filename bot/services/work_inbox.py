@@ -42,6 +42,7 @@ from bot.services import (
 )
 from bot.services.answer_stranger import answer_stranger
 from bot.services.hearing import Heard, Outcome, Show, refused
+from bot.services.show_desk import asks_for_desk, note_desk, reader_of
 from bot.services.stop_sending import stop_sending
 from store import inbox, people
 from store.database import Database, UnitOfWork
@@ -249,6 +250,10 @@ def _do(uow: UnitOfWork, house: _House, row: InboxRow, now: datetime) -> Outcome
         if stop_sending(uow, by="slack", now=now, why=row.name):
             log.error("slack.gone", extra={"event": row.name, "advice": "install the app again, then start"})
         return Outcome("sending-stopped")
+    if row.kind == "command" and asks_for_desk(str(row.body.get("text") or "")):
+        reader = reader_of(uow, row.user, house.programme)
+        if reader is not None:
+            return note_desk(uow, row, reader, house.programme, now)
     person = people.by_slack(uow, row.user) if row.user else None
     if person is None or not person.active:
         answered = answer_stranger(uow, row, house.content, house.programme, now)
