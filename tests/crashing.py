@@ -55,7 +55,8 @@ from bot.domain.messages import Message
 from bot.domain.people import SlackUser
 from bot.domain.ports import DndWindow, Envelope, Messenger, Outgoing, Receipt
 from bot.domain.programme import Programme
-from bot.replay import BOT_TOKEN, SIGNING_SECRET, Plan, Replay, slack_accounts
+from bot.replay import Plan, Replay, slack_accounts
+from bot.sandboxed import BOT_TOKEN, SIGNING_SECRET
 from bot.schedule import Job
 from bot.services import keep_envelope, reconcile_outbox
 from bot.wiring import House, Steered, asgi_of, listening, prepare_replay, served
