@@ -23,15 +23,15 @@ _SQL_TYPE = {"boolean": "INTEGER", "int": "INTEGER", "currency": "REAL"}
 _INDEXES = (
     (
         "CREATE INDEX opportunity_open ON Opportunity (OwnerId, CloseDate, NextStep, Amount, AccountId, CreatedDate,"
-        " LastActivityDate, LastStageChangeDate) WHERE IsClosed = 0"
+        " LastActivityDate, LastStageChangeDate, IsClosed) WHERE IsClosed = 0"
     ),
-    "CREATE INDEX opportunity_closed ON Opportunity (CloseDate, OwnerId, IsWon, Amount) WHERE IsClosed = 1",
+    "CREATE INDEX opportunity_closed ON Opportunity (CloseDate, OwnerId, IsWon, Amount, IsClosed) WHERE IsClosed = 1",
     "CREATE INDEX opportunity_created ON Opportunity (CreatedDate, CreatedById)",
     "CREATE INDEX account_created ON Account (CreatedDate, CreatedById)",
     "CREATE INDEX contact_created ON Contact (CreatedDate, CreatedById)",
     "CREATE INDEX lead_created ON Lead (CreatedDate, CreatedById)",
-    "CREATE INDEX task_done ON Task (CompletedDateTime, OwnerId, TaskSubtype) WHERE IsClosed = 1",
-    "CREATE INDEX task_open ON Task (OwnerId, ActivityDate) WHERE IsClosed = 0",
+    "CREATE INDEX task_done ON Task (CompletedDateTime, OwnerId, TaskSubtype, IsClosed) WHERE IsClosed = 1",
+    "CREATE INDEX task_open ON Task (OwnerId, ActivityDate, IsClosed) WHERE IsClosed = 0",
     "CREATE INDEX event_start ON Event (StartDateTime, OwnerId, IsChild)",
     "CREATE INDEX login_time ON LoginHistory (LoginTime, UserId, Status, LoginType)",
     "CREATE INDEX history_time ON OpportunityFieldHistory (CreatedDate, CreatedById, OpportunityId, Field)",
