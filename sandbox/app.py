@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from sandbox.acts import Acts
 from sandbox.admin import Admin, deliver_due, refuse
+from sandbox.crm.server import CrmServer
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
 from sandbox.page.server import Page
@@ -56,6 +57,8 @@ class Sandbox:
         self.outbound = outbound
         self.acts = Acts(slack, outbound)
         self.web_api = WebApi(slack)
+        #: The company's CRM, where there is a company.
+        self.crm: CrmServer | None = None
         self.pilot = Pilot(slack, outbound)
         self.page = Page(slack, outbound, self.pilot)
         self.rest = Starlette(
@@ -75,6 +78,8 @@ class Sandbox:
             await answer(scope, receive, send)
         elif scope["path"].startswith("/api/"):
             await self.web_api(scope, receive, send)
+        elif self.crm and scope["path"].startswith("/services/"):
+            await self.crm(scope, receive, send)
         else:
             scope["sandbox.wire"] = (send, receive)
             await self.rest(scope, receive, send)

@@ -15,6 +15,23 @@ and for what Slack sends to the bot (`where` = an event type, `interaction`, or 
 duplicate             the event comes twice, with one event id
 reorder               the event comes after the next one
 lose                  the event never comes
+
+and for the company's CRM (`where` = crm for all of it, `crm:Opportunity` for one object, `crm:token`, `crm:limits`):
+
+crm_401               the session is refused (`count=1`: once, then a new login works; without a count: for ever)
+crm_login_refused     the token endpoint refuses the client (`invalid_grant`)
+crm_request_limit     403 REQUEST_LIMIT_EXCEEDED: the requests of 24 hours are used up
+crm_429, crm_429_date, crm_429_bare    429 with `Retry-After: seconds`, with it as an HTTP date, without it
+crm_503_html          503 with a page of HTML for a body
+crm_timeout, crm_timeout_500    a query is refused with QUERY_TIMEOUT, with status 400 or 500
+crm_denied            the object does not exist for the API user (INVALID_TYPE)
+crm_own_logins        LoginHistory has the API user's own rows only, and says nothing about it
+crm_page_fails        a query's first page comes, a later one is answered as crm_503_html
+crm_page_overlaps     a later page begins with the last row of the one before
+crm_truncated         the answer's JSON is cut in half
+crm_dropped           the connection closes without an answer
+crm_slow              the answer comes `seconds` later (real time)
+crm_clock_skewed      the header Date is `seconds` ahead of the workspace clock
 """
 
 from __future__ import annotations
@@ -34,6 +51,28 @@ INBOUND = frozenset(
     }
 )
 OUTBOUND = frozenset({"duplicate", "reorder", "lose"})
+CRM = frozenset(
+    {
+        "crm_401",
+        "crm_login_refused",
+        "crm_request_limit",
+        "crm_429",
+        "crm_429_date",
+        "crm_429_bare",
+        "crm_503_html",
+        "crm_timeout",
+        "crm_timeout_500",
+        "crm_denied",
+        "crm_own_logins",
+        "crm_page_fails",
+        "crm_page_overlaps",
+        "crm_truncated",
+        "crm_dropped",
+        "crm_slow",
+        "crm_clock_skewed",
+    }
+)
+KINDS = INBOUND | OUTBOUND | CRM
 
 
 @dataclass(slots=True)
@@ -48,8 +87,8 @@ class Fault:
     after: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in INBOUND | OUTBOUND:
-            raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(sorted(INBOUND | OUTBOUND))}")
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(sorted(KINDS))}")
         if self.count is not None and self.count < 1:
             raise ValueError("count must be at least 1")
         if self.rate is not None and not 0 <= self.rate <= 1:
@@ -78,7 +117,7 @@ class Faults:
         if not self.planned:
             return None
         for fault in self.planned:
-            if fault.kind not in side or fault.where not in ("*", where):
+            if fault.kind not in side or fault.where not in ("*", where, where.partition(":")[0]):
                 continue
             if fault.after:
                 fault.after -= 1
@@ -96,7 +135,10 @@ class Faults:
 def read_fault(text: str) -> Fault:
     """Read `kind[:where[:key=value]...]`, as in `drop_after_commit:chat.postMessage:count=3`. Raises ValueError."""
     kind, *rest = text.split(":")
-    where = rest.pop(0) if rest and "=" not in rest[0] else "*"
+    named: list[str] = []
+    while rest and "=" not in rest[0]:
+        named.append(rest.pop(0))
+    where = ":".join(named) or "*"
     given: dict[str, str] = {}
     for part in rest:
         key, _, value = part.partition("=")
