@@ -9,12 +9,14 @@ rejected                              a call that got an error: `method`, `error
 said, pressed, submitted, closed, commanded, shortcut, opened_home   what a person did
 delivery                              one attempt to hand the bot something: `key`, `attempt`, `status`, `acked`
 lost                                  an event that a fault swallowed
+socket                                a socket of the app: `what` is opened, closed, or why it was refused
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,6 +42,8 @@ class Record:
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.duplicates = 0
+        #: Who looks at each entry as it is written.
+        self.watchers: list[Callable[[dict[str, Any]], None]] = []
         self._delivery_ids: set[str] = set()
         self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
 
@@ -57,6 +61,8 @@ class Record:
         if self._file:
             self._file.write(_encode(entry) + "\n")
             self._file.flush()
+        for watch in self.watchers:
+            watch(entry)
         return entry
 
     def _look_for_a_double(self, metadata: dict[str, Any] | None) -> None:

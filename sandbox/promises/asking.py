@@ -1,0 +1,29 @@
+"""What the bot says of its decisions, asked for at the end of a run: `GET /inspect/{user}`, which it has under steered time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from sandbox.events import Outbound
+    from sandbox.promises.watch import Promises
+
+
+async def ask_the_bot(promises: Promises, outbound: Outbound) -> int:
+    """Ask about every member who is no bot; returns of how many the bot knows something. A bot without it answers 404."""
+    known = 0
+    for user in list(promises.slack.workspace.users.values()):
+        if user.is_bot or user.id == "USLACKBOT":
+            continue
+        try:
+            async with outbound.session.get(f"{outbound.root}/inspect/{user.id}") as answer:
+                shown = json.loads(await answer.read()) if answer.status == 200 else None
+        except (aiohttp.ClientError, OSError, ValueError):
+            shown = None
+        if isinstance(shown, dict):
+            known += 1
+            promises.inspected(user.id, shown)
+    return known

@@ -1,0 +1,124 @@
+"""Whether what a tip says of somebody's deals is so at the moment at which it arrives, by the CRM's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sandbox.crm.records import day_text, instant_text
+
+if TYPE_CHECKING:
+    from sandbox.crm.records import Crm
+    from sandbox.promises.looks import Look
+
+_FLAWS = {
+    "past_close_date": ("CloseDate < ?2", "day"),
+    "no_next_step": ("NextStep IS NULL AND CreatedDate < ?2", "week"),
+    "no_activity": ("(LastActivityDate < ?2 OR (LastActivityDate IS NULL AND CreatedDate < ?2))", "month"),
+    "stuck_step": (
+        "(LastStageChangeDate < ?2 OR (LastStageChangeDate IS NULL AND CreatedDate < ?2))",
+        "long",
+    ),
+    "missing_amount": ("Amount IS NULL AND CreatedDate < ?2", "week"),
+    "missing_account": ("AccountId IS NULL AND CreatedDate < ?2", "week"),
+}
+"""What a tip says, as a condition on its owner's open opportunities: a week, 30 days and 60 days as in the bot's words."""
+REFUSING = frozenset(
+    {
+        *("unauthorized", "request_limit", "too_many_requests", "unavailable", "query_timeout"),
+        *("dropped", "denied", "truncated"),
+    }
+)
+"""Kinds of trouble by which nothing can be read (sandbox.faults)."""
+_OBJECTS = {
+    "leads": ("Lead",),
+    "contacts": ("Contact",),
+    "tasks": ("Task",),
+    "activities": ("Task", "Event"),
+    "accounts": ("Account",),
+    "step": ("Opportunity", "OpportunityFieldHistory"),
+    "entering": ("Opportunity",),
+}
+"""What a first-weeks tip is decided on, by what it invites to."""
+LASTING = timedelta(hours=54)
+"""A poll may be 30 hours old, and is about the day before."""
+
+
+def owners_of(crm: Crm, email: str | None) -> frozenset[str]:
+    """The CRM users behind an e-mail address, in whatever case."""
+    rows = crm.select("SELECT Id FROM User WHERE lower(Email) = ?", ((email or "").lower(),))
+    return frozenset(str(row[0]) for row in rows)
+
+
+def check(crm: Crm, owners: frozenset[str], look: Look, now: datetime) -> str | None:
+    """What is not so of a tip that names records; None when all of it is. Days are let off by one, for their zones."""
+    marks = ",".join("?" * len(look.records))
+    found = {
+        str(row["Id"]): row
+        for row in crm.rows(
+            f"SELECT Id, OwnerId, IsClosed FROM Opportunity WHERE Id IN ({marks})",  # marks only
+            *look.records,
+        )
+    }
+    for record in look.records:
+        row = found.get(record)
+        if row is None:
+            return f"{record} is no opportunity"
+        if row["OwnerId"] not in owners:
+            return f"{record} is somebody else's"
+        if row["IsClosed"]:
+            return f"{record} is closed"
+    flaw = _FLAWS.get(look.about)
+    if flaw is None:
+        return None
+    owner = str(found[look.records[0]]["OwnerId"])
+    least, most = (_flawed(crm, flaw, owner, now, days) for days in (-1, 1))
+    missing = [record for record in look.records if record not in most]
+    if missing:
+        return f"{missing[0]} has no {look.about}"
+    if look.count is not None and not len(least) <= look.count <= len(most):
+        return f"it counts {look.count}, there are {len(least)} to {len(most)}"
+    return None
+
+
+def _flawed(crm: Crm, flaw: tuple[str, str], owner: str, now: datetime, days: int) -> frozenset[str]:
+    """The open deals of an owner with a flaw, seen from a day earlier or later."""
+    seen = now.astimezone(UTC) + timedelta(days=days)
+    today = seen.date()
+    terms = {
+        "day": day_text(today),
+        "week": instant_text(seen - timedelta(days=7)),
+        "month": day_text(today - timedelta(days=30)),
+        "long": instant_text(seen - timedelta(days=60)),
+    }
+    condition, term = flaw
+    sql = f"SELECT Id FROM Opportunity WHERE OwnerId = ?1 AND IsClosed = 0 AND {condition}"  # ours
+    return frozenset(str(row[0]) for row in crm.select(sql, (owner, terms[term])))
+
+
+def unreadable(crm: Crm, look: Look, now: datetime) -> str | None:
+    """The object that a tip is about although it cannot be read; None when there is none.
+
+    A tip that names deals was read a moment ago, or should have waited; any other may be as old as a poll may be.
+    """
+    if look.records:
+        return next((name for name in ("Opportunity",) if _out(crm, name, now, now)), None)
+    habit = look.about.partition(":")[2]
+    objects = _OBJECTS.get(habit, ())
+    return next((name for name in objects if _out(crm, name, now - LASTING, now)), None)
+
+
+def _out(crm: Crm, name: str, since: datetime, now: datetime) -> bool:
+    """Whether an object could not be read at any time from `since` to `now`."""
+    reached = since
+    for begins, ends in sorted(_outages(crm, name)):
+        if begins <= reached:
+            reached = max(reached, ends)
+    return reached > now
+
+
+def _outages(crm: Crm, name: str) -> Iterator[tuple[datetime, datetime]]:
+    for outage in crm.outages:
+        if outage.kind in REFUSING and outage.object in (None, name):
+            yield outage.begins, outage.ends
