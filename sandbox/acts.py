@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox import payloads
-from sandbox.blocks import MODAL, WEBHOOK
+from sandbox.blocks import MODAL, WEBHOOK, check_options
 from sandbox.calls import Call
 from sandbox.errors import SlackError
-from sandbox.events import Answer, Outbound
+from sandbox.events import Outbound
 from sandbox.methods_chat import MAX_TEXT, change, content, named_blocks
 from sandbox.methods_views import checked_view, replace
+from sandbox.parcels import Answer
 from sandbox.slack import Slack
 from sandbox.state import Channel, Message, User, View
 
@@ -55,10 +56,19 @@ def options(element: Json) -> list[Json]:
     return list(element.get("options") or []) + grouped
 
 
+#: Elements that keep what was chosen or typed in them; a button and an overflow menu do not.
+_FLEETING = frozenset({"button", "overflow", "workflow_button", "icon_button", "feedback_buttons", "image"})
+_EXTERNAL = frozenset({"external_select", "multi_external_select"})
+MAX_OPTIONS = 100
+MIN_QUERY = 3
+
+
 def chosen(element: Json, value: Any) -> Json:
     """What an element says when `value` was chosen or typed. Raises Impossible for an option it has not."""
     kind = element["type"]
     picked = value if isinstance(value, list) else [value]
+    if kind in _EXTERNAL:
+        return _from_outside(element, picked)
     if kind in ("static_select", "radio_buttons", "overflow", "multi_static_select", "checkboxes"):
         by_value = {option["value"]: option for option in options(element)}
         if any(v not in by_value for v in picked if v is not None):
@@ -73,7 +83,6 @@ def chosen(element: Json, value: Any) -> Json:
         "users_select": "selected_user",
         "channels_select": "selected_channel",
         "conversations_select": "selected_conversation",
-        "external_select": "selected_option",
     }
     if kind in single:
         return {single[kind]: value}
@@ -81,16 +90,41 @@ def chosen(element: Json, value: Any) -> Json:
         "multi_users_select": "selected_users",
         "multi_channels_select": "selected_channels",
         "multi_conversations_select": "selected_conversations",
-        "multi_external_select": "selected_options",
     }
     if kind in many:
         return {many[kind]: [v for v in picked if v is not None]}
-    if kind == "button":
+    if kind == "rich_text_input":
+        written = payloads.rich_text(value)[0] if isinstance(value, str) and value else value
+        return {"rich_text_value": written}
+    if kind == "feedback_buttons":
+        sides = (element["positive_button"], element["negative_button"])
+        side = next((each for each in sides if each.get("value") == value), None)
+        if side is None:
+            raise Impossible(f"{element['action_id']} has no button {value!r}")
+        return {"text": side["text"], "value": value}
+    if kind in ("button", "icon_button"):
         pressed = {"text": element["text"]}
         if element.get("value") is not None:
             pressed["value"] = element["value"]
         return pressed
     return {"value": value}
+
+
+def _from_outside(element: Json, picked: list[Any]) -> Json:
+    """A choice in a menu whose options the app gave: option objects, or the values of options that were offered."""
+    by_value = {option["value"]: option for option in options(element)}
+    found = []
+    for value in picked:
+        option = value if isinstance(value, dict) else by_value.get(value)
+        if value is not None and option is None:
+            raise Impossible(
+                f"{element['action_id']} was not offered {value!r}; it was offered {', '.join(by_value)}"
+            )
+        if option is not None:
+            found.append(option)
+    if element["type"] == "multi_external_select":
+        return {"selected_options": found}
+    return {"selected_option": found[0] if found else None}
 
 
 class Acts:
@@ -185,6 +219,55 @@ class Acts:
 
     # Pressing
 
+    def _seen(self, user: User, channel_id: str, message_ts: str, view_id: str) -> Message | View:
+        """The message or view in which something is pressed. Raises Impossible."""
+        if not view_id:
+            return self.message(channel_id, message_ts, user)
+        view = self.slack.workspace.views.get(view_id)
+        if view is None or view.user != user.id:
+            raise Impossible(f"{user.id} sees no view {view_id!r}")
+        return view
+
+    def _found(self, user: User, where: Message | View, action_id: str) -> Element:
+        """The element `action_id` there, with the options that the bot has offered. Raises Impossible."""
+        blocks = where.content["blocks"] if isinstance(where, View) else where.blocks
+        found = next((e for e in elements(blocks) if e.element["action_id"] == action_id), None)
+        if found is None:
+            raise Impossible(f"there is no {action_id!r} to press")
+        if found.element["type"] not in _EXTERNAL:
+            return found
+        return Element(found.block_id, self._with_offers(user.id, found.element))
+
+    def _with_offers(self, user_id: str, element: Json) -> Json:
+        offered = self.slack.workspace.offered.get((user_id, element["action_id"]), {})
+        initial = [element["initial_option"]] if element.get("initial_option") else []
+        return {**element, "options": [*initial, *(element.get("initial_options") or []), *offered.values()]}
+
+    def _held(self, user: User, where: Message | View) -> Json:
+        """What the elements of a message or view hold for a person, by block and action: theirs, else the initial."""
+        if isinstance(where, View):
+            blocks, held = where.content["blocks"], where.state
+        else:
+            key = (user.id, where.channel, where.ts)
+            blocks, held = where.blocks, self.slack.workspace.chosen.get(key, {})
+        fresh: Json = {}
+        for found in elements(blocks):
+            element = found.element
+            if element["type"] not in _FLEETING:
+                action_id = element["action_id"]
+                mine = held.get(found.block_id, {}).get(action_id)
+                initial = (
+                    {"type": element["type"], **chosen(element, _initial(element))} if mine is None else mine
+                )
+                fresh.setdefault(found.block_id, {})[action_id] = initial
+        return fresh
+
+    def _hold(self, user: User, where: Message | View, held: Json) -> None:
+        if isinstance(where, View):
+            where.state = held
+        elif held:
+            self.slack.workspace.chosen[user.id, where.channel, where.ts] = held
+
     async def press(
         self,
         user_id: str,
@@ -194,24 +277,26 @@ class Acts:
         message_ts: str = "",
         view_id: str = "",
         value: Any = None,
+        inputs: Json | None = None,
     ) -> Answer:
-        """Press a button or choose in a menu, in a message or a view."""
+        """Press a button or choose in a menu, in a message or a view.
+
+        `inputs`: what stands in the other fields by then, values by action_id; the app gets it as `state`.
+        """
         workspace = self.slack.workspace
         user = self.person(user_id)
-        where: Message | View
-        if view_id:
-            view = workspace.views.get(view_id)
-            if view is None or view.user != user.id:
-                raise Impossible(f"{user_id} sees no view {view_id!r}")
-            where, blocks = view, view.content["blocks"]
-        else:
-            where = self.message(channel_id, message_ts, user)
-            blocks = where.blocks
-        found = next((e for e in elements(blocks) if e.element["action_id"] == action_id), None)
-        if found is None:
-            raise Impossible(f"there is no {action_id!r} to press")
+        where = self._seen(user, channel_id, message_ts, view_id)
+        found = self._found(user, where, action_id)
         element = found.element
         said = chosen(element, value)
+        held = self._held(user, where)
+        for name, typed in (inputs or {}).items():
+            other = self._found(user, where, name)
+            content = {"type": other.element["type"], **chosen(other.element, typed)}
+            held.setdefault(other.block_id, {})[name] = content
+        if element["type"] not in _FLEETING:
+            held.setdefault(found.block_id, {})[action_id] = {"type": element["type"], **said}
+        self._hold(user, where, held)
 
         def make() -> Json:
             action = {
@@ -239,6 +324,52 @@ class Acts:
         self.slack.record.add("pressed", **about, value=value if value is not None else element.get("value"))
         return await self.outbound.interaction(make, about)
 
+    async def suggest(
+        self,
+        user_id: str,
+        action_id: str,
+        typed: str,
+        *,
+        channel_id: str = "",
+        message_ts: str = "",
+        view_id: str = "",
+    ) -> Json:
+        """Type into a menu whose options the app gives; returns its `options` (or `option_groups`).
+
+        Raises Impossible for a menu of another kind, for less than `min_query_length` characters, and when the app
+        gives nothing that Slack would show.
+        """
+        workspace = self.slack.workspace
+        user = self.person(user_id)
+        where = self._seen(user, channel_id, message_ts, view_id)
+        found = self._found(user, where, action_id)
+        if found.element["type"] not in _EXTERNAL:
+            raise Impossible(f"{action_id} has options of its own")
+        least = found.element.get("min_query_length", MIN_QUERY)
+        if len(typed) < least:
+            raise Impossible(f"{action_id} looks nothing up for less than {least} characters")
+        about = {"user": user.id, "action_id": action_id, "channel": channel_id, "ts": message_ts}
+        self.slack.record.add("typed", **about, view_id=view_id)
+        answer = await self.outbound.interaction(
+            lambda: payloads.block_suggestion(workspace, user, where, found.block_id, action_id, typed), about
+        )
+        said = answer.content() or {}
+        given = {key: said[key] for key in ("options", "option_groups") if isinstance(said.get(key), list)}
+        if not answer.acked or len(given) != 1 or check_options(given):
+            raise Impossible(f"the bot gave no options that Slack would show for {action_id}")
+        offered = workspace.offered.setdefault((user.id, action_id), {})
+        offered.update((option["value"], option) for option in options(given))
+        return given
+
+    def _offered_blocks(self, user_id: str, view: View) -> list[Json]:
+        """The blocks of a view, its external menus with the options that the bot has offered."""
+        return [
+            {**block, "element": self._with_offers(user_id, block["element"])}
+            if block["type"] == "input" and block["element"]["type"] in _EXTERNAL
+            else block
+            for block in view.content["blocks"]
+        ]
+
     # Modals
 
     def open_modal(self, user_id: str, view_id: str = "") -> View:
@@ -253,7 +384,7 @@ class Acts:
         workspace = self.slack.workspace
         user = self.person(user_id)
         view = self.open_modal(user.id, view_id)
-        view.state = fill_in(view.content["blocks"], inputs)
+        view.state = fill_in(self._offered_blocks(user.id, view), inputs, view.state)
 
         def make() -> Json:
             return payloads.view_submission(workspace, user, view, workspace.trigger_for(user.id))
@@ -329,13 +460,17 @@ class Acts:
                 self._speak(channel, user.id, said)
         return answer
 
-    async def shortcut(self, user_id: str, callback_id: str, channel_id: str, message_ts: str) -> Answer:
-        """Use a message shortcut."""
+    async def shortcut(
+        self, user_id: str, callback_id: str, channel_id: str = "", message_ts: str = ""
+    ) -> Answer:
+        """Use a shortcut: of a message, or without one a global shortcut."""
         workspace = self.slack.workspace
         user = self.person(user_id)
-        message = self.message(channel_id, message_ts, user)
+        message = self.message(channel_id, message_ts, user) if message_ts else None
 
         def make() -> Json:
+            if message is None:
+                return payloads.global_shortcut(workspace, user, callback_id, workspace.trigger_for(user.id))
             url = self.slack.url + workspace.response_path_for(channel_id, user.id, message_ts=message_ts)
             trigger = workspace.trigger_for(user.id)
             return payloads.message_shortcut(workspace, user, message, callback_id, trigger, url)
@@ -410,37 +545,49 @@ class Acts:
         workspace.keep(message, "posted" if to_all else "ephemeral")
 
 
-def fill_in(blocks: list[Json], inputs: Json) -> Json:
-    """The state of a modal with these values. Raises Impossible when a required input stays empty."""
+def fill_in(blocks: list[Json], inputs: Json, held: Json | None = None) -> Json:
+    """The state of a modal with these values; what is not among them stays as it was `held`, else as it began.
+
+    Raises Impossible when a required input stays empty.
+    """
     state: Json = {}
     for block in blocks:
         if block["type"] != "input":
             for found in elements([block]):
-                initial = found.element.get("initial_option")
-                value = inputs.get(found.element["action_id"], initial["value"] if initial else None)
-                if found.element["type"] != "button":
-                    here = {"type": found.element["type"], **chosen(found.element, value)}
-                    state.setdefault(found.block_id, {})[found.element["action_id"]] = here
+                element = found.element
+                if element["type"] not in _FLEETING:
+                    here = _content(element, found.block_id, element["action_id"], inputs, held or {})
+                    state.setdefault(found.block_id, {})[element["action_id"]] = here
             continue
         element = block["element"]
         action_id = element.get("action_id") or f"a{block['block_id']}"
-        value = inputs.get(action_id, inputs.get(block["block_id"], _initial(element)))
+        named = {action_id: inputs[block["block_id"]], **inputs} if block["block_id"] in inputs else inputs
+        here = _content(element, block["block_id"], action_id, named, held or {})
+        value = next((each for key, each in here.items() if key != "type"), None)
         if value in (None, "", []) and not block.get("optional"):
             raise Impossible(f"{action_id} must be filled in")
         longest = element.get("max_length")
         if isinstance(value, str) and longest and len(value) > longest:
             raise Impossible(f"{action_id} takes {longest} characters")
-        typed = value or None if element["type"].endswith("_input") else value
-        state[block["block_id"]] = {action_id: {"type": element["type"], **chosen(element, typed)}}
+        state[block["block_id"]] = {action_id: here}
     return state
 
 
+def _content(element: Json, block_id: str, action_id: str, inputs: Json, held: Json) -> Json:
+    """What an element holds: the value given for it, else what it held, else its initial value."""
+    if action_id not in inputs and action_id in held.get(block_id, {}):
+        kept: Json = held[block_id][action_id]
+        return kept
+    value = inputs.get(action_id, _initial(element))
+    typed = value or None if element["type"].endswith("_input") else value
+    return {"type": element["type"], **chosen(element, typed)}
+
+
 def _initial(element: Json) -> Any:
+    if element["type"] in _EXTERNAL:
+        return element.get("initial_option") or element.get("initial_options")
     if element.get("initial_option"):
         return element["initial_option"]["value"]
     if element.get("initial_options"):
         return [option["value"] for option in element["initial_options"]]
-    for key in ("initial_value", "initial_date", "initial_time", "initial_user", "initial_channel"):
-        if element.get(key) is not None:
-            return element[key]
-    return None
+    return next((value for key, value in element.items() if key.startswith("initial_")), None)

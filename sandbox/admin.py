@@ -327,10 +327,17 @@ class Admin:
         return await self._done(body, lambda: react(*names))
 
     async def press(self, request: Request) -> Response:
-        """`user` presses `action_id` on `message_ts` in `channel` (or in `view_id`), choosing `value`."""
+        """`user` presses `action_id` on `message_ts` in `channel` (or in `view_id`), choosing `value`.
+
+        `inputs`: what stands in the other fields there, value by action_id.
+        """
         body = await body_of(request)
         user, action_id = text_of(body, "user"), text_of(body, "action_id")
-        where = {
+        inputs = body.get("inputs")
+        if inputs is not None and not isinstance(inputs, dict):
+            raise BadRequest("inputs is an object: value by action_id")
+        where: Json = {
+            "inputs": inputs,
             "channel_id": text_of(body, "channel", "D" + user[1:]),
             "message_ts": text_of(body, "message_ts", ""),
             "view_id": text_of(body, "view_id", ""),
@@ -361,9 +368,10 @@ class Admin:
         return await self._done(body, lambda: self.acts.command(*typed, channel_id=channel))
 
     async def shortcut(self, request: Request) -> Response:
-        """`user` uses the message shortcut `callback_id` on `message_ts` in `channel`."""
+        """`user` uses the shortcut `callback_id` on `message_ts` in `channel`; without a message, a global one."""
         body = await body_of(request)
-        names = [text_of(body, key) for key in ("user", "callback_id", "channel", "message_ts")]
+        names = [text_of(body, key) for key in ("user", "callback_id")]
+        names += [text_of(body, key, "") for key in ("channel", "message_ts")]
         return await self._done(body, lambda: self.acts.shortcut(*names))
 
     async def home(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox.acts import Acts
@@ -21,10 +21,13 @@ from sandbox.admin import Admin, deliver_due, refuse
 from sandbox.crm.server import CrmServer
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
+from sandbox.methods_files import MAX_FILE, upload
 from sandbox.page.server import Page
 from sandbox.pilot import Pilot
 from sandbox.slack import Slack
-from sandbox.web_api import ConnectionLost, Receive, Scope, Send, WebApi, hang_up, read_body
+from sandbox.socket_mode import refuse as refuse_socket
+from sandbox.switches import Switches
+from sandbox.web_api import MAX_BODY, ConnectionLost, Receive, Scope, Send, WebApi, hang_up, read_body
 
 #: How often the agenda is looked at under real time (seconds).
 LOOK_EVERY = 0.02
@@ -56,24 +59,29 @@ class Sandbox:
         self.slack = slack
         self.outbound = outbound
         self.acts = Acts(slack, outbound)
+        self.pilot = Pilot(slack, outbound)
+        self.page = Page(slack, outbound, self.pilot)
         self.web_api = WebApi(slack)
         #: The company's CRM, where there is a company.
         self.crm: CrmServer | None = None
-        self.pilot = Pilot(slack, outbound)
-        self.page = Page(slack, outbound, self.pilot)
         self.rest = Starlette(
             routes=[
                 Route("/actions/{rest:path}", self._response_url, methods=["POST"]),
+                Route("/upload/v1/{rest}", self._uploaded, methods=["POST"]),
+                Route("/files/{file}/{name:path}", self._file, methods=["GET"]),
                 *Admin(slack, self.acts, outbound, self.pilot).routes(),
+                *Switches(slack, self.acts).routes(),
                 *self.page.routes(),
             ]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a foreign Host header (a web page that was led here) is refused."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif scope["type"] != "http":
             return
-        if not _from_here(scope):
+        elif not _from_here(scope):
             answer = refuse("forbidden_host", "the sandbox answers on loopback names only", 403)
             await answer(scope, receive, send)
         elif scope["path"].startswith("/api/"):
@@ -83,6 +91,16 @@ class Sandbox:
         else:
             scope["sandbox.wire"] = (send, receive)
             await self.rest(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _from_here(scope):
+            await receive()
+            await refuse_socket(send, 403, "forbidden_host")
+        elif scope["path"] != "/link/":
+            await receive()
+            await refuse_socket(send, 404, "not_found")
+        else:
+            await self.slack.sockets.serve(scope, receive, send)
 
     async def _response_url(self, request: Request) -> Response:
         slack = self.slack
@@ -113,6 +131,33 @@ class Sandbox:
         if fault:
             raise ConnectionLost(reset=False)
         return answer
+
+    async def _uploaded(self, request: Request) -> Response:
+        """The bytes of a file, at the address that `files.getUploadURLExternal` gave."""
+        slack = self.slack
+        slack.inside += 1
+        try:
+            body = await read_body(request.receive, MAX_FILE + MAX_BODY)
+            kind = request.headers.get("content-type", "")
+            return PlainTextResponse(upload(slack, request.url.path, kind, body))
+        except SlackError as no:
+            slack.record.add("rejected", method="upload", error=no.code)
+            return JSONResponse(no.body(), no.status)
+        except ConnectionLost as lost:
+            return _HangUp(reset=lost.reset)
+        finally:
+            slack.inside -= 1
+            slack.touched()
+
+    async def _file(self, request: Request) -> Response:
+        """An uploaded file, for the page; it comes as a download unless it is a picture, and runs nothing."""
+        file = self.slack.workspace.files.get(request.path_params["file"])
+        if file is None or not file.completed:
+            return JSONResponse({"ok": False, "error": "file_not_found"}, 404)
+        headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+        if not file.mimetype.startswith("image/"):
+            headers["Content-Disposition"] = "attachment"
+        return Response(file.content, media_type=file.mimetype, headers=headers)
 
 
 class _HangUp(Response):
@@ -165,6 +210,9 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
         date_header=False,
         timeout_keep_alive=120,
         timeout_graceful_shutdown=1,
+        ws="websockets-sansio",
+        ws_max_size=MAX_BODY,
+        ws_ping_interval=10,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
@@ -173,6 +221,7 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
     try:
         yield sandbox
     finally:
+        await sandbox.page.close()
         await outbound.close()
         # Nobody waits for an answer any more: connections that are kept alive are not waited for.
         server.should_exit = server.force_exit = True
@@ -189,7 +238,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-        await sandbox.page.close()
 async def keep_agenda(slack: Slack) -> None:
     """Deliver what is due as time goes by, until cancelled. For a sandbox that nobody drives."""
     while True:

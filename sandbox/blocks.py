@@ -192,6 +192,15 @@ def _static_select(e: Json, at: str, faults: Faults) -> None:
         _options(options, f"{at}/options", faults, 100)
 
 
+def check_options(given: Json) -> Faults:
+    """Check what an app answers to `block_suggestion`: `options` or `option_groups`; neither may be an empty menu."""
+    faults: Faults = []
+    if given.get("options") == []:
+        return faults
+    _static_select(given, "", faults)
+    return faults
+
+
 def _overflow(e: Json, at: str, faults: Faults) -> None:
     _options(e.get("options"), f"{at}/options", faults, 5)
     _confirm(e.get("confirm"), f"{at}/confirm", faults)

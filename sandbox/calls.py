@@ -94,7 +94,9 @@ class Call:
         if channel is None:
             name = given.removeprefix("#")
             channel = next((c for c in workspace.channels.values() if c.name and c.name == name), None)
-        if channel is None or (channel.kind == "group" and workspace.bot_user_id not in channel.members):
+        if channel is None or (
+            channel.kind in {"group", "mpim"} and workspace.bot_user_id not in channel.members
+        ):
             raise SlackError("channel_not_found")
         if member and workspace.bot_user_id not in channel.members:
             raise SlackError("not_in_channel")
@@ -111,12 +113,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a method is served: by what, with which scopes (any of them), with which arguments given."""
+    """How a method is served: by what, with which scopes (any of them), with which arguments given.
+
+    `errors` are the codes of its own, beside those that every method has (`sandbox.errors.ANY_METHOD`).
+    """
 
     run: Callable[[Call], Json]
     scopes: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     public: bool = False
+    errors: frozenset[str] = frozenset()
 
 
 def refused_blocks(faults: list[Fault], code: str = "invalid_blocks") -> SlackError:

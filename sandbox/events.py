@@ -16,13 +16,13 @@ import hmac
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 
 from sandbox.faults import OUTBOUND
+from sandbox.parcels import COMMANDS, EVENTS, INTERACTIVE, Answer, Parcel
 from sandbox.payloads import envelope, message_changed_event, message_event
 from sandbox.slack import Slack
 from sandbox.state import Message
@@ -34,49 +34,15 @@ AGAIN_AFTER = (0.0, 60.0, 300.0)
 INSIST_EVERY = 0.02
 INSIST_FOR = 60.0
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class BotAway(Exception):
     """The bot did not come back in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the bot said: `status` is None when it said nothing; then `reason` has Slack's word for why."""
-
-    status: int | None
-    body: bytes = b""
-    reason: str = ""
-    final: bool = False
-
-    @property
-    def acked(self) -> bool:
-        """Whether Slack counts it as acknowledged."""
-        return self.status is not None and 200 <= self.status < 300
-
-    def content(self) -> Json | None:
-        """The JSON object in the body, or None."""
-        if not self.body.strip():
-            return None
-        try:
-            found = json.loads(self.body)
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One thing to deliver. `about` are the fields that the record keeps of it."""
-
-    body: bytes
-    content_type: str
-    key: str
-    about: Json
-
-
 class Outbound:
-    """The way out to the bot's request URL."""
+    """The way out to the bot: to its request URL, or over the sockets that it opened when the app is in Socket Mode."""
 
     def __init__(
         self,
@@ -109,6 +75,7 @@ class Outbound:
 
     async def close(self) -> None:
         """Close the connections."""
+        self.slack.sockets.close()
         if self._session:
             await self._session.close()
             self._session = None
@@ -148,8 +115,7 @@ class Outbound:
             "ts": event.get("ts") or event.get("event_ts"),
             "text": event.get("text"),
         }
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        parcel = Parcel(body, JSON, payload["event_id"], about)
+        parcel = Parcel(EVENTS, payload, payload["event_id"], about)
         answer = await self.post(lambda _try: parcel, number, why)
         if not answer.acked and not answer.final and again and number < len(AGAIN_AFTER):
             due = self.slack.clock.seconds() + AGAIN_AFTER[number]
@@ -182,9 +148,13 @@ class Outbound:
 
         def parcel(_try: int) -> Parcel:
             payload = make()
-            key = payload.get("trigger_id") or f"{payload['view']['id']}:{payload['view']['hash']}"
-            body = urlencode({"payload": json.dumps(payload, separators=(",", ":"))}).encode()
-            return Parcel(body, FORM, key, {"what": payload["type"], **about})
+            if "trigger_id" in payload:
+                key = payload["trigger_id"]
+            elif payload["type"] == "block_suggestion":
+                key = f"{payload['action_id']}:{payload['value']}"
+            else:
+                key = f"{payload['view']['id']}:{payload['view']['hash']}"
+            return Parcel(INTERACTIVE, payload, key, {"what": payload["type"], **about})
 
         return await self.post(parcel)
 
@@ -193,9 +163,7 @@ class Outbound:
 
         def parcel(_try: int) -> Parcel:
             form = make()
-            return Parcel(
-                urlencode(form).encode(), FORM, form["trigger_id"], {"what": "slash_command", **about}
-            )
+            return Parcel(COMMANDS, form, form["trigger_id"], {"what": "slash_command", **about})
 
         return await self.post(parcel)
 
@@ -207,7 +175,10 @@ class Outbound:
         tries = 0
         while True:
             parcel = make(tries)
-            answer = await self._post_once(parcel, number, why)
+            if self.slack.sockets.on:
+                answer = await self.slack.sockets.deliver(parcel, number, why, self.ack_seconds)
+            else:
+                answer = await self._post_once(parcel, number, why)
             broken = answer.status is None and answer.reason == "connection_failed"
             if not broken or tries == 0:
                 self._note(parcel, number, answer)
@@ -216,34 +187,33 @@ class Outbound:
             if time.monotonic() - started > INSIST_FOR:
                 raise BotAway(f"the bot at {self.url} has not answered for {INSIST_FOR:.0f} s")
             tries += 1
-            if parcel.content_type == JSON:
+            if parcel.kind == EVENTS:
                 number, why = max(number, 1), "connection_failed"
             await asyncio.sleep(INSIST_EVERY)
 
     async def _post_once(self, parcel: Parcel, number: int, why: str) -> Answer:
+        body, content_type = on_paper(parcel)
         headers = {
-            "Content-Type": parcel.content_type,
+            "Content-Type": content_type,
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
         }
-        headers.update(self.signature(parcel.body))
+        headers.update(self.signature(body))
         if number:
             headers["X-Slack-Retry-Num"] = str(number)
             headers["X-Slack-Retry-Reason"] = why or "unknown_error"
         try:
             async with (
                 asyncio.timeout(self.ack_seconds),
-                self.session.post(
-                    self.url, data=parcel.body, headers=headers, allow_redirects=False
-                ) as response,
+                self.session.post(self.url, data=body, headers=headers, allow_redirects=False) as response,
             ):
-                body = await response.read()
+                said = await response.read()
         except TimeoutError:
             return Answer(None, reason="http_timeout")
         except (aiohttp.ClientError, OSError):
             return Answer(None, reason="connection_failed")
         no_more = response.headers.get("x-slack-no-retry") == "1"
         reason = "" if 200 <= response.status < 300 else "http_error"
-        return Answer(response.status, body, reason, no_more)
+        return Answer(response.status, said, reason, no_more)
 
     def signature(self, body: bytes) -> dict[str, str]:
         """The two headers by which the app knows that Slack speaks; the time in them is real."""
@@ -261,6 +231,15 @@ class Outbound:
             reason=answer.reason,
             **parcel.about,
         )
+
+
+def on_paper(parcel: Parcel) -> tuple[bytes, str]:
+    """The body of a delivery over HTTP and its content type."""
+    if parcel.kind == EVENTS:
+        return _encode(parcel.payload).encode(), JSON
+    if parcel.kind == INTERACTIVE:
+        return urlencode({"payload": _encode(parcel.payload)}).encode(), FORM
+    return urlencode(parcel.payload).encode(), FORM
 
 
 def _author(event: Json) -> str | None:

@@ -16,6 +16,12 @@ duplicate             the event comes twice, with one event id
 reorder               the event comes after the next one
 lose                  the event never comes
 
+and for the sockets it comes by (`where` = an event type, `block_actions`, `slash_command` ..., or `*`):
+
+socket_killed              the connection is cut with the envelope on it and no acknowledgement counted: as soon as the
+                           bot has acknowledged, at the latest after `seconds` (0: at once)
+socket_killed_after_ack    the connection is cut right after the acknowledgement was counted
+
 and for the company's CRM (`where` = crm for all of it, `crm:Opportunity` for one object, `crm:token`, `crm:limits`):
 
 crm_401               the session is refused (`count=1`: once, then a new login works; without a count: for ever)
@@ -51,6 +57,7 @@ INBOUND = frozenset(
     }
 )
 OUTBOUND = frozenset({"duplicate", "reorder", "lose"})
+SOCKET = frozenset({"socket_killed", "socket_killed_after_ack"})
 CRM = frozenset(
     {
         "crm_401",
@@ -72,7 +79,7 @@ CRM = frozenset(
         "crm_clock_skewed",
     }
 )
-KINDS = INBOUND | OUTBOUND | CRM
+KINDS = INBOUND | OUTBOUND | SOCKET | CRM
 
 
 @dataclass(slots=True)

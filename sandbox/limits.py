@@ -15,7 +15,7 @@ TIER_1, TIER_2, TIER_3, TIER_4, SPECIAL = 1, 20, 50, 100, 600
 
 PER_MINUTE = {
     "api.test": TIER_4,
-    "apps.connections.open": TIER_1,
+    "apps.connections.open": TIER_3,
     "auth.test": SPECIAL,
     "blocks.validate": SPECIAL,
     "chat.delete": TIER_3,
@@ -30,8 +30,13 @@ PER_MINUTE = {
     "conversations.replies": TIER_3,
     "dnd.info": TIER_3,
     "dnd.teamInfo": TIER_2,
+    "files.completeUploadExternal": TIER_4,
+    "files.getUploadURLExternal": TIER_4,
+    "files.info": TIER_4,
     "reactions.add": TIER_3,
     "reactions.get": TIER_3,
+    "usergroups.list": TIER_2,
+    "usergroups.users.list": TIER_2,
     "users.info": TIER_4,
     "users.list": TIER_2,
     "users.lookupByEmail": TIER_3,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from sandbox.blocks import MESSAGE, check_attachments, check_blocks
+from sandbox.blocks import MESSAGE, Fault, check_attachments, check_blocks
 from sandbox.calls import Call, Json, Method, refused_blocks
 from sandbox.errors import SlackError
 from sandbox.state import Channel, Message
@@ -19,6 +20,7 @@ MAX_BLOCKS_BYTES = 13 * 1024
 #: Slack publishes no number either.
 MAX_METADATA_BYTES = 8 * 1024
 _TS = re.compile(r"\d{1,12}\.\d{6}")
+_AT_NAME = re.compile(r"(?<![<\w])@([a-z0-9][a-z0-9._-]*)")
 
 
 def content(call: Call, *, too_long: str, cut: int | None = None, surface: str = MESSAGE) -> Json:
@@ -35,7 +37,7 @@ def content(call: Call, *, too_long: str, cut: int | None = None, surface: str =
     if blocks is not None:
         if not isinstance(blocks, list):
             raise SlackError("invalid_blocks_format")
-        faults = check_blocks(blocks, surface)
+        faults = check_blocks(blocks, surface) or missing_files(call, blocks)
         if faults:
             raise refused_blocks(faults)
         if (
@@ -53,11 +55,57 @@ def content(call: Call, *, too_long: str, cut: int | None = None, surface: str =
             raise refused_blocks(faults)
     if not text and not blocks and not attachments:
         raise SlackError("no_text")
+    if text and (call.flag("link_names") or call.text("parse") == "full"):
+        text = _linked(call, text)
     out: Json = {"text": text or "", "blocks": blocks, "attachments": attachments}
     if cut and len(out["text"]) > cut:
         out["text"] = out["text"][:cut]
         out["warning"] = "message_truncated"
     return out
+
+
+def _linked(call: Call, text: str) -> str:
+    """The text with `@name` of a member turned into a mention, as `link_names` asks."""
+    by_name = {user.name: user.id for user in call.workspace.users.values() if not user.deleted}
+
+    def mention(found: re.Match[str]) -> str:
+        user_id = by_name.get(found[1])
+        return f"<@{user_id}>" if user_id else found[0]
+
+    return _AT_NAME.sub(mention, text)
+
+
+def _pictures(blocks: list[Json]) -> Iterator[tuple[str, Json]]:
+    """Everything in some blocks that could show a file of Slack's, with its place."""
+    for number, block in enumerate(blocks):
+        at = f"/blocks/{number}"
+        yield at, block
+        for key in ("accessory", "hero_image", "icon"):
+            if isinstance(block.get(key), dict):
+                yield f"{at}/{key}", block[key]
+        if block["type"] == "context":
+            yield from ((f"{at}/elements/{i}", element) for i, element in enumerate(block["elements"]))
+
+
+def missing_files(call: Call, blocks: list[Json]) -> list[Fault]:
+    """Pictures that name a file which the workspace has not."""
+    files = call.workspace.files
+    missing = []
+    for at, thing in _pictures(blocks):
+        shown = thing.get("slack_file")
+        if shown is None:
+            continue
+        found = files.get(shown.get("id") or "") if isinstance(shown, dict) else None
+        if found is None and isinstance(shown, dict):
+            urls = (
+                file
+                for file in files.values()
+                if call.workspace.file_object(file)["url_private"] == shown.get("url")
+            )
+            found = next(urls, None)
+        if found is None or not found.completed:
+            missing.append(Fault(f"{at}/slack_file", "invalid slack file"))
+    return missing
 
 
 def named_blocks(call: Call, blocks: list[Json] | None) -> list[Json] | None:
@@ -93,14 +141,18 @@ def _found(call: Call, channel: Channel, name: str, missing: str = "message_not_
     return message
 
 
-def _may_write(call: Call, channel: Channel) -> None:
+def may_write(
+    call: Call, channel: Channel, *, archived: str = "is_archived", closed: str = "messages_tab_disabled"
+) -> None:
+    """Raise what the method calls a channel that takes no messages."""
     if channel.is_archived:
-        raise SlackError("is_archived")
+        raise SlackError(archived)
     if channel.kind == "im" and not call.workspace.messages_tab_enabled:
-        raise SlackError("messages_tab_disabled")
+        raise SlackError(closed)
 
 
-def _thread(call: Call, channel: Channel) -> str | None:
+def thread_of(call: Call, channel: Channel) -> str | None:
+    """The ts of the thread that `thread_ts` names; a reply's stands for its thread."""
     thread_ts = call.text("thread_ts")
     if not thread_ts:
         return None
@@ -110,7 +162,8 @@ def _thread(call: Call, channel: Channel) -> str | None:
     return parent.thread_ts or thread_ts
 
 
-def _paced(call: Call, channel: Channel) -> None:
+def paced(call: Call, channel: Channel) -> None:
+    """Count one message into the channel, or raise `ratelimited`."""
     wait = call.slack.limits.message(channel.id, call.workspace.clock.seconds())
     if wait:
         raise SlackError("ratelimited", status=429, headers={"Retry-After": str(wait)})
@@ -120,11 +173,11 @@ def post_message(call: Call) -> Json:
     """Write a message; a user's id as channel opens the direct message and answers with its D... id."""
     workspace = call.workspace
     channel = call.channel(open_dm=True, member=True)
-    _may_write(call, channel)
+    may_write(call, channel)
     made = content(call, too_long="msg_blocks_too_long", cut=MAX_TEXT)
     metadata = _metadata(call)
-    thread_ts = _thread(call, channel)
-    _paced(call, channel)
+    thread_ts = thread_of(call, channel)
+    paced(call, channel)
     message = Message(
         ts=workspace.next_ts(),
         channel=channel.id,
@@ -135,6 +188,7 @@ def post_message(call: Call) -> Json:
         attachments=made["attachments"],
         metadata=metadata,
         thread_ts=thread_ts,
+        subtype="thread_broadcast" if thread_ts and call.flag("reply_broadcast") else "",
     )
     workspace.keep(message)
     out: Json = {"channel": channel.id, "ts": message.ts}
@@ -149,7 +203,7 @@ def post_ephemeral(call: Call) -> Json:
     """Write what only one member sees, and only now."""
     workspace = call.workspace
     channel = call.channel(member=True)
-    _may_write(call, channel)
+    may_write(call, channel)
     user = call.user("user", "user_not_in_channel")
     if user.id not in channel.members:
         raise SlackError("user_not_in_channel")
@@ -252,12 +306,51 @@ def get_reactions(call: Call) -> Json:
     return {"type": "message", "channel": channel.id, "message": shown}
 
 
+_WORDS = frozenset(
+    {"no_text", "invalid_blocks", "invalid_blocks_format", "markdown_text_conflict", "too_many_attachments"}
+)
+_METADATA = frozenset({"invalid_metadata_format", "invalid_metadata_schema", "metadata_too_large"})
+_PLACE = frozenset({"channel_not_found", "is_archived", "messages_tab_disabled", "not_in_channel"})
+_ITEM = frozenset({"bad_timestamp", "channel_not_found", "message_not_found", "no_item_specified"})
+
 METHODS = {
-    "chat.postMessage": Method(post_message, ("chat:write",), ("channel",)),
-    "chat.postEphemeral": Method(post_ephemeral, ("chat:write",), ("channel", "user")),
-    "chat.update": Method(update, ("chat:write",), ("channel", "ts")),
-    "chat.delete": Method(delete, ("chat:write",), ("channel", "ts")),
-    "chat.getPermalink": Method(get_permalink, (), ("channel", "message_ts")),
-    "reactions.add": Method(add_reaction, ("reactions:write",), ("name",)),
-    "reactions.get": Method(get_reactions, ("reactions:read",)),
+    "chat.postMessage": Method(
+        post_message,
+        ("chat:write",),
+        ("channel",),
+        errors=_WORDS | _METADATA | _PLACE | {"cannot_reply_to_message", "msg_blocks_too_long"},
+    ),
+    "chat.postEphemeral": Method(
+        post_ephemeral,
+        ("chat:write",),
+        ("channel", "user"),
+        errors=_WORDS | _PLACE | {"msg_too_long", "user_not_in_channel"},
+    ),
+    "chat.update": Method(
+        update,
+        ("chat:write",),
+        ("channel", "ts"),
+        errors=_WORDS
+        | _METADATA
+        | {"cant_update_message", "channel_not_found", "message_not_found", "msg_too_long"},
+    ),
+    "chat.delete": Method(
+        delete,
+        ("chat:write",),
+        ("channel", "ts"),
+        errors=frozenset({"cant_delete_message", "channel_not_found", "message_not_found"}),
+    ),
+    "chat.getPermalink": Method(
+        get_permalink,
+        (),
+        ("channel", "message_ts"),
+        errors=frozenset({"channel_not_found", "message_not_found"}),
+    ),
+    "reactions.add": Method(
+        add_reaction,
+        ("reactions:write",),
+        ("name",),
+        errors=_ITEM | {"already_reacted", "invalid_name", "too_many_emoji"},
+    ),
+    "reactions.get": Method(get_reactions, ("reactions:read",), errors=_ITEM),
 }

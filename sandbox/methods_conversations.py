@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from sandbox.calls import Call, Json, Method
 from sandbox.errors import SlackError
-from sandbox.state import Channel, Message, cursor_after, position_of
+from sandbox.state import Channel, Message, User, cursor_after, position_of
 
-_KIND = {"channel": "channels", "group": "groups", "im": "im"}
+_KIND = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 _TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
 _TS = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
@@ -38,12 +38,12 @@ def _readable(call: Call, right: str) -> Channel:
 
 
 def open_conversation(call: Call) -> Json:
-    """Open the direct message with one user."""
+    """Open the direct message with one user, or with up to eight."""
     workspace = call.workspace
     given = call.text("users")
     if call.text("channel"):
         channel, new = call.channel(), False
-        if channel.kind != "im":
+        if channel.kind not in {"im", "mpim"}:
             raise SlackError("method_not_supported_for_channel_type")
     elif not given:
         raise SlackError("users_list_not_supplied")
@@ -51,22 +51,31 @@ def open_conversation(call: Call) -> Json:
         names = [name.strip() for name in given.split(",") if name.strip()]
         if len(names) > 8:
             raise SlackError("too_many_users")
-        if len(names) != 1:
+        users = [_contact(call, name) for name in dict.fromkeys(names)]
+        if not users:
+            raise SlackError("users_list_not_supplied")
+        if len(users) == 1:
+            if call.flag("prevent_creation") and "D" + users[0].id[1:] not in workspace.channels:
+                raise SlackError("channel_not_found")
+            channel, new = workspace.open_dm(users[0])
+        else:
             call.needs("mpim:write")
-            raise SlackError("method_not_supported_for_channel_type")
-        user = workspace.users.get(names[0])
-        if user is None:
-            raise SlackError("user_not_found")
-        if user.deleted:
-            raise SlackError("user_disabled")
-        if user.is_bot or user.id == "USLACKBOT":
-            raise SlackError("user_not_visible")
-        if call.flag("prevent_creation") and "D" + user.id[1:] not in workspace.channels:
-            raise SlackError("channel_not_found")
-        channel, new = workspace.open_dm(user)
+            channel, new = workspace.open_group(users)
     out: Json = {} if new else {"no_op": True, "already_open": True}
     full = call.flag("return_im")
     return {**out, "channel": workspace.channel_object(channel) if full else {"id": channel.id}}
+
+
+def _contact(call: Call, name: str) -> User:
+    """An active member with whom a conversation can be opened."""
+    user = call.workspace.users.get(name)
+    if user is None:
+        raise SlackError("user_not_found")
+    if user.deleted:
+        raise SlackError("user_disabled")
+    if user.is_bot or user.id == "USLACKBOT":
+        raise SlackError("user_not_visible")
+    return user
 
 
 def listing(call: Call) -> Json:
@@ -129,7 +138,7 @@ def history(call: Call) -> Json:
     channel = _readable(call, "history")
     if call.workspace.bot_user_id not in channel.members:
         raise SlackError("not_in_channel")
-    roots = [m for m in channel.messages if m.thread_ts is None or m.thread_ts == m.ts]
+    roots = [m for m in channel.messages if m.thread_ts is None or m.thread_ts == m.ts or m.subtype]
     roots = _between(call, roots)
     roots.reverse()
     some, cursor = page(call, roots, 100, 999, "invalid_cursor")
@@ -170,13 +179,34 @@ def replies(call: Call) -> Json:
 _READ = ("channels:read", "groups:read", "im:read", "mpim:read")
 _HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
 
+_PAGED = frozenset({"channel_not_found", "invalid_cursor"})
+_BETWEEN = frozenset({"invalid_ts_oldest", "invalid_ts_latest"})
+
 METHODS = {
     "conversations.open": Method(
-        open_conversation, ("im:write", "mpim:write", "channels:manage", "groups:write")
+        open_conversation,
+        ("im:write", "mpim:write", "channels:manage", "groups:write"),
+        errors=frozenset(
+            {
+                "channel_not_found",
+                "method_not_supported_for_channel_type",
+                "too_many_users",
+                "user_disabled",
+                "user_not_found",
+                "user_not_visible",
+                "users_list_not_supplied",
+            }
+        ),
     ),
-    "conversations.list": Method(listing, _READ),
-    "conversations.info": Method(one, _READ, ("channel",)),
-    "conversations.members": Method(members, _READ, ("channel",)),
-    "conversations.history": Method(history, _HISTORY, ("channel",)),
-    "conversations.replies": Method(replies, _HISTORY, ("channel", "ts")),
+    "conversations.list": Method(
+        listing, _READ, errors=frozenset({"invalid_cursor", "invalid_limit", "invalid_types"})
+    ),
+    "conversations.info": Method(one, _READ, ("channel",), errors=frozenset({"channel_not_found"})),
+    "conversations.members": Method(members, _READ, ("channel",), errors=_PAGED | {"invalid_limit"}),
+    "conversations.history": Method(
+        history, _HISTORY, ("channel",), errors=_PAGED | _BETWEEN | {"not_in_channel"}
+    ),
+    "conversations.replies": Method(
+        replies, _HISTORY, ("channel", "ts"), errors=_PAGED | _BETWEEN | {"thread_not_found"}
+    ),
 }

@@ -34,9 +34,12 @@ def auth_test(call: Call) -> Json:
     }
 
 
-def open_connection(_call: Call) -> Json:
-    """Socket Mode is not served here: there is no token that may open a socket."""
-    raise SlackError("not_allowed_token_type")
+def open_connection(call: Call) -> Json:
+    """An address for one socket; only an app-level token may ask for it."""
+    if call.token is None or not call.token.app_level:
+        raise SlackError("not_allowed_token_type")
+    call.needs("connections:write")
+    return {"url": call.slack.sockets.address()}
 
 
 def user_list(call: Call) -> Json:
@@ -126,13 +129,18 @@ def validate_blocks(call: Call) -> Json:
 
 
 METHODS = {
+    # api.test fails by any name that the caller gives.
     "api.test": Method(api_test, public=True),
     "auth.test": Method(auth_test),
     "apps.connections.open": Method(open_connection),
-    "users.list": Method(user_list, ("users:read",)),
-    "users.info": Method(user, ("users:read",), ("user",)),
-    "users.lookupByEmail": Method(user_by_email, ("users:read.email",), ("email",)),
-    "dnd.info": Method(dnd, ("dnd:read",)),
-    "dnd.teamInfo": Method(dnd_of_many, ("dnd:read",)),
-    "blocks.validate": Method(validate_blocks, public=True),
+    "users.list": Method(user_list, ("users:read",), errors=frozenset({"invalid_cursor", "limit_required"})),
+    "users.info": Method(user, ("users:read",), ("user",), errors=frozenset({"user_not_found"})),
+    "users.lookupByEmail": Method(
+        user_by_email, ("users:read.email",), ("email",), errors=frozenset({"users_not_found"})
+    ),
+    "dnd.info": Method(dnd, ("dnd:read",), errors=frozenset({"user_not_found"})),
+    "dnd.teamInfo": Method(dnd_of_many, ("dnd:read",), errors=frozenset({"no_users_provided"})),
+    "blocks.validate": Method(
+        validate_blocks, public=True, errors=frozenset({"invalid_blocks", "invalid_view", "invalid_message"})
+    ),
 }

@@ -134,9 +134,16 @@ def publish(call: Call) -> Json:
     return _keep(call, view)
 
 
+_TRIGGER = frozenset({"invalid_trigger_id", "exchanged_trigger_id", "expired_trigger_id"})
+_CONTENT = frozenset({"view_too_large", "duplicate_external_id"})
+
 METHODS = {
-    "views.open": Method(open_view, (), ("view",)),
-    "views.push": Method(push, (), ("view",)),
-    "views.update": Method(update, (), ("view",)),
-    "views.publish": Method(publish, (), ("view", "user_id")),
+    "views.open": Method(open_view, (), ("view",), errors=_TRIGGER | _CONTENT),
+    "views.push": Method(
+        push, (), ("view",), errors=_TRIGGER | _CONTENT | {"not_found", "push_limit_reached"}
+    ),
+    "views.update": Method(update, (), ("view",), errors=_CONTENT | {"not_found", "hash_conflict"}),
+    "views.publish": Method(
+        publish, (), ("view", "user_id"), errors=_CONTENT | {"not_enabled", "hash_conflict"}
+    ),
 }

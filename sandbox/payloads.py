@@ -55,6 +55,8 @@ def message_event(workspace: Workspace, message: Message) -> Json:
     }
     for key in ("reply_count", "reply_users", "reply_users_count", "latest_reply", "reactions"):
         event.pop(key, None)
+    if message.files and not message.subtype:
+        event["subtype"] = "file_share"
     return event
 
 
@@ -139,6 +141,47 @@ def _interaction(workspace: Workspace, kind: str, user: User) -> Json:
     }
 
 
+def global_shortcut(workspace: Workspace, user: User, callback_id: str, trigger_id: str) -> Json:
+    """`shortcut`: one from the menu of the composer or the search; it belongs to no place."""
+    payload = _interaction(workspace, "shortcut", user)
+    del payload["api_app_id"], payload["user"]["name"]  # this payload never had those two
+    return {
+        **payload,
+        "action_ts": workspace.next_ts(),
+        "callback_id": callback_id,
+        "trigger_id": trigger_id,
+    }
+
+
+def block_suggestion(
+    workspace: Workspace, user: User, where: Message | View, block_id: str, action_id: str, typed: str
+) -> Json:
+    """`block_suggestion`: what a person has typed into a menu whose options the app gives."""
+    payload = _interaction(workspace, "block_suggestion", user)
+    payload |= {"action_id": action_id, "block_id": block_id, "value": typed}
+    _put_where(workspace, payload, where)
+    return payload
+
+
+def _put_where(workspace: Workspace, payload: Json, where: Message | View) -> None:
+    if isinstance(where, View):
+        payload["container"] = {"type": "view", "view_id": where.id}
+        payload["view"] = workspace.view_object(where)
+        return
+    container = {
+        "type": "message",
+        "message_ts": where.ts,
+        "channel_id": where.channel,
+        "is_ephemeral": where.ephemeral_for is not None,
+    }
+    if where.thread_ts:
+        container["thread_ts"] = where.thread_ts
+    payload["container"] = container
+    payload["channel"] = _place(workspace.channels[where.channel])
+    if where.ephemeral_for is None:
+        payload["message"] = workspace.message_object(where, metadata=True)
+
+
 def _place(channel: Channel) -> Json:
     return {"id": channel.id, "name": channel.name or "directmessage"}
 
@@ -149,23 +192,10 @@ def block_actions(
     """`block_actions`, from a message or from a view."""
     payload = _interaction(workspace, "block_actions", user)
     payload["trigger_id"] = trigger_id
-    if isinstance(where, View):
-        payload["container"] = {"type": "view", "view_id": where.id}
-        payload["view"] = workspace.view_object(where)
-    else:
-        container = {
-            "type": "message",
-            "message_ts": where.ts,
-            "channel_id": where.channel,
-            "is_ephemeral": where.ephemeral_for is not None,
-        }
-        if where.thread_ts:
-            container["thread_ts"] = where.thread_ts
-        payload["container"] = container
-        payload["channel"] = _place(workspace.channels[where.channel])
-        if where.ephemeral_for is None:
-            payload["message"] = workspace.message_object(where, metadata=True)
-        payload["state"] = {"values": {}}
+    _put_where(workspace, payload, where)
+    if isinstance(where, Message):
+        key = (user.id, where.channel, where.ts)
+        payload["state"] = {"values": workspace.chosen.get(key, {})}
         payload["response_url"] = response_url
     payload["actions"] = [action]
     return payload

@@ -9,29 +9,23 @@ The script is TOML; `examples/replies.toml` explains every key.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import math
 import tomllib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.acts import Acts, Impossible, elements, options
-from sandbox.events import Answer
-from sandbox.record import delivery_of
+from sandbox.acts import Acts
+from sandbox.parcels import Answer
+from sandbox.reacting import Offer, Reacting, choose
 from sandbox.roster import Hours
 from sandbox.slack import Slack
 from sandbox.state import Message, View
 
 Json = dict[str, Any]
-Thing = TypeVar("Thing")
-PRESS_AGAIN = 5
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _DOINGS = ("ignore", "press", "reply", "command")
 
@@ -179,118 +173,38 @@ def _script(found: Json) -> Script:
     return Script(grid * 60, tuple(rules), languages, lines, modal, tuple(daily))
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Something to press: an element, and for an entry of a menu its value."""
-
-    element: Json
-    value: str | None = None
-
-
-def offers(blocks: list[Json] | None) -> dict[str, Offer]:
-    """What can be pressed, by name: an action id, or what stands before the first `|` of a menu entry's value."""
-    found: dict[str, Offer] = {}
-    for place in elements(blocks):
-        element = place.element
-        found.setdefault(element["action_id"], Offer(element))
-        if element["type"] in ("overflow", "static_select"):
-            for option in options(element):
-                found.setdefault(option["value"].partition("|")[0], Offer(element, option["value"]))
-    return found
-
-
-class People:
+class People(Reacting):
     """Everybody who is scripted, and what they have seen."""
 
-    def __init__(self, slack: Slack, acts: Acts, script: Script, hours: dict[str, Hours], seed: int) -> None:
-        self.slack = slack
-        self.acts = acts
+    def __init__(
+        self, slack: Slack, acts: Acts, script: Script, hours: Mapping[str, Hours], seed: int
+    ) -> None:
+        super().__init__(slack, acts, hours, seed, script.grid)
         self.script = script
-        self.hours = hours
-        self._seed = str(seed).encode()
-        self._answered: set[str] = set()
-        self._buttons_seen: dict[tuple[str, str], set[str]] = {}
-        self._times: Counter[tuple[str, str]] = Counter()
-        slack.workspace.seen_by.append(self._sees)
-        slack.workspace.views_seen_by.append(self._sees_view)
-
-    # Drawing
-
-    def draw(self, user: str, key: str, what: str) -> float:
-        """A number from 0 up to 1, the same for the same seed, person, message and question."""
-        mac = hmac.new(self._seed, f"{user}|{key}|{what}".encode(), hashlib.sha256).digest()
-        return int.from_bytes(mac[:7], "big") / (1 << 56)
-
-    def _choose(self, weights: Mapping[Thing, float], u: float) -> Thing | None:
-        total = sum(weights.values())
-        if total <= 0:
-            return None
-        point = u * total
-        for thing, weight in weights.items():
-            point -= weight
-            if point < 0:
-                return thing
-        return next(reversed([thing for thing, weight in weights.items() if weight > 0]))
 
     def words(self, user: str, key: str, kinds: Mapping[str, float]) -> str:
         """What this person writes, in their language where there is a line of that kind."""
-        language = self._choose(self.script.languages, self.draw(user, "", "language")) or "en"
-        kind = self._choose(kinds, self.draw(user, key, "kind"))
+        language = choose(self.script.languages, self.draw(user, "", "language")) or "en"
+        kind = choose(kinds, self.draw(user, key, "kind"))
         lines = self.script.lines
         bank = lines[language].get(str(kind)) or lines["en"][str(kind)]
-        return self._one_of(bank, user, key, "line")
-
-    def due(self, user: str, key: str, least: float, most: float) -> float:
-        """When somebody gets round to it: log-uniform between least and most, then at work, on the grid.
-
-        Counted from the step of the grid in which they saw it: half a minute that a message came late, because the bot
-        was killed, changes nothing.
-        """
-        wait = math.exp(math.log(least) + self.draw(user, key, "wait") * (math.log(most) - math.log(least)))
-        hours, zone = self.hours[user], ZoneInfo(self.slack.workspace.users[user].tz)
-        seen = self.slack.clock.seconds() // self.script.grid * self.script.grid
-        when = datetime.fromtimestamp(seen + wait, UTC)
-        local = when.astimezone(zone)
-        for offset in range(15):
-            day = local.date() + timedelta(days=offset)
-            if day.isoweekday() not in hours.days:
-                continue
-            begins = datetime.combine(day, hours.start, zone).astimezone(UTC)
-            ends = datetime.combine(day, hours.end, zone).astimezone(UTC)
-            if when >= ends:
-                continue
-            if when < begins:
-                room = min(3600.0, (ends - begins).total_seconds() / 2)
-                when = begins + timedelta(seconds=self.draw(user, key, "morning") * room)
-            break
-        grid = self.script.grid
-        return math.ceil(when.timestamp() / grid) * grid
+        return self.one_of(bank, user, key, "line")
 
     # Seeing
 
-    def _sees(self, kind: str, message: Message) -> None:
-        if not message.bot or kind not in ("posted", "ephemeral", "updated"):
-            return
-        channel = self.slack.workspace.channels[message.channel]
-        user = message.ephemeral_for or (channel.user if channel.kind == "im" else None)
-        if user is None or user not in self.hours:
-            return
-        pressable = offers(message.blocks)
-        actions = set(pressable)
-        place = (message.channel, message.ts)
-        new = frozenset(actions - self._buttons_seen.get(place, set()))
-        self._buttons_seen[place] = actions
-        if kind == "updated" and not new:
-            return
+    def cares(self, new: frozenset[str]) -> bool:
+        """A message that no rule is for is not looked at."""
+        return self.script.rule_for(new) is not None
+
+    def about(
+        self, user: str, key: str, message: Message, offered: Mapping[str, Offer], new: frozenset[str]
+    ) -> None:
+        """Do what the rule says."""
         rule = self.script.rule_for(new)
         if rule is None:
             return
-        key = self._key(user, message, new)
-        if key in self._answered:
-            return
-        self._answered.add(key)
         weights = {doing: weight for doing, weight in rule.weights.items() if _possible(doing, new)}
-        doing = self._choose(weights, self.draw(user, key, "doing"))
+        doing = choose(weights, self.draw(user, key, "doing"))
         if doing is None or doing == "ignore":
             return
         at = self.due(user, key, rule.least, rule.most)
@@ -299,76 +213,36 @@ class People:
             root = message.thread_ts or message.ts
             to_thread = message.ephemeral_for is None and self.draw(user, key, "thread") < rule.thread
             thread_ts = root if to_thread else None
-            self._later(at, user, lambda: self.acts.say(user, text, thread_ts=thread_ts), again=False)
+            self.later(at, user, lambda: self.acts.say(user, text, thread_ts=thread_ts), again=False)
         elif doing.startswith("press "):
             fitting = sorted(name for name in new if fnmatchcase(name, doing[6:]))
-            self._press_later(at, user, key, message, pressable[self._one_of(fitting, user, key, "which")])
+            self.press_later(at, user, key, message, offered[self.one_of(fitting, user, key, "which")])
         else:
             name, _, rest = doing[8:].partition(" ")
-            self._later(at, user, lambda: self.acts.command(user, name, rest))
+            self.later(at, user, lambda: self.acts.command(user, name, rest))
 
-    def _key(self, user: str, message: Message, new: frozenset[str]) -> str:
-        given = delivery_of(message.metadata)
-        if given is None:
-            digest = hashlib.sha256(message.text.encode()).hexdigest()[:16]
-            self._times[user, digest] += 1
-            given = f"{digest}#{self._times[user, digest]}"
-        return f"{given}|{','.join(sorted(new))}"
-
-    def _one_of(self, things: Sequence[Thing], user: str, key: str, what: str) -> Thing:
-        return things[int(self.draw(user, key, what) * len(things))]
-
-    def _press_later(self, at: float, user: str, key: str, message: Message, offer: Offer) -> None:
-        value = offer.value
-        if value is None and options(offer.element):
-            value = self._one_of(options(offer.element), user, key, "option")["value"]
-        action, channel, ts = offer.element["action_id"], message.channel, message.ts
-        self._later(
-            at, user, lambda: self.acts.press(user, action, channel_id=channel, message_ts=ts, value=value)
-        )
-
-    def _sees_view(self, method: str, view: View) -> None:
-        if view.content["type"] != "modal" or view.user not in self.hours or method.endswith("update"):
-            return
-        user, callback = view.user, str(view.content.get("callback_id") or "")
-        self._times[user, callback] += 1
-        key = f"modal {callback}#{self._times[user, callback]}"
+    def about_modal(self, user: str, key: str, view: View) -> None:
+        """Submit or close it."""
         weights = {doing: self.script.modal.weights.get(doing, 0.0) for doing in ("submit", "close")}
-        doing = self._choose(weights, self.draw(user, key, "doing"))
+        doing = choose(weights, self.draw(user, key, "doing"))
         at = self.due(user, key, 30, 240)
         if doing == "submit":
-            self._later(
-                at, user, lambda: self.acts.submit(user, self._inputs(user, key, view), view_id=view.id)
-            )
-        else:
-            self._later(at, user, lambda: self.acts.close(user, view_id=view.id))
+            kinds = self.script.modal.words or {next(iter(self.script.lines["en"])): 1.0}
 
-    def _inputs(self, user: str, key: str, view: View) -> Json:
-        inputs: Json = {}
-        for found in elements(view.content["blocks"]):
-            element = found.element
-            kind, name = element["type"], element["action_id"]
-            here = f"{key}|{name}"
-            if kind == "plain_text_input":
-                text = self.words(
-                    user, here, self.script.modal.words or {next(iter(self.script.lines["en"])): 1.0}
-                )
-                inputs[name] = text[: element.get("max_length") or 3000]
-            elif kind == "datepicker":
-                inputs[name] = self.slack.clock.now().date().isoformat()
-            elif kind == "users_select":
-                inputs[name] = user
-            elif kind != "button" and options(element):
-                value = self._one_of(options(element), user, here, "option")["value"]
-                inputs[name] = [value] if kind in ("checkboxes", "multi_static_select") else value
-        return inputs
+            def submit() -> Awaitable[Answer]:
+                inputs = self.fill_in(user, key, view, lambda here: self.words(user, here, kinds))
+                return self.acts.submit(user, inputs, view_id=view.id)
+
+            self.later(at, user, submit)
+        else:
+            self.later(at, user, lambda: self.acts.close(user, view_id=view.id))
 
     # Of their own accord
 
     def plan_day(self, day: date) -> None:
         """Enter what people do of their own accord on `day` (each in their own zone)."""
         for user, hours in self.hours.items():
-            if day.isoweekday() not in hours.days:
+            if not self.works(user, day):
                 continue
             for number, habit in enumerate(self.script.daily):
                 key = f"{day.isoformat()}|{number}"
@@ -379,41 +253,17 @@ class People:
         zone = ZoneInfo(self.slack.workspace.users[user].tz)
         begins = datetime.combine(day, hours.start, zone).timestamp()
         ends = datetime.combine(day, hours.end, zone).timestamp()
-        grid = self.script.grid
-        at = math.ceil((begins + self.draw(user, key, "hour") * (ends - begins)) / grid) * grid
+        at = self.on_grid(begins + self.draw(user, key, "hour") * (ends - begins))
         if at <= self.slack.clock.seconds():
             return
         if habit.what == "home":
-            self._later(at, user, lambda: self.acts.open_home(user), again=False)
+            self.later(at, user, lambda: self.acts.open_home(user), again=False)
         elif habit.what == "say":
             text = self.words(user, key, habit.words)
-            self._later(at, user, lambda: self.acts.say(user, text), again=False)
+            self.later(at, user, lambda: self.acts.say(user, text), again=False)
         else:
             name, _, rest = habit.command.partition(" ")
-            self._later(at, user, lambda: self.acts.command(user, name, rest))
-
-    # Doing
-
-    def _later(
-        self,
-        at: float,
-        user: str,
-        act: Callable[[], Awaitable[Answer]],
-        *,
-        again: bool = True,
-        tries: int = 0,
-    ) -> None:
-        async def do() -> None:
-            try:
-                answer = await act()
-            except Impossible as why:
-                self.slack.record.add("gave_up", user=user, reason=str(why))
-                return
-            # Slack sends an event again by itself; what was pressed and failed, a person presses again.
-            if again and not answer.acked and tries < PRESS_AGAIN:
-                self._later(self.slack.clock.seconds() + 60, user, act, tries=tries + 1)
-
-        self.slack.agenda.add(at, user, do)
+            self.later(at, user, lambda: self.acts.command(user, name, rest))
 
 
 def _possible(doing: str, actions: frozenset[str]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.clock import moment
-from sandbox.state import Quiet, User, Workspace
+from sandbox.state import Quiet, User, Usergroup, Workspace
 
 Json = dict[str, Any]
 
@@ -145,7 +145,7 @@ def read_hours(given: Any) -> Hours:
 
 
 def read_roster(path: Path, workspace: Workspace) -> Roster:
-    """Read a JSON or TOML file with `users` and `channels`, or a JSON list of users. Raises BadRoster."""
+    """Read a JSON or TOML file with `users`, `channels` and `usergroups`, or a JSON list of users. Raises BadRoster."""
     try:
         text = path.read_text(encoding="utf-8")
         found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
@@ -169,6 +169,11 @@ def read_roster(path: Path, workspace: Workspace) -> Roster:
             add_channel(given, workspace)
         except BadRoster as exc:
             raise BadRoster(f"{path}: channel {number}: {exc}") from None
+    for number, given in enumerate(found.get("usergroups", []), start=1):
+        try:
+            add_usergroup(given, workspace)
+        except BadRoster as exc:
+            raise BadRoster(f"{path}: user group {number}: {exc}") from None
     return roster
 
 
@@ -184,3 +189,30 @@ def add_channel(given: Any, workspace: Workspace) -> str:
     everybody = list(dict.fromkeys([*members, workspace.bot_user_id] if given.get("bot", True) else members))
     channel = workspace.add_channel(given["name"], private=bool(given.get("is_private")), members=everybody)
     return channel.id
+
+
+def add_usergroup(given: Any, workspace: Workspace) -> str:
+    """Make or replace a user group: `handle`, `name`, `description`, `users` (ids), `disabled`. Returns its id."""
+    if not isinstance(given, dict) or not isinstance(given.get("handle"), str) or not given["handle"]:
+        raise BadRoster("a user group needs a handle")
+    unknown = given.keys() - {"handle", "name", "description", "users", "disabled"}
+    if unknown:
+        raise BadRoster(f"unknown key {min(unknown)!r} of a user group")
+    users = given.get("users", [])
+    if not isinstance(users, list) or any(user not in workspace.users for user in users):
+        raise BadRoster("users are ids of users")
+    texts = {key: given.get(key) or given["handle"] for key in ("name", "description")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise BadRoster("name and description are strings")
+    before = next((group for group in workspace.usergroups.values() if group.handle == given["handle"]), None)
+    group = Usergroup(
+        before.id if before else f"S{workspace.count('usergroup'):08d}",
+        given["handle"],
+        texts["name"],
+        before.created if before else int(workspace.clock.seconds()),
+        texts["description"],
+        list(dict.fromkeys(users)),
+        bool(given.get("disabled")),
+    )
+    workspace.usergroups[group.id] = group
+    return group.id

@@ -11,6 +11,7 @@ from sandbox.clock import Clock
 from sandbox.faults import Faults
 from sandbox.limits import Limits
 from sandbox.record import Record
+from sandbox.socket_mode import Sockets
 from sandbox.state import ALL_SCOPES, Message, View, Workspace
 
 
@@ -33,21 +34,29 @@ class Slack:
         self.faults = faults or Faults()
         self.record = Record(clock, record_file)
         self.agenda = Agenda()
-        #: Where the sandbox itself is reached, for response URLs.
-        self.url = ""
+        self.sockets = Sockets(self)
         #: Calls of the bot that are being served now.
         self.inside = 0
         #: How many steer right now, and deliver what is due.
         self.driven = 0
         #: What the next change to a message comes by: a method, response_url, or a person.
         self.via = ""
-        self._moved = asyncio.Event()
-        self.workspace.seen_by.append(self._record_message)
         #: Held for an instant of a drive, and for an act from the page: they do not happen in one another.
         self.turn = asyncio.Lock()
         #: The app's manifest, as far as one was given: its commands and shortcuts.
         self.manifest: dict[str, Any] = {}
+        self._moved = asyncio.Event()
+        self.workspace.seen_by.append(self._record_message)
         self.workspace.views_seen_by.append(self._record_view)
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox itself is reached: for response URLs, sockets and files."""
+        return self.workspace.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self.workspace.url = url
 
     def touched(self) -> None:
         """Wake whoever waits for the workspace to change."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sandbox.clock import Clock
@@ -26,6 +27,8 @@ ALL_SCOPES = frozenset(
         "chat:write",
         "commands",
         "dnd:read",
+        "files:read",
+        "files:write",
         "groups:history",
         "groups:read",
         "im:history",
@@ -33,8 +36,10 @@ ALL_SCOPES = frozenset(
         "im:write",
         "mpim:history",
         "mpim:read",
+        "mpim:write",
         "reactions:read",
         "reactions:write",
+        "usergroups:read",
         "users:read",
         "users:read.email",
     }
@@ -91,6 +96,35 @@ class User:
 
 
 @dataclass(slots=True)
+class File:
+    """A file: `content` is None until it was uploaded; `shares` are the ts of the messages with it, by channel."""
+
+    id: str
+    name: str
+    size: int
+    created: int
+    mimetype: str
+    title: str
+    alt: str = ""
+    content: bytes | None = None
+    completed: bool = False
+    shares: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Usergroup:
+    """A group of users that can be mentioned by its handle."""
+
+    id: str
+    handle: str
+    name: str
+    created: int
+    description: str = ""
+    users: list[str] = field(default_factory=list)
+    disabled: bool = False
+
+
+@dataclass(slots=True)
 class Message:
     """One message. `user` is who wrote it; `bot` is True when it was the app."""
 
@@ -106,6 +140,9 @@ class Message:
     edited: Json | None = None
     ephemeral_for: str | None = None
     client_msg_id: str | None = None
+    #: `thread_broadcast` for a reply that is shown in the channel too.
+    subtype: str = ""
+    files: list[File] = field(default_factory=list)
     reactions: dict[str, list[str]] = field(default_factory=dict)
     replies: list[Message] = field(default_factory=list)
 
@@ -115,7 +152,7 @@ class Channel:
     """A channel, private channel or direct message with the app."""
 
     id: str
-    kind: str  # channel, group, im
+    kind: str  # channel, group, im, mpim
     created: int
     name: str = ""
     user: str | None = None
@@ -189,6 +226,8 @@ class Workspace:
         self, clock: Clock, *, bot_name: str = "fullsteam", scopes: frozenset[str] = ALL_SCOPES
     ) -> None:
         self.clock = clock
+        #: Where the sandbox itself is reached.
+        self.url = ""
         self.bot_name = bot_name
         self.messages_tab_enabled = True
         self.messages_tab_read_only = False
@@ -200,6 +239,13 @@ class Workspace:
         self.modals: dict[str, list[View]] = {}
         self.homes: dict[str, View] = {}
         self.external_ids: dict[str, str] = {}
+        self.files: dict[str, File] = {}
+        self.uploads: dict[str, File] = {}
+        self.usergroups: dict[str, Usergroup] = {}
+        #: What a person has chosen and typed in the elements of a message, by (user, channel, ts).
+        self.chosen: dict[tuple[str, str, str], Json] = {}
+        #: The options that the bot offered to a person in a menu of its own, by (user, action_id) and value.
+        self.offered: dict[tuple[str, str], dict[str, Json]] = {}
         self.tokens: dict[str, Token] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
@@ -344,6 +390,70 @@ class Workspace:
         self.channels[channel_id] = channel
         return channel, True
 
+    def open_group(self, users: list[User]) -> tuple[Channel, bool]:
+        """The group direct message of the app with these users, and whether it had to be made."""
+        members = [self.bot_user_id, *sorted(user.id for user in users)]
+        for channel in self.channels.values():
+            if channel.kind == "mpim" and channel.members == members:
+                return channel, False
+        names = "--".join(sorted(user.name for user in users))
+        channel_id = f"C{self.count('channel'):08d}"
+        name = f"mpdm-{names}--{self.bot_name}-1"
+        channel = Channel(channel_id, "mpim", int(self.clock.seconds()), name=name, members=members)
+        self.channels[channel_id] = channel
+        return channel, True
+
+    def upload_path(self, file: File) -> str:
+        """A new path that takes the bytes of a file."""
+        path = f"/upload/v1/{self.count('upload'):08x}-{file.id}"
+        self.uploads[path] = file
+        return path
+
+    def file_object(self, file: File) -> Json:
+        """A file as `files.info` gives it."""
+        place = f"{self.url}/files/{file.id}/{quote(file.name, safe='')}"
+        extension = file.name.rpartition(".")[2].lower() if "." in file.name else ""
+        shares: Json = {}
+        kinds: dict[str, list[str]] = {"channels": [], "groups": [], "ims": []}
+        for channel_id, stamps in file.shares.items():
+            channel = self.channels[channel_id]
+            kinds[{"channel": "channels", "im": "ims"}.get(channel.kind, "groups")].append(channel_id)
+            side = shares.setdefault("public" if channel.kind == "channel" else "private", {})
+            side[channel_id] = [{"ts": ts, "team_id": self.team_id} for ts in stamps]
+        out: Json = {
+            "id": file.id,
+            "created": file.created,
+            "timestamp": file.created,
+            "name": file.name,
+            "title": file.title,
+            "mimetype": file.mimetype,
+            "filetype": extension or "binary",
+            "pretty_type": extension.upper() or "Binary",
+            "user": self.bot_user_id,
+            "user_team": self.team_id,
+            "editable": False,
+            "size": file.size,
+            "mode": "hosted",
+            "is_external": False,
+            "external_type": "",
+            "is_public": bool(kinds["channels"]),
+            "public_url_shared": False,
+            "display_as_bot": False,
+            "username": "",
+            "url_private": place,
+            "url_private_download": place,
+            "permalink": f"https://{self.domain}.slack.com/files/{self.bot_user_id}/{file.id}/",
+            "permalink_public": f"https://slack-files.com/{self.team_id}-{file.id}-sandbox",
+            "comments_count": 0,
+            "is_starred": False,
+            "shares": shares,
+            **kinds,
+            "has_rich_preview": False,
+        }
+        if file.alt:
+            out["alt_txt"] = file.alt
+        return out
+
     def add_channel(self, name: str, *, private: bool = False, members: list[str] | None = None) -> Channel:
         """A new channel; the app is a member when it stands in `members`."""
         channel_id = f"C{self.count('channel'):08d}"
@@ -402,6 +512,14 @@ class Workspace:
             out["blocks"] = message.blocks
         if message.attachments:
             out["attachments"] = message.attachments
+        if message.subtype:
+            out["subtype"] = message.subtype
+            parent = self.channels[message.channel].by_ts.get(message.thread_ts or "")
+            if parent:
+                out["root"] = self.message_object(parent)
+        if message.files:
+            out["files"] = [self.file_object(file) for file in message.files]
+            out["upload"] = False
         if message.edited:
             out["edited"] = message.edited
         if message.reactions:
@@ -453,10 +571,10 @@ class Workspace:
                 "id": channel.id,
                 "name": channel.name,
                 "is_channel": channel.kind == "channel",
-                "is_group": channel.kind == "group",
+                "is_group": channel.kind in {"group", "mpim"},
                 "is_im": False,
-                "is_mpim": False,
-                "is_private": channel.kind == "group",
+                "is_mpim": channel.kind == "mpim",
+                "is_private": channel.kind != "channel",
                 "created": channel.created,
                 "creator": self.bot_user_id,
                 "is_archived": channel.is_archived,

@@ -14,7 +14,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sandbox import methods_chat, methods_conversations, methods_users, methods_views
+from sandbox import (
+    methods_chat,
+    methods_conversations,
+    methods_files,
+    methods_usergroups,
+    methods_users,
+    methods_views,
+)
 from sandbox.calls import Call, Json, Method
 from sandbox.errors import SlackError, invalid_arguments
 from sandbox.faults import INBOUND, Fault
@@ -28,6 +35,8 @@ MAX_BODY = 1_000_000
 METHODS: dict[str, Method] = {
     **methods_chat.METHODS,
     **methods_conversations.METHODS,
+    **methods_files.METHODS,
+    **methods_usergroups.METHODS,
     **methods_users.METHODS,
     **methods_views.METHODS,
 }

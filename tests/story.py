@@ -40,7 +40,8 @@ from bot.workdays import PublicHolidays
 from sandbox.acts import elements, options
 from sandbox.app import Sandbox, listen, serving
 from sandbox.clock import SteeredClock as SandboxClock
-from sandbox.events import Answer, Outbound
+from sandbox.events import Outbound
+from sandbox.parcels import Answer
 from sandbox.roster import read_user
 from sandbox.slack import Slack
 from sandbox.state import Message
