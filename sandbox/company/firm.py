@@ -233,12 +233,10 @@ def found(people: int, seed: int, start: date, weeks: int = 26) -> Firm:
             # Where there is one team it is spread over the map, so that a small firm has more than one clock.
             add(team, _COVER[place % len(_COVER)] if people < 40 else region, boss.number, boss.number)
     lives = _lives(rng, made, start, weeks)
+    made = lives
     for _ in range(max(1, people * weeks // 26 // 25) if weeks > 1 else 0):
-        boss = rng.choice([person for person in lives if person.role in REPS]).boss
-        region = lives[boss].region if boss is not None else home
-        mates = [person for person in lives if person.boss == boss]
-        made = lives
-        person = add(mates[0].role, region, boss, boss)
+        mate = rng.choice([person for person in lives if person.role in REPS])
+        person = add(mate.role, mate.region, mate.boss, mate.boss)
         joins = _monday(start) + timedelta(weeks=rng.randrange(1, max(2, weeks - 2)))
         lives[person.number] = replace(
             person, joins=joins, access=joins + timedelta(days=rng.randrange(1, 4))

@@ -12,7 +12,7 @@ from bot.domain.messages import Message
 from sandbox.company import reading
 from sandbox.company.calendar import holidays
 from sandbox.company.reading import FIRST_WEEKS, Reading, read
-from sandbox.people import offers
+from sandbox.reacting import offers
 
 HABITS = {
     "opportunities_created": "entering",
