@@ -17,6 +17,8 @@ from sandbox.crm.objects import LOST, OBJECTS, TRACKED, WON, SObject
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+#: How many ids share all but their last five characters.
+_TAILS = 62**5
 _SQL_TYPE = {"boolean": "INTEGER", "int": "INTEGER", "currency": "REAL"}
 
 #: What the queries of a poll need (bot side: one grouped query for each metric and day range).
@@ -83,11 +85,23 @@ def full_id(fifteen: str) -> str:
 
     Source: Salesforce Help, "Converting a 15-character ID to an 18-character ID".
     """
-    suffix = ""
-    for start in (0, 5, 10):
-        bits = sum(1 << place for place, letter in enumerate(fifteen[start : start + 5]) if letter.isupper())
-        suffix += _SUFFIX[bits]
-    return fifteen + suffix
+    return fifteen + "".join(_capitals(fifteen[start : start + 5]) for start in (0, 5, 10))
+
+
+def _capitals(five: str) -> str:
+    """The letter or digit that tells which of five characters are capitals."""
+    if five.isdigit():
+        return "A"
+    return _SUFFIX[sum(1 << place for place, letter in enumerate(five) if letter.isupper())]
+
+
+def _digits(number: int) -> str:
+    """A number in the 62 digits of an id."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _DIGITS[digit] + digits
+    return digits
 
 
 class Crm:
@@ -106,6 +120,7 @@ class Crm:
         #: The user that a client logs in as.
         self.api_user = ""
         self._counts = dict.fromkeys(OBJECTS, 0)
+        self._heads: dict[tuple[str, int], str] = {}
         # Requests are answered on the loop's thread; tests look in from their own.
         self._sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._sqlite.execute("PRAGMA journal_mode = OFF")
@@ -120,11 +135,12 @@ class Crm:
     def new_id(self, kind: str) -> str:
         """A fresh id of an object, 18 characters, in counting order. Raises KeyError for an unknown object."""
         number = self._counts[kind] = self._counts[kind] + 1
-        digits = ""
-        while number:
-            number, digit = divmod(number, 62)
-            digits = _DIGITS[digit] + digits
-        return full_id(f"{OBJECTS[kind].prefix}5e{digits:0>10}")
+        head, tail = divmod(number, _TAILS)
+        known = self._heads.get((kind, head))
+        if known is None:
+            known = self._heads[kind, head] = full_id(f"{OBJECTS[kind].prefix}5e{_digits(head):0>5}00000")
+        digits = f"{_digits(tail):0>5}"
+        return f"{known[:10]}{digits}{known[15:17]}{_capitals(digits)}"
 
     def insert(self, kind: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Insert records; missing fields are null, but for the Id and what the platform fills in.

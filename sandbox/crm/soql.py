@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from sandbox.crm.errors import Refused, no_such_column, no_such_relationship, unsupported_type
 from sandbox.crm.objects import OBJECTS, Field, SObject, object_named
@@ -76,18 +76,13 @@ _LITERAL = {"boolean": "name", "int": "number", "currency": "number", "date": "d
 _FIFTEEN, _EIGHTEEN = 15, 18
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One word of a query; `at` is where it starts."""
+class Token(NamedTuple):
+    """One word of a query; `at` is where it starts, `word` a name in capitals, for keywords."""
 
     kind: str
     text: str
     at: int
-
-    @property
-    def word(self) -> str:
-        """The word in capitals, for keywords; empty for anything that is no name."""
-        return self.text.upper() if self.kind == "name" else ""
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +139,18 @@ def read(soql: str, rights: Rights, api_user: str) -> Query:
 def _tokens(soql: str) -> list[Token]:
     found = []
     at = 0
-    while True:
-        match = _TOKENS.match(soql, at)
-        if match is None:
-            start = at + len(soql[at:]) - len(soql[at:].lstrip())
-            _malformed(soql, start, f"unexpected token: '{soql[start]}'")
+    for match in _TOKENS.finditer(soql):
+        if match.start() != at:
+            break
         kind = match.lastgroup
         assert kind is not None
-        found.append(Token(kind, match[kind], match.start(kind)))
+        text, start = match[kind], match.start(kind)
+        found.append(Token(kind, text, start, text.upper() if kind == "name" else ""))
         if kind == "end":
             return found
         at = match.end()
+    start = at + len(soql[at:]) - len(soql[at:].lstrip())
+    _malformed(soql, start, f"unexpected token: '{soql[start]}'")
 
 
 def _context(soql: str, at: int) -> str:
@@ -193,10 +189,13 @@ class _Reader:
 
     def given(self, *words: str) -> bool:
         """Take these words when they come next."""
-        ahead = self.tokens[self.place : self.place + len(words)]
-        if [token.word or token.text for token in ahead] != list(words):
-            return False
-        self.place += len(words)
+        place = self.place
+        for word in words:
+            token = self.tokens[place]
+            if (token.word or token.text) != word:
+                return False
+            place += 1
+        self.place = place
         return True
 
     def needs(self, *words: str) -> None:
