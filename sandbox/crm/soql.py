@@ -150,7 +150,7 @@ def _tokens(soql: str) -> list[Token]:
             return found
         at = match.end()
     start = at + len(soql[at:]) - len(soql[at:].lstrip())
-    _malformed(soql, start, f"unexpected token: '{soql[start]}'")
+    raise _fault(soql, start, f"unexpected token: '{soql[start]}'")
 
 
 def _context(soql: str, at: int) -> str:
@@ -159,8 +159,12 @@ def _context(soql: str, at: int) -> str:
     return f"\n{soql[start : at + 40]}\n{' ' * (at - start)}^\nERROR at Row:1:Column:{at + 1}\n"
 
 
+def _fault(soql: str, at: int, why: str) -> Refused:
+    return Refused("MALFORMED_QUERY", f"{_context(soql, at)}{why}")
+
+
 def _malformed(soql: str, at: int, why: str) -> NoReturn:
-    raise Refused("MALFORMED_QUERY", f"{_context(soql, at)}{why}")
+    raise _fault(soql, at, why)
 
 
 class _Reader:
