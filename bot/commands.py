@@ -37,6 +37,7 @@ from bot.wiring import (
     all_triggers,
     connectors_of,
     known_sources,
+    let_go,
     people_known,
     programme_and_content,
 )
@@ -142,7 +143,7 @@ async def _plan_ahead(
     settings: Settings, programme: Programme, content: Content, database: Database, days: int
 ) -> list[dict[str, str]]:
     assert settings.secret is not None
-    connectors = connectors_of(settings, programme.record_link)
+    connectors = connectors_of(settings, programme.record_link, zone=programme.zone)
     connectors |= await known_sources(database, set(connectors), programme.record_link)
     report = await plan(
         database,
@@ -157,6 +158,7 @@ async def _plan_ahead(
         dry_run=True,
         days=days,
     )
+    await let_go(connectors)
     return [told(each) for each in report.planned]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,10 +26,19 @@ _ADVICE = {
     "slack_bot_token": "the Bot User OAuth Token of your Slack app, xoxb-…",
     "slack_signing_secret": "the Signing Secret on your Slack app's Basic Information page",
     "slack_app_token": "an app-level token with connections:write, xapp-…, if you use Socket Mode",
+    "salesforce_url": "your org's My Domain, https://MYDOMAIN.my.salesforce.com",
+    "salesforce_client_id": "the consumer key of your external client app, see docs/connectors/salesforce.md",
+    "salesforce_client_secret": "the consumer secret of your external client app",
+    "salesforce_token_url": "where to log in, if not at services/oauth2/token of your My Domain",
+    "salesforce_api_version": "a version that your org has, e.g. v68.0",
+    "salesforce_time_out": "seconds to wait for an answer of Salesforce, e.g. 60",
+    "salesforce_licences": "licences of those who work on opportunities, e.g. Salesforce, Sales Cloud",
     "tick_seconds": "seconds between looks at what is due, e.g. 1",
     "poll_minutes": "minutes between polls of the CRM, e.g. 60",
     "host": "the address to listen on, e.g. 127.0.0.1",
 }
+_SALESFORCE = ("salesforce_url", "salesforce_client_id", "salesforce_client_secret")
+"""What reaches an org: all three, or none."""
 
 
 class Settings(BaseSettings):
@@ -47,6 +57,13 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
     slack_app_token: SecretStr | None = None
+    salesforce_url: str | None = None
+    salesforce_client_id: str | None = None
+    salesforce_client_secret: SecretStr | None = None
+    salesforce_token_url: str | None = None
+    salesforce_api_version: str = Field("v68.0", pattern=r"^v\d{2,3}\.0$")
+    salesforce_time_out: float = Field(60.0, gt=0, le=600)
+    salesforce_licences: str = "Salesforce"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tick_seconds: float = Field(1.0, gt=0, le=60)
     poll_minutes: float = Field(60.0, gt=0, le=1440)
@@ -69,9 +86,13 @@ class Settings(BaseSettings):
     @field_validator("slack_api_url")
     @classmethod
     def _slash_at_the_end(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
-            raise ValueError("must start with https:// (http only on this machine)")
+        value = _secure(value)
         return value if value.endswith("/") else value + "/"
+
+    @field_validator("salesforce_url", "salesforce_token_url")
+    @classmethod
+    def _secure_or_here(cls, value: str | None) -> str | None:
+        return _secure(value) if value else None
 
     @field_validator("secret")
     @classmethod
@@ -79,6 +100,17 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("is too short")
         return value
+
+
+def _secure(url: str) -> str:
+    """An address whose traffic nobody else reads. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.hostname and (
+        parts.scheme == "https"
+        or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))
+    ):
+        return url
+    raise ValueError("must start with https:// (http only on this machine)")
 
 
 def read_settings(
@@ -113,6 +145,12 @@ def read_settings(
             f"FULLSTEAM_SLACK_SIGNING_SECRET is not set: {_ADVICE['slack_signing_secret']}; "
             f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
         )
+    reaching = [name for name in _SALESFORCE if _given(settings, name)]
+    faults += [
+        f"FULLSTEAM_{name.upper()} is not set, and FULLSTEAM_{reaching[0].upper()} is: {_ADVICE[name]}"
+        for name in _SALESFORCE
+        if reaching and name not in reaching and f"FULLSTEAM_{name.upper()}" not in "".join(faults)
+    ]
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
     if faults:
@@ -124,6 +162,8 @@ def _said(kind: str, message: str) -> str:
     """What pydantic found, in plain words."""
     if kind.startswith(("int_", "float_")):
         return "is no number"
+    if kind == "string_pattern_mismatch":
+        return "is not written as it should be"
     if kind.startswith(("greater_", "less_")):
         return "is out of range"
     return message.removeprefix("Value error, ")

@@ -21,7 +21,7 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Ret
 from bot.domain.people import MATCHED, Person
 from bot.domain.ports import Connector
 from bot.domain.programme import Programme
-from bot.wiring import connectors_of, known_sources, people_known, sending_stopped
+from bot.wiring import connectors_of, known_sources, let_go, people_known, sending_stopped
 from store import audit, inbox, outbox
 from store.database import Database, UnitOfWork, open_database
 
@@ -80,14 +80,14 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
         database = open_database(settings.database_url)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
-        return found + [each async for each in _crm(settings, None)]
+        return found + [each async for each in _crm(settings, programme, None)]
     try:
         people = await database.read(people_known)
         stop = await database.read(sending_stopped)
         if stop is not None:
             since = stop.since.isoformat(timespec="minutes")
             found.append(Finding("sending", False, f"stopped since {since}; `fullsteam start` releases it"))
-        found += [each async for each in _crm(settings, database)]
+        found += [each async for each in _crm(settings, programme, database)]
         if content is not None and programme is not None:
             found += _reach(people)
         found += await database.read(upkeep)
@@ -114,10 +114,12 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("slack", True, f"the token works; {count} people")
 
 
-async def _crm(settings: Settings, database: Database | None) -> AsyncIterator[Finding]:
+async def _crm(
+    settings: Settings, programme: Programme | None, database: Database | None
+) -> AsyncIterator[Finding]:
     connectors: dict[str, Connector] = {}
     try:
-        connectors |= connectors_of(settings)
+        connectors |= connectors_of(settings, zone=programme.zone if programme else None)
         if database is not None:
             connectors |= await known_sources(database, set(connectors))
     except ConfigurationError as error:
@@ -125,13 +127,16 @@ async def _crm(settings: Settings, database: Database | None) -> AsyncIterator[F
             yield Finding("crm", False, fault)
     if not connectors:
         yield Finding(
-            "crm", False, "nothing to read: set FULLSTEAM_IMPORT_DIR, or `fullsteam import MAPPING`"
+            "crm",
+            False,
+            "nothing to read: set FULLSTEAM_IMPORT_DIR or FULLSTEAM_SALESFORCE_URL, or `fullsteam import MAPPING`",
         )
     for name, connector in connectors.items():
         probe = await connector.probe()
         statuses = Counter(str(each.status) for each in probe.metrics)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
         yield Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}")
+    await let_go(connectors)
 
 
 def upkeep(uow: UnitOfWork) -> list[Finding]:

@@ -24,6 +24,7 @@ import bot.connectors
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
+from bot.connectors.salesforce import SalesforceSettings, open_salesforce
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory
@@ -33,7 +34,7 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Refused
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
-from bot.domain.ports import Clock, Connector, ConnectorKind, Directory, Envelope, Messenger
+from bot.domain.ports import Clock, Closable, Connector, ConnectorKind, Directory, Envelope, Messenger
 from bot.domain.programme import Programme
 from bot.handlers.app import build_app
 from bot.handlers.http import build_asgi
@@ -265,7 +266,8 @@ class House:
         return await advance(self.jobs(parts), now, self.look)
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the connectors' connections, and of the database."""
+        await let_go(self.connectors)
         await asyncio.to_thread(self.database.close)
 
 
@@ -309,18 +311,44 @@ def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
     return load_programme(settings.programme, content.behaviours), content
 
 
-def connectors_of(settings: Settings, record_link: str | None = None) -> dict[str, Connector]:
-    """The connector of FULLSTEAM_IMPORT_DIR, if it is set."""
-    if settings.import_dir is None:
-        return {}
-    mapping = settings.import_dir / MAPPING
-    if not mapping.is_file():
-        raise ConfigurationError(
-            [f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"]
+def connectors_of(
+    settings: Settings, record_link: str | None = None, *, zone: str | None = None, clock: Clock | None = None
+) -> dict[str, Connector]:
+    """What the settings name: the spreadsheets of FULLSTEAM_IMPORT_DIR, the org of FULLSTEAM_SALESFORCE_URL.
+
+    ``zone``: the programme's, whose days snapshots are of. ``clock``: whose time a connector's pauses are measured in.
+    """
+    found: list[Connector] = []
+    if settings.import_dir is not None:
+        mapping = settings.import_dir / MAPPING
+        if not mapping.is_file():
+            raise ConfigurationError(
+                [
+                    f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"
+                ]
+            )
+        where = {"mapping": mapping, "data": settings.import_dir}
+        found.append(connector_kinds()[SPREADSHEET].open(where, record_link))
+    if settings.salesforce_url and settings.salesforce_client_id and settings.salesforce_client_secret:
+        org = SalesforceSettings(
+            url=settings.salesforce_url,
+            client_id=settings.salesforce_client_id,
+            client_secret=settings.salesforce_client_secret.get_secret_value(),
+            token_url=settings.salesforce_token_url or "",
+            api_version=settings.salesforce_api_version,
+            zone=zone or "UTC",
+            time_out=settings.salesforce_time_out,
+            licences=tuple(filter(None, (each.strip() for each in settings.salesforce_licences.split(",")))),
         )
-    where = {"mapping": mapping, "data": settings.import_dir}
-    connector = connector_kinds()[SPREADSHEET].open(where, record_link)
-    return {connector.name: connector}
+        found.append(open_salesforce(org, clock=clock, record_link=record_link))
+    return {connector.name: connector for connector in found}
+
+
+async def let_go(connectors: Mapping[str, Connector]) -> None:
+    """Close the connections of those that hold some."""
+    for connector in connectors.values():
+        if isinstance(connector, Closable):
+            await connector.close()
 
 
 async def known_sources(
@@ -420,7 +448,7 @@ async def served(app: Starlette, bound: socket.socket) -> AsyncIterator[str]:
 def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
     """Run the parts until SIGTERM or SIGINT. ``alone``: refuse while another does the same on this database."""
     programme, content = programme_and_content(settings)
-    connectors = connectors_of(settings, programme.record_link)
+    connectors = connectors_of(settings, programme.record_link, zone=programme.zone)
     migrate(settings.database_url)
     sys.setswitchinterval(SWITCH_INTERVAL)
     database = open_database(settings.database_url)
@@ -466,6 +494,7 @@ async def _serve(
             workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
         )
+        stack.push_async_callback(let_go, house.connectors)
         if "web" in parts:
             await _open_doors(stack, settings, house, connection)
         jobs = house.jobs(parts)

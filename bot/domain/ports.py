@@ -86,6 +86,15 @@ class Historical(Protocol):
         ...
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """A connector that holds connections open."""
+
+    async def close(self) -> None:
+        """Let go of them; asking again opens new ones."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message on its way. ``delivery``: outbox id, put into Slack's metadata for reconciliation.

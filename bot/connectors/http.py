@@ -1,0 +1,409 @@
+"""One HTTP policy for every CRM: reads only, politely, and never by waiting.
+
+What a CRM may do to us, and what follows, is decided here once (reference: docs/decisions/0017-waiting-is-the-caller-s.md):
+
+- at most ``Policy.at_once`` requests to a tenant; connect 10 s, read 60 s; an answer has a size limit; no redirect is followed
+- a connection that was dropped is tried again at once (under a second); whatever needs a wait becomes ``Retryable(after)``,
+  because the caller's row knows when to try again and a steered clock does not move while we sleep
+- ``Retry-After`` in seconds or as a date, by the server's own clock, capped; else exponential back-off with full jitter
+- after ``Policy.tries`` failures in a row nobody is asked until a time (circuit breaker); a budget that is nearly used up
+  closes the door as well (brake)
+- a session that is refused is renewed once, by one login at a time; a grant that is rejected is not tried again
+- neither addresses, nor bodies, nor secrets are logged; errors carry a code and what the admin has to do
+
+The clock is asked and the sleep is called through arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
+from bot.domain.ports import Clock
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_BUSY = frozenset({406, 420, 429})
+"""Answers that mean "not now" beside 5xx: jsforce and airbyte treat them alike (reference/crm.md §3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How we treat a tenant. Times are real ones, except those that become ``Retryable.after``.
+
+    ``tries``: failures in a row after which the circuit opens, for ``rest``. ``first_wait`` doubles with every failure up to
+    ``longest_wait``; a ``Retry-After`` counts up to ``longest_told``. ``brake``: used share of a budget, 0..1, from which
+    nothing is asked for ``pause``. ``session``: how long a session is used before it is renewed unasked.
+    """
+
+    at_once: int = 4
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    most_bytes: int = 64 * 1024 * 1024
+    quick_tries: int = 2
+    quick_seconds: float = 0.2
+    tries: int = 5
+    first_wait: timedelta = timedelta(seconds=10)
+    longest_wait: timedelta = timedelta(minutes=5)
+    longest_told: timedelta = timedelta(hours=1)
+    rest: timedelta = timedelta(minutes=5)
+    brake: float = 0.8
+    pause: timedelta = timedelta(hours=1)
+    session: timedelta = timedelta(minutes=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. ``body``: the JSON, or None where ``is_json`` is False."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    is_json: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login. ``user``: who we are in the CRM; ``link``: where its pages are; "" when the CRM does not say."""
+
+    token: str = field(repr=False)
+    user: str = ""
+    link: str = ""
+
+
+class SessionRefused(Permanent):
+    """The CRM refuses a session that it has just given, or the login itself: an admin has to act."""
+
+
+class Throttled(Retryable):
+    """A budget is used up: everything stops, not only this request."""
+
+
+Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
+"""(method, path or address, headers, body) -> the answer, whatever its status. Raises Retryable and Permanent."""
+LogIn = Callable[[Send], Awaitable[Session]]
+"""Raises SessionRefused when the grant is rejected, Retryable when the login cannot be reached."""
+Judge = Callable[[Answer], FullsteamError | None]
+"""What an answer that is not 2xx means in this CRM; None: nothing special."""
+Used = Callable[[Mapping[str, str]], float | None]
+"""Headers of an answer -> used share of the budget, 0..1; None: it does not say."""
+
+
+class SystemTime:
+    """The machine's clock, for a connector that is opened without another one."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        return datetime.now(UTC)
+
+
+def check_base_url(url: str, name: str) -> str:
+    """The address without a slash at its end. Raises ConfigurationError unless it is https, or http on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return url.rstrip("/")
+    raise ConfigurationError([f"{name} must start with https:// (http only on this machine): {url!r}"])
+
+
+class Api:
+    """Reads one tenant. Not shared between event loops; the connection is opened by the first request.
+
+    ``judge`` comes before the policy: an error code of the CRM says more than a status. ``transport``: how requests
+    travel (tests pass a server in this process).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        name: str,
+        log_in: LogIn,
+        judge: Judge,
+        used: Used | None = None,
+        clock: Clock | None = None,
+        policy: Policy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.calls = 0
+        """Requests that were sent, logins included."""
+        self.used: float | None = None
+        """Used share of the budget by the newest answer, 0..1; None: not known."""
+        self._base = check_base_url(base_url, f"the address of {name}")
+        self._name = name
+        self._log_in = log_in
+        self._judge = judge
+        self._read_used = used or (lambda _headers: None)
+        self._clock = clock or SystemTime()
+        self._policy = policy or Policy()
+        self._given = transport
+        self._transport: httpx.AsyncBaseTransport | None = None
+        self._sleep = sleep
+        self._places = asyncio.Semaphore(self._policy.at_once)
+        self._logging_in = asyncio.Lock()
+        self._session: Session | None = None
+        self._since: datetime | None = None
+        self._proven = self._renewed = False
+        self._rejected: SessionRefused | None = None
+        self._failures = 0
+        self._closed_until: datetime | None = None
+        self._why_closed: tuple[str, str] = ("", "")
+        self._date = ""
+        self._ahead = timedelta(0)
+
+    # -- asking ---------------------------------------------------------------------------------------------------------
+
+    async def get(
+        self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Read ``path`` (from the host's root). Raises Retryable, Permanent, and whatever ``judge`` made of a refusal."""
+        target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+        async with self._places:
+            refused: Session | None = None
+            while True:
+                self._check_open()
+                session = await self._signed_in(refused)
+                answer = await self._send(
+                    "GET", target, {**(headers or {}), "Authorization": f"Bearer {session.token}"}, None
+                )
+                verdict = self._judge(answer) if answer.status >= 300 else None
+                if isinstance(verdict, SessionRefused):
+                    self._rejected = verdict
+                if answer.status == 401 and verdict is None and refused is None:
+                    refused = session
+                    continue
+                return self._settle(answer, verdict, session)
+
+    async def session(self) -> Session:
+        """The session in force; logs in when there is none."""
+        async with self._places:
+            self._check_open()
+            return await self._signed_in(None)
+
+    def server_now(self) -> datetime:
+        """The server's time: our clock, put right by the ``Date`` of its newest answer (to the second)."""
+        return self._clock.now() + self._ahead
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        transport, self._transport = self._transport, None
+        if transport is not None and transport is not self._given:
+            await transport.aclose()
+
+    # -- sessions -------------------------------------------------------------------------------------------------------
+
+    async def _signed_in(self, refused: Session | None) -> Session:
+        """The session in force, by one login at a time. ``refused``: the one that was answered with 401."""
+        async with self._logging_in:
+            if self._rejected is not None:
+                raise self._rejected
+            if self._session is not None and self._session is not refused and not self._is_old():
+                return self._session
+            if refused is not None and self._renewed and not self._proven:
+                raise self._reject("it refuses a session that it has just given")
+            try:
+                session = await self._log_in(self._send)
+            except SessionRefused as error:
+                self._rejected = error
+                log.error("crm.login_rejected", extra={"source": self._name, "code": error.code})
+                raise
+            self._session, self._since = session, self._clock.now()
+            self._proven, self._renewed = False, refused is not None
+            return session
+
+    def _is_old(self) -> bool:
+        return self._since is not None and self._clock.now() - self._since >= self._policy.session
+
+    def _reject(self, why: str) -> SessionRefused:
+        self._rejected = SessionRefused(f"{self._name}: {why}", code="unauthorised")
+        log.error("crm.session_refused", extra={"source": self._name})
+        return self._rejected
+
+    # -- sending --------------------------------------------------------------------------------------------------------
+
+    async def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send, and once more at once if the connection was dropped. Every status is an answer."""
+        url = target if "://" in target else self._base + target
+        for attempt in range(self._policy.quick_tries + 1):
+            try:
+                return await self._once(method, url, headers, body)
+            except (
+                httpx.ConnectError,
+                httpx.ReadError,
+                httpx.WriteError,
+                httpx.RemoteProtocolError,
+            ) as error:
+                if attempt == self._policy.quick_tries:
+                    raise self._failed("dropped", "the connection was dropped") from error
+                await self._sleep(self._spread() * self._policy.quick_seconds)
+            except httpx.TimeoutException as error:
+                raise self._failed("timeout", "no answer in time") from error
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise self._failed("transport", f"the connection failed ({type(error).__name__})") from error
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        if self._transport is None:
+            self._transport = self._given or httpx.AsyncHTTPTransport(
+                limits=httpx.Limits(max_connections=10, max_keepalive_connections=10, keepalive_expiry=30)
+            )
+        policy = self._policy
+        request = httpx.Request(
+            method,
+            url,
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip, deflate", **headers},
+            content=body,
+            extensions={
+                "timeout": {
+                    "connect": policy.connect_seconds,
+                    "read": policy.read_seconds,
+                    "write": policy.read_seconds,
+                    "pool": policy.read_seconds,
+                }
+            },
+        )
+        self.calls += 1
+        response = await self._transport.handle_async_request(request)
+        try:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > policy.most_bytes:
+                    raise Permanent(
+                        f"{self._name}: an answer is larger than {policy.most_bytes} bytes",
+                        code="answer-too-big",
+                    )
+        finally:
+            await response.aclose()
+        self._look_at(response.headers)
+        try:
+            return Answer(response.status_code, response.headers, json.loads(content))
+        except (ValueError, RecursionError):
+            return Answer(response.status_code, response.headers, None, is_json=False)
+
+    def _look_at(self, headers: Mapping[str, str]) -> None:
+        """The server's clock, and how much of its budget is used."""
+        said = headers.get("date", "")
+        if said and said != self._date:
+            self._date = said
+            with suppress(ValueError):
+                ahead = _aware(parsedate_to_datetime(said)) - self._clock.now()
+                # The header has whole seconds, and the answer took a moment: what is that small is no difference.
+                self._ahead = ahead if abs(ahead) > timedelta(seconds=2) else timedelta(0)
+        used = self._read_used(headers)
+        if used is not None:
+            self.used = used
+            if used >= self._policy.brake:
+                self._close_until(self._policy.pause, "throttled", _BRAKE.format(used))
+
+    # -- judging --------------------------------------------------------------------------------------------------------
+
+    def _settle(self, answer: Answer, verdict: FullsteamError | None, session: Session) -> Answer:
+        """The answer, or the error that it means."""
+        if answer.status == 401 and not isinstance(verdict, SessionRefused):
+            raise self._reject("it refuses a session that it has just given")
+        if session is self._session:
+            self._proven = True
+        if isinstance(verdict, Throttled):
+            self._close_until(verdict.after or self._policy.pause, "throttled", str(verdict))
+            raise verdict
+        if verdict is not None:
+            self._failures = 0  # it answers, if not what we hoped for
+            raise verdict
+        status = answer.status
+        if (
+            status in _BUSY or status >= 500 or (status == 403 and answer.is_json)
+        ):  # what 403 means, judge has said
+            raise self._failed(f"http-{status}", f"it answered {status}", self._told(answer.headers))
+        if 300 <= status < 400:
+            raise Permanent(
+                f"{self._name}: it sends us elsewhere ({status}): set its address to the one it has now",
+                code="redirected",
+            )
+        if status >= 400:
+            raise Permanent(
+                f"{self._name}: it answered {status}: check address and API version", code=f"http-{status}"
+            )
+        if not answer.is_json:
+            raise self._failed("no-json", "its answer is no JSON, or was cut off")
+        self._failures = 0
+        return answer
+
+    def _failed(self, code: str, why: str, told: timedelta | None = None) -> Retryable:
+        """Count a failure; what the caller has to wait."""
+        self._failures += 1
+        wait = told if told is not None else self._back_off()
+        if self._failures >= self._policy.tries:
+            wait = max(wait, self._policy.rest)
+            self._close_until(wait, "circuit-open", why)
+        log.info("crm.failed", extra={"source": self._name, "code": code, "failures": self._failures})
+        return Retryable(f"{self._name}: {why}", code=code, after=wait)
+
+    def _back_off(self) -> timedelta:
+        """Full jitter (AWS Architecture Blog, Exponential Backoff And Jitter): anything up to the doubled wait."""
+        doubled: int = 1 << min(self._failures - 1, 16)
+        most = min(self._policy.first_wait * doubled, self._policy.longest_wait)
+        return max(most * self._spread(), timedelta(seconds=1))
+
+    def _spread(self) -> float:
+        """0..1, different for every tenant and failure, the same in every run."""
+        digest = blake2b(f"{self._base}\x1f{self._failures}\x1f{self.calls}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big") / 2**32
+
+    def _told(self, headers: Mapping[str, str]) -> timedelta | None:
+        """``Retry-After`` as a time to wait, at least a second and capped; None without one that can be read."""
+        said = headers.get("retry-after", "").strip()
+        if not said:
+            return None
+        if said.isascii() and said.isdigit() and len(said) < 9:
+            wait = timedelta(seconds=int(said))
+        else:
+            try:
+                wait = _aware(parsedate_to_datetime(said)) - self.server_now()
+            except ValueError:
+                return None
+        least, most = timedelta(seconds=1), self._policy.longest_told
+        return sorted((least, wait, most))[1]
+
+    # -- breaker and brake ----------------------------------------------------------------------------------------------
+
+    def _close_until(self, wait: timedelta, code: str, why: str) -> None:
+        until = self._clock.now() + wait
+        if self._closed_until is None or until > self._closed_until:
+            if self._closed_until is None:
+                log.warning("crm.closed", extra={"source": self._name, "code": code})
+            self._closed_until, self._why_closed = until, (code, why)
+
+    def _check_open(self) -> None:
+        """Raises Retryable while nobody is asked. When the time is up, one failure closes it again."""
+        if self._closed_until is None:
+            return
+        left = self._closed_until - self._clock.now()
+        code, why = self._why_closed
+        if left > timedelta(0):
+            kind = Throttled if code == "throttled" else Retryable
+            raise kind(f"{self._name} is not asked for now: {why}", code=code, after=left)
+        self._closed_until = None
+        self._failures = max(self._failures, self._policy.tries - 1) if code == "circuit-open" else 0
+
+
+_BRAKE = "{:.0%} of its API calls are used up"
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
