@@ -141,13 +141,15 @@ async def _bot(
     programme_file = folder / "programme.toml"
     programme_file.write_text(programme_text(demo, ready), encoding="utf-8")
     programme = load_programme(programme_file, content.behaviours)
-    connector = connector_kinds()[CRM].open(ready["crm"], programme.record_link)
+    clock = SteeredClock(demo.begin)
+    connector = connector_kinds()[CRM].open(
+        {**ready["crm"], "clock": clock, "zone": programme.zone or "UTC"}, programme.record_link
+    )
     url = f"sqlite:///{folder}/demo.db"
     migrate(url)
     database = open_database(url, durable=False)
     try:
         mark = {"demo": demo.people, "weeks": demo.weeks, "seed": demo.seed}
-        clock = SteeredClock(demo.begin)
         async with slack_at(str(ready["url"])) as (connection, messenger, directory):
             house = House(
                 clock=clock,
