@@ -1331,6 +1331,8 @@ function drawAlert(block, context) {
   return drawn;
 }
 
+const CARD_ICONS = {bot: '🤖', calendar: '📅', chart: '📊', check: '✓', file: '📄', link: '🔗', person: '👤', star: '★', warning: '⚠'};
+
 function drawCard(block, context) {
   const place = {context, blockId: block.block_id ?? '', label: ''};
   const card = make('article', 'card');
@@ -1338,6 +1340,12 @@ function drawCard(block, context) {
   const words = make('div', 'card-words');
   const icon = block.icon ?? block.slack_icon;
   if (icon?.image_url) words.append(drawPicture(icon, context, null, true));
+  else if (icon?.name) {
+    const sign = make('span', 'card-icon', CARD_ICONS[icon.name] ?? '◆');
+    sign.setAttribute('role', 'img');
+    sign.setAttribute('aria-label', String(icon.name));
+    words.append(sign);
+  }
   if (block.title) words.append(make('div', 'card-title', drawTextObject(block.title, context)));
   if (block.subtitle) words.append(make('div', 'card-subtitle', drawTextObject(block.subtitle, context)));
   if (block.body) words.append(make('div', 'card-body', drawTextObject(block.body, context)));
