@@ -59,6 +59,9 @@ AckSeconds = Annotated[
         help="How long the bot may take to acknowledge, in real seconds; Slack's figure is 3.", min=0.1
     ),
 ]
+SocketMode = Annotated[
+    bool, typer.Option("--socket", help="The app is in Socket Mode: nothing is delivered over HTTP.")
+]
 Echo = Annotated[bool, typer.Option(help="Send the bot its own messages as events, as Slack does.")]
 
 
@@ -145,6 +148,7 @@ def serve(
     fault: FaultOption = None,
     seed: Seed = 0,
     record: RecordFile = None,
+    socket_mode: SocketMode = False,
     echo: Echo = True,
     limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
     ack_seconds: AckSeconds = ACK_SECONDS,
@@ -160,6 +164,7 @@ def serve(
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
+    slack.sockets.on = socket_mode
     outbound = Outbound(slack, bot, secret, echo=echo, ack_seconds=ack_seconds)
 
     async def work() -> None:
@@ -188,6 +193,7 @@ def drive(
     seed: Seed = 0,
     record: RecordFile = None,
     report: Annotated[Path | None, typer.Option(help="Write the totals here, as JSON.")] = None,
+    socket_mode: SocketMode = False,
     echo: Echo = False,
     limits: Annotated[bool, typer.Option(help="Enforce Slack's rate limits.")] = True,
     ack_seconds: AckSeconds = ACK_SECONDS,
@@ -216,6 +222,7 @@ def drive(
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
+    slack.sockets.on = socket_mode
     outbound = Outbound(slack, bot, secret, insist=True, echo=echo, ack_seconds=ack_seconds)
     failure: list[str] = []
 

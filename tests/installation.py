@@ -95,6 +95,13 @@ class SlackOnThisMachine:
             found: dict[str, Any] = json.load(answer)
             return found
 
+    def sees(self, path: str) -> dict[str, Any]:
+        """GET /sandbox/…; fails on anything but 200."""
+        status, body = get(f"{self.url}/sandbox/{path}")
+        assert status == 200, body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
     def messages(self, user: str) -> list[dict[str, Any]]:
         """What the bot wrote to a user, oldest first."""
         status, body = get(f"{self.url}/sandbox/messages?user={urllib.parse.quote(user)}")
@@ -255,9 +262,9 @@ class Running:
 
 @contextlib.contextmanager
 def slack_on_this_machine(
-    folder: Path, people: list[Mapping[str, Any]], bot_port: int
+    folder: Path, people: list[Mapping[str, Any]], bot_port: int, *more: str
 ) -> Iterator[SlackOnThisMachine]:
-    """``python -m sandbox serve`` on real time, with these users."""
+    """``python -m sandbox serve`` on real time, with these users; ``more``: further options."""
     folder.mkdir(parents=True, exist_ok=True)
     roster = folder / "slack-users.json"
     roster.write_text(json.dumps(people), encoding="utf-8")
@@ -269,6 +276,7 @@ def slack_on_this_machine(
             f"http://127.0.0.1:{bot_port}",
             "--manifest",
             str(REPOSITORY / "slack-manifest.json"),
+            *more,
         ],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         cwd=folder,
