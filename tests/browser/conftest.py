@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -54,7 +55,9 @@ def windows(browser: Browser) -> Iterator[Windows]:
 def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlackOnThisMachine]:
     """A sandbox in which nobody has said anything, and no bot behind it."""
     folder: Path = tmp_path_factory.mktemp("slack")
-    people = [{"id": "U00000001", "name": "Ada Marsh", "email": "ada@example.com", "tz": "Europe/Berlin"}]
+    people: list[Mapping[str, Any]] = [
+        {"id": "U00000001", "name": "Ada Marsh", "email": "ada@example.com", "tz": "Europe/Berlin"}
+    ]
     with slack_on_this_machine(folder, people, free_port()) as slack:
         yield slack
 

@@ -49,6 +49,10 @@ def _element(element: Json) -> Json:
     return {"type": "context", "elements": [element]}
 
 
+def _workflow(given: Json) -> Json:
+    return _actions({"type": "workflow_button", "text": _LABEL, "workflow": given})
+
+
 _OBJECTS: dict[str, Callable[[Json], Json]] = {
     "confirmation": lambda given: _actions({"type": "button", "text": _LABEL, "confirm": given}),
     "conversation": lambda given: _actions({"type": "conversations_select", "filter": given}),
@@ -58,12 +62,8 @@ _OBJECTS: dict[str, Callable[[Json], Json]] = {
     "option": lambda given: _actions({"type": "static_select", "options": [given]}),
     "text": _section,
     "trigger": lambda given: _workflow({"trigger": given}),
-    "workflow": lambda given: _workflow(given),
+    "workflow": _workflow,
 }
-
-
-def _workflow(given: Json) -> Json:
-    return _actions({"type": "workflow_button", "text": _LABEL, "workflow": given})
 
 
 def _object(name: str, given: Json) -> Json:
@@ -377,7 +377,7 @@ def test_dates_times_and_choices_tell_what_was_chosen(bench: Bench) -> None:
 
 
 def test_a_table_is_sorted_by_a_press_on_its_head(bench: Bench) -> None:
-    rows = [[{"type": "raw_text", "text": "Name"}, {"type": "raw_text", "text": "Score"}]]
+    rows: list[list[Json]] = [[{"type": "raw_text", "text": "Name"}, {"type": "raw_text", "text": "Score"}]]
     rows += [
         [{"type": "raw_text", "text": name}, {"type": "raw_number", "text": str(score), "value": score}]
         for name, score in (("Ada", 9), ("Bo", 100), ("Cai", 20))
