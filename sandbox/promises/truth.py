@@ -26,8 +26,8 @@ _FLAWS = {
 """What a tip says, as a condition on its owner's open opportunities: a week, 30 days and 60 days as in the bot's words."""
 REFUSING = frozenset(
     {
-        *("unauthorized", "request_limit", "too_many_requests", "unavailable", "query_timeout"),
-        *("dropped", "denied", "truncated"),
+        *("crm_401", "crm_login_refused", "crm_request_limit", "crm_denied", "crm_timeout", "crm_timeout_500"),
+        *("crm_429", "crm_429_date", "crm_429_bare", "crm_503_html", "crm_truncated", "crm_dropped"),
     }
 )
 """Kinds of trouble by which nothing can be read (sandbox.faults)."""

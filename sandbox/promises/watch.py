@@ -262,6 +262,7 @@ class Promises:
             twice.examined += 1
             if delivery in self._delivered:
                 twice.add(entry, f"{delivery} came before")
+                return
             self._delivered.add(delivery)
         ephemeral = entry["kind"] == "ephemeral"
         if entry["channel_type"] != "im" and not ephemeral:
@@ -399,8 +400,8 @@ class Promises:
         self._expire(person, now)
         act = self._settle_oldest(person, entry["thread_ts"])
         if act is not None:
-            again = DAY if act.entry["kind"] == "commanded" and ephemeral else SOON
-            person.credit.append(now + again)
+            if act.entry["kind"] == "commanded" and ephemeral:
+                person.credit.append(now + DAY)
             return True
         while person.credit and person.credit[0] < now:
             person.credit.popleft()
@@ -430,7 +431,6 @@ class Promises:
         for act in [*person.owed]:
             if act.entry["kind"] == "pressed" and act.entry["ts"] == entry["ts"] and not act.settled:
                 self._settle(person, act)
-                person.credit.append(self._now.timestamp() + SOON)
 
     def _settle(self, person: Person, act: Act) -> None:
         act.settled = True
