@@ -15,12 +15,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvloop
 
-from sandbox.app import keep_agenda, listen, loopback, serving
+from sandbox.app import Sandbox, keep_agenda, listen, loopback, serving
 from sandbox.clock import Clock, RealClock, SteeredClock, moment
+from sandbox.company.world import Company
+from sandbox.crm.server import CrmServer
 from sandbox.events import ACK_SECONDS, BotAway, Outbound
 from sandbox.faults import Faults, read_fault
 from sandbox.limits import Limits
 from sandbox.people import People, read_script
+from sandbox.reacting import Reacting
 from sandbox.roster import Roster, read_roster
 from sandbox.slack import Slack
 from sandbox.state import ALL_SCOPES
@@ -36,6 +39,8 @@ app = typer.Typer(
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105 # opens nothing but this sandbox
 APP_TOKEN = "xapp-sandbox"  # noqa: S105
 SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
+SERVED_WEEKS = 26
+"""How far a company's life is planned that is served, not driven."""
 
 Host = Annotated[str, typer.Option(help="Loopback address to listen on; any other is refused.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 is any free one.", min=0, max=65535)]
@@ -63,6 +68,13 @@ SocketMode = Annotated[
     bool, typer.Option("--socket", help="The app is in Socket Mode: nothing is delivered over HTTP.")
 ]
 Echo = Annotated[bool, typer.Option(help="Send the bot its own messages as events, as Slack does.")]
+CompanyOption = Annotated[
+    int | None,
+    typer.Option("--company", help="A company of so many people with a CRM lives here, instead of --people."),
+]
+TruthFile = Annotated[
+    Path | None, typer.Option("--truth", help="Write what is hidden in the company here, as JSON lines.")
+]
 
 
 def stop_with(why: str, code: int = 2) -> NoReturn:
@@ -142,6 +154,8 @@ def serve(
     secret: Secret = SIGNING_SECRET,
     manifest: Manifest = None,
     people: Annotated[Path | None, typer.Option(help="JSON or TOML file of users and channels.")] = None,
+    company: CompanyOption = None,
+    truth: TruthFile = None,
     clock: Annotated[
         str, typer.Option(help="`real`, or an ISO instant at which a steered clock starts.")
     ] = "real",
@@ -161,6 +175,7 @@ def serve(
         )
         if people:
             read_roster(people, slack.workspace)
+        firm = Company(slack, company, seed, time_of.now(), SERVED_WEEKS, truth) if company else None
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
@@ -168,9 +183,14 @@ def serve(
     outbound = Outbound(slack, bot, secret, echo=echo, ack_seconds=ack_seconds)
 
     async def work() -> None:
-        async with serving(slack, outbound, sock):
-            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url})
-            await keep_agenda(slack)
+        async with serving(slack, outbound, sock) as sandbox:
+            told = move_in(sandbox, firm) if firm else {}
+            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url, **told})
+            try:
+                await keep_agenda(slack)
+            finally:
+                if firm:
+                    firm.close()
 
     uvloop.run(until_stopped(work()))
 
@@ -178,9 +198,11 @@ def serve(
 @app.command()
 def drive(
     bot: Bot,
-    people: Annotated[Path, typer.Option(help="JSON or TOML file of users and channels.")],
     start: Annotated[str, typer.Option("--from", help="The instant (ISO) at which time starts.")],
     until: Annotated[str, typer.Option(help="The instant (ISO) at which it ends.")],
+    people: Annotated[Path | None, typer.Option(help="JSON or TOML file of users and channels.")] = None,
+    company: CompanyOption = None,
+    truth: TruthFile = None,
     script: Annotated[
         Path | None, typer.Option(help="TOML script of what people do; without it they do nothing.")
     ] = None,
@@ -205,7 +227,9 @@ def drive(
         int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
     ] = 1,
 ) -> None:
-    """Drive a bot through time: the sandbox steers the clock, scripted people answer what the bot writes."""
+    """Drive a bot through time: the sandbox steers the clock, its people answer what the bot writes."""
+    if (people is None) == (company is None):
+        stop_with("either --people or --company is needed")
     try:
         begins, ends = span(start, until)
         slack = build(
@@ -217,8 +241,10 @@ def drive(
             record=record,
             limits=limits,
         )
-        roster = read_roster(people, slack.workspace)
-        read = read_script(script) if script else None
+        roster = read_roster(people, slack.workspace) if people else Roster()
+        weeks = -(-(ends - begins).days // 7)
+        firm = Company(slack, company, seed, begins, weeks, truth) if company else None
+        read = read_script(script) if script and not firm else None
         sock = listen(loopback(host), port)
     except (ValueError, OSError) as exc:
         stop_with(str(exc))
@@ -228,8 +254,11 @@ def drive(
 
     async def work() -> None:
         async with serving(slack, outbound, sock) as sandbox:
-            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url})
-            scripted = People(slack, sandbox.acts, read, _members(roster), seed) if read else None
+            told = move_in(sandbox, firm) if firm else {}
+            say({"ready": True, "port": sock.getsockname()[1], "url": slack.url, **told})
+            scripted: Reacting | None = firm.staff if firm else None
+            if read:
+                scripted = People(slack, sandbox.acts, read, _members(roster), seed)
             steering = Steering(slack, outbound, scripted, abreast=abreast, on_day=say if days else None)
             sandbox.pilot.steering = steering
             started = time.monotonic()
@@ -237,16 +266,39 @@ def drive(
                 await steering.run(ends)
             except (BotAway, SteeringFailed) as exc:
                 failure.append(str(exc))
+            if firm:
+                firm.live_until(slack.clock.now())
+                firm.truth.flush()
             told = {**_totals(slack, steering, begins, started), "ok": not failure}
             say({"done": True, **told})
             if report:
                 report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-            if stay and not failure:
-                await keep_agenda(slack)
+            try:
+                if stay and not failure:
+                    await keep_agenda(slack)
+            finally:
+                if firm:
+                    firm.close()
 
     uvloop.run(until_stopped(work()))
     if failure:
         stop_with(failure[0], 1)
+
+
+def move_in(sandbox: Sandbox, firm: Company) -> dict[str, Any]:
+    """Open the company's CRM and let its people act; returns what the ready line says of them."""
+    sandbox.crm = CrmServer(firm.crm, sandbox.slack)
+    firm.employ(sandbox.acts)
+    return {
+        "crm": {
+            "url": sandbox.slack.url,
+            "client_id": sandbox.crm.client_id,
+            "client_secret": sandbox.crm.client_secret,
+        },
+        "roles": firm.roles(),
+        "go_live": firm.go_live().isoformat(),
+        "channels": firm.channels(),
+    }
 
 
 def _members(roster: Roster) -> dict[str, Any]:

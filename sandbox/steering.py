@@ -21,7 +21,7 @@ import aiohttp
 from sandbox.agenda import Appointment
 from sandbox.clock import SteeredClock, moment
 from sandbox.events import INSIST_EVERY, INSIST_FOR, BotAway, Outbound
-from sandbox.people import People
+from sandbox.reacting import Reacting
 from sandbox.slack import Slack
 
 Json = dict[str, Any]
@@ -46,7 +46,7 @@ class Steering:
         self,
         slack: Slack,
         outbound: Outbound,
-        people: People | None = None,
+        people: Reacting | None = None,
         *,
         abreast: int = 1,
         on_day: Callable[[Json], None] | None = None,

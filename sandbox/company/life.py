@@ -387,10 +387,10 @@ class Life:
         if deal.has_next_step and draw() < 0.2:
             # It is done. Who keeps next steps writes the next one; others leave the field empty.
             deal.has_next_step = draw() < keeps
-            changed["NextStep"] = self._next_step(deal, rng, day) if deal.has_next_step else None
+            changed["NextStep"] = self._next_step(rng, day) if deal.has_next_step else None
         elif not deal.has_next_step and draw() < 0.6 * keeps:
             deal.has_next_step = True
-            changed["NextStep"] = self._next_step(deal, rng, day)
+            changed["NextStep"] = self._next_step(rng, day)
         if deal.close < day + 3 and draw() < self.habit(worker, "close_date", day):
             changed["CloseDate"] = self._push(deal, day, rng)
         if not deal.has_amount and draw() < 0.5 * self.habit(worker, "amount", day):
@@ -405,7 +405,7 @@ class Life:
         self._changes.append((kind, record, by, at, fields))
 
     @staticmethod
-    def _next_step(deal: Deal, rng: random.Random, day: int) -> str:
+    def _next_step(rng: random.Random, day: int) -> str:
         when = date.fromordinal(day + rng.randrange(2, 12))
         return f"{NEXT_STEP[int(rng.random() * len(NEXT_STEP))]} ({when.day} {when:%b})"
 
@@ -598,7 +598,7 @@ class Life:
                 "StageName": STEPS[0],
                 "Amount": deal.amount if has_amount else None,
                 "CloseDate": date.fromordinal(deal.close),
-                "NextStep": self._next_step(deal, rng, day) if deal.has_next_step else None,
+                "NextStep": self._next_step(rng, day) if deal.has_next_step else None,
                 "CreatedById": by or worker.person.crm_id,
                 "CreatedDate": instant_text(datetime.fromtimestamp(at, UTC)),
             },
@@ -615,7 +615,7 @@ class Life:
         """Somebody reads a tip at `at`: their habit rises by `step`; annoyed, they stay away for the rest of the week."""
         self._appoint(at, number, READ, (habit, step, annoyed))
 
-    def _take_in(self, worker: Worker, at: int, habit: str, step: float, annoyed: bool) -> None:  # noqa: FBT001
+    def _take_in(self, worker: Worker, at: int, habit: str, step: float, annoyed: bool) -> None:
         worker.habits[habit] = min(HIGHEST, worker.habits[habit] + step)
         if annoyed:
             day = at // DAY + EPOCH
@@ -641,7 +641,7 @@ class Life:
                 changed["CloseDate"] = self._push(deal, day, rng)
         elif errand.family == "no_next_step" and not deal.has_next_step:
             deal.has_next_step = True
-            changed["NextStep"] = self._next_step(deal, rng, day)
+            changed["NextStep"] = self._next_step(rng, day)
         elif errand.family == "missing_amount" and not deal.has_amount:
             deal.has_amount = True
             changed["Amount"] = deal.amount
