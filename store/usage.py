@@ -26,6 +26,7 @@ SNAPSHOT_LOOK_BACK = timedelta(days=7)
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
 _ADDITIVE = tuple(m for m in METRICS.values() if m.kind is not MetricKind.SNAPSHOT)
 _SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
+_SNAPSHOT_KEYS = frozenset(metric.key for metric in _SNAPSHOTS)
 _COLUMNS = {key: metric.column for key, metric in METRICS.items()}
 _COVERAGE = ("source", "metric", "day", "status", "detail", "polled_at")
 _MEANINGFUL = frozenset(MEANINGFUL)
@@ -213,14 +214,24 @@ def _recomputing(dialect: str) -> Insert:
 
 
 def keep_coverage(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
-    """Write what a poll found out about each metric and day; the newest word counts."""
+    """Write what a poll found out about each metric and day; the newest word counts.
+
+    But for one: a CRM that tells snapshots as of now only calls those of days gone by ``unsupported``, and what was read on
+    its day stays read.
+    """
     at = Utc().process_bind_param(now, uow.connection.dialect)  # once for all rows, as the driver takes it
+    told: list[Coverage] = []
+    too_late: list[Coverage] = []
+    for row in rows:
+        late = row.status is CoverageStatus.UNSUPPORTED and row.metric in _SNAPSHOT_KEYS
+        (too_late if late else told).append(row)
     run_tuples(
         uow,
         upserting(uow.dialect, coverage_table, _COVERAGE),
         _COVERAGE,
-        [(source, row.metric, row.day, row.status.value, row.detail, at) for row in rows],
+        [(source, row.metric, row.day, row.status.value, row.detail, at) for row in told],
     )
+    keep_failure(uow, source, too_late, now)
 
 
 def keep_failure(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import bot.connectors
 import tests.contract.connectors
+from bot.domain.errors import Retryable
 from bot.domain.ports import Connector, ConnectorKind, Historical
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, UsageFact, Window
 from bot.plugins import discover
@@ -144,31 +145,53 @@ async def test_evidence_is_for_those_who_were_asked_about(crm: Opened) -> None:
         assert alone == {key: value for key, value in everybody.items() if key == owner}
 
 
-async def said_on(connector: Connector, window: Window) -> list[object]:
-    """Everything that a connector says as of the end of a window."""
+async def said_on(connector: Connector, window: Window, *, states: bool = True) -> list[object]:
+    """Everything that a connector says as of the end of a window; ``states`` False: but for what is open on a day."""
     users, faults = await connector.users(window.through)
     parts = await collected(connector, window)
     owners = [user.crm_id for user in users]
+    told = {
+        key: {metric: value for metric, value in values.items() if states or metric not in SNAPSHOTS}
+        for key, values in facts_of(parts).items()
+    }
     return [
         list(users),
         list(faults),
-        facts_of(parts),
-        [row for part in parts for row in part.coverage],
+        {key: values for key, values in told.items() if values},
+        [row for part in parts for row in part.coverage if states or row.metric not in SNAPSHOTS],
         [
             dict(await connector.evidence(metric, owners, 50, window.through))
-            for metric in sorted(COUNTS_OF_RECORDS)
+            for metric in sorted(COUNTS_OF_RECORDS if states else ())
         ],
         await connector.first_day(window.through) if isinstance(connector, Historical) else None,
     ]
 
 
 async def test_nothing_that_happens_after_a_day_changes_what_was_known_on_it(crm: Opened) -> None:
-    before = await said_on(crm.connector, crm.window)
+    states = not crm.world.states_are_of_now
+    before = await said_on(crm.connector, crm.window, states=states)
     later = Window(crm.world.since, crm.world.through + timedelta(days=7))
     crm.world.go_on(crm.folder)
-    assert await said_on(crm.connector, crm.window) == before
+    assert await said_on(crm.connector, crm.window, states=states) == before
     after = facts_of(await collected(crm.connector, later))
     assert {day for _, day in after} - set(days_of(crm.window)), "the world did go on"
+
+
+OF_NOW = sorted(name for name, world in WORLDS.items() if world.states_are_of_now)
+"""Those who know what was open on any day are held to it by the test above."""
+
+
+@pytest.mark.parametrize("crm", OF_NOW, indirect=True)
+async def test_what_is_open_now_is_never_given_an_older_date(crm: Opened) -> None:
+    crm.world.go_on(crm.folder)
+    parts = await collected(crm.connector, crm.window)
+    assert not any(SNAPSHOTS & values.keys() for values in facts_of(parts).values())
+    said = [row for part in parts for row in part.coverage if row.metric in SNAPSHOTS]
+    assert {row.status for row in said} == {CoverageStatus.UNSUPPORTED}
+    assert all(row.detail for row in said)
+    owners = [user.crm_id for user in (await crm.connector.users(crm.world.through))[0]]
+    with pytest.raises(Retryable):
+        await crm.connector.evidence("opps_open", owners, 5, crm.world.through)
 
 
 async def test_asking_twice_gives_the_same_also_in_another_process(crm: Opened) -> None:

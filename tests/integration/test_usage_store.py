@@ -139,6 +139,18 @@ def test_the_latest_snapshot_counts_and_an_old_one_does_not(database: Database) 
     assert database.read_now(usage.snapshots, None, day(10)) == {}
 
 
+def test_a_snapshot_that_was_read_on_its_day_stays_read(database: Database) -> None:
+    def kept(status: CoverageStatus) -> CoverageStatus:
+        database.write_now(usage.keep_coverage, "crm", [Coverage("opps_open", day(1), status)], NOW)
+        return database.read_now(usage.coverage, ["opps_open"], day(0), day(1))["opps_open"]
+
+    unsupported = CoverageStatus.UNSUPPORTED
+    assert kept(unsupported) is unsupported
+    assert kept(OK) is OK
+    assert kept(unsupported) is OK, "a later poll only says that it cannot be asked any more"
+    assert kept(PARTIAL) is PARTIAL, "what was found out about that day counts"
+
+
 def test_the_worst_day_decides_and_a_day_nobody_spoke_of_is_an_error(database: Database) -> None:
     def kept(*rows: tuple[str, int, CoverageStatus]) -> None:
         database.write_now(

@@ -16,6 +16,7 @@ class World:
     ``build(folder)``: make it; the settings that ``ConnectorKind.open`` takes. ``go_on(folder)``: what happens after
     ``through``: new records, closings, new people's first rows. ``spoil(folder)``: one row that cannot be read, beside the
     good ones; gives a word that its fault must say. ``take_away(folder)``: nothing can be read any more.
+    ``states_are_of_now``: the CRM keeps no history of what is open; ``go_on`` then ends more than a week after ``through``.
     """
 
     name: str
@@ -25,3 +26,4 @@ class World:
     go_on: Callable[[Path], None]
     spoil: Callable[[Path], str]
     take_away: Callable[[Path], None]
+    states_are_of_now: bool = False

@@ -1,0 +1,202 @@
+"""A Salesforce org in this process: the sandbox's CRM behind its HTTP server, and a connector that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from bot.connectors.http import Policy
+from bot.connectors.salesforce import SalesforceConnector, SalesforceSettings
+from bot.domain.usage import Collected, CoverageStatus, Window
+from sandbox.clock import SteeredClock
+from sandbox.crm.records import Crm
+from sandbox.crm.server import CrmServer
+from sandbox.faults import Fault
+from sandbox.slack import Slack
+
+FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+URL = "https://acme.my.salesforce.com"
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The line to the org. ``cut``: nobody answers. ``rewrite``: (address, body) -> another body."""
+
+    def __init__(self, server: CrmServer) -> None:
+        self.cut = False
+        self.rewrite: Callable[[str, bytes], bytes] | None = None
+        self.asked: list[str] = []
+        """The queries, and the paths of what is no query."""
+        self.headers: list[httpx.Headers] = []
+        self._inner = httpx.ASGITransport(server, raise_app_exceptions=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.params.get("q", request.url.path))
+        self.headers.append(request.headers)
+        if self.cut:
+            raise httpx.ConnectError("nobody there")
+        response = await self._inner.handle_async_request(request)
+        if self.rewrite is None:
+            return response
+        body = self.rewrite(self.asked[-1], await response.aread())
+        headers = [(key, value) for key, value in response.headers.items() if key != "content-length"]
+        return httpx.Response(response.status_code, headers=headers, content=body)
+
+
+@dataclass
+class Org:
+    """``me``: the integration user. ``slept``: what the connector would have slept, in seconds."""
+
+    clock: SteeredClock = field(default_factory=lambda: SteeredClock(FRIDAY))
+    slept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.slack = Slack(self.clock)
+        self.crm = Crm(clock=self.clock)
+        self.server = CrmServer(self.crm, self.slack)
+        self.line = Line(self.server)
+        self.me = self.user("Integration", ProfileName="Salesforce API Only System Integrations")
+        self.crm.api_user = self.me
+
+    @property
+    def today(self) -> date:
+        return self.clock.now().date()
+
+    def settings(self, **changed: Any) -> dict[str, Any]:
+        """What ``ConnectorKind.open`` takes."""
+        return {
+            "url": URL,
+            "client_id": self.server.client_id,
+            "client_secret": self.server.client_secret,
+            "transport": self.line,
+            "clock": self.clock,
+            **changed,
+        }
+
+    def connector(
+        self, policy: Policy | None = None, record_link: str | None = None, **changed: Any
+    ) -> SalesforceConnector:
+        """A connector that never sleeps."""
+
+        async def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+
+        settings = self.settings(**changed)
+        transport, clock = settings.pop("transport"), settings.pop("clock")
+        return SalesforceConnector(
+            SalesforceSettings(**settings),
+            clock=clock,
+            record_link=record_link,
+            transport=transport,
+            policy=policy,
+            sleep=sleep,
+        )
+
+    def trouble(self, kind: str, where: str = "*", **options: Any) -> None:
+        """Put a fault in force (sandbox/faults.py); ``where``: an object."""
+        self.slack.faults.plan(Fault(kind, "crm" if where == "*" else f"crm:{where}", **options))
+
+    # -- records --------------------------------------------------------------------------------------------------------
+
+    def user(self, name: str, manager: str | None = None, **fields: Any) -> str:
+        given = {
+            "Id": self.crm.new_id("User"),
+            "Name": name,
+            "Email": f"{name.lower().replace(' ', '.')}@example.com",
+            "Username": f"{name.lower().replace(' ', '.')}@example.com.acme",
+            "IsActive": True,
+            "UserType": "Standard",
+            "ManagerId": manager,
+            "ProfileName": "Sales User",
+            "LicenseName": "Salesforce",
+            "TimeZoneSidKey": "Europe/Berlin",
+            "LocaleSidKey": "en_US",
+            "CreatedDate": datetime(2026, 3, 2, 9, tzinfo=UTC),
+        }
+        self.crm.insert("User", [given | fields])
+        return str((given | fields)["Id"])
+
+    def ago(self, days: float) -> datetime:
+        return self.clock.now() - timedelta(days=days)
+
+    def deal(self, owner: str, days: float, **fields: Any) -> str:
+        """An opportunity in good order that was created so many days ago."""
+        given = {
+            "Id": self.crm.new_id("Opportunity"),
+            "Name": "Deal",
+            "OwnerId": owner,
+            "AccountId": None,
+            "StageName": "Proposal",
+            "Amount": 1000,
+            "NextStep": "Call",
+            "CloseDate": self.today + timedelta(days=30),
+            "CreatedById": owner,
+            "CreatedDate": self.ago(days),
+            "LastActivityDate": self.today,
+            "LastStageChangeDate": self.ago(1),
+        }
+        self.crm.insert("Opportunity", [given | fields])
+        return str((given | fields)["Id"])
+
+    def account(self, owner: str, days: float = 100, name: str = "Northwind") -> str:
+        return self.record("Account", owner, days, Name=name, OwnerId=owner)
+
+    def record(self, kind: str, by: str, days: float, **fields: Any) -> str:
+        identity = self.crm.new_id(kind)
+        self.crm.insert(kind, [{"Id": identity, "CreatedById": by, "CreatedDate": self.ago(days), **fields}])
+        return identity
+
+    def done(self, owner: str, subtype: str, days: float, deal: str | None = None) -> None:
+        """A task that was closed so many days ago."""
+        self.record(
+            "Task",
+            owner,
+            days,
+            OwnerId=owner,
+            WhatId=deal,
+            Subject=subtype,
+            TaskSubtype=subtype,
+            IsClosed=True,
+            CompletedDateTime=self.ago(days),
+            ActivityDate=self.ago(days).date(),
+        )
+
+    def todo(self, owner: str, due_in: int) -> str:
+        due = self.today + timedelta(days=due_in)
+        return self.record(
+            "Task", owner, 20, OwnerId=owner, Subject="Send offer", IsClosed=False, ActivityDate=due
+        )
+
+    def meeting(self, owner: str, start: datetime) -> None:
+        self.record("Event", owner, 9, OwnerId=owner, Subject="Visit", StartDateTime=start, IsChild=False)
+
+    def login(self, user: str, days: float, kind: str = "Application", status: str = "Success") -> None:
+        self.crm.insert(
+            "LoginHistory",
+            [
+                {
+                    "UserId": user,
+                    "LoginTime": self.ago(days),
+                    "LoginType": kind,
+                    "Status": status,
+                    "Application": "Browser",
+                }
+            ],
+        )
+
+
+async def collected(
+    connector: SalesforceConnector, window: Window, metrics: frozenset[str]
+) -> list[Collected]:
+    return [part async for part in connector.collect(window, metrics)]
+
+
+def facts_of(parts: list[Collected]) -> dict[tuple[str, date], dict[str, float]]:
+    return {(fact.crm_id, fact.day): dict(fact.values) for part in parts for fact in part.facts}
+
+
+def coverage_of(parts: list[Collected]) -> dict[tuple[str, date], tuple[CoverageStatus, str]]:
+    return {(row.metric, row.day): (row.status, row.detail) for part in parts for row in part.coverage}
