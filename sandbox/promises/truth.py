@@ -26,7 +26,14 @@ _FLAWS = {
 """What a tip says, as a condition on its owner's open opportunities: a week, 30 days and 60 days as in the bot's words."""
 REFUSING = frozenset(
     {
-        *("crm_401", "crm_login_refused", "crm_request_limit", "crm_denied", "crm_timeout", "crm_timeout_500"),
+        *(
+            "crm_401",
+            "crm_login_refused",
+            "crm_request_limit",
+            "crm_denied",
+            "crm_timeout",
+            "crm_timeout_500",
+        ),
         *("crm_429", "crm_429_date", "crm_429_bare", "crm_503_html", "crm_truncated", "crm_dropped"),
     }
 )

@@ -15,8 +15,9 @@ from sandbox.acts import Acts
 from sandbox.calls import Call
 from sandbox.clock import SteeredClock
 from sandbox.crm.records import Crm, Outage
-from sandbox.events import Answer, Outbound, Parcel
+from sandbox.events import Outbound
 from sandbox.faults import Fault
+from sandbox.parcels import Answer, Parcel
 from sandbox.promises import PROMISES, Promises, Surroundings, looks, told
 from sandbox.roster import read_user
 from sandbox.slack import Slack
@@ -453,7 +454,7 @@ async def _without_a_why(w: World) -> None:
 
 
 async def _a_none_without_a_reason(w: World) -> None:
-    decision = {"id": "d1", "at": "", "action": "none", "reason": None, "declined": []}
+    decision: dict[str, Any] = {"id": "d1", "at": "", "action": "none", "reason": None, "declined": []}
     w.promises.inspected(ANN, {"decisions": [decision]})
 
 
