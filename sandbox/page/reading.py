@@ -24,6 +24,7 @@ class Reading:
         self.slack = slack
         self.workspace = slack.workspace
         self._read: dict[tuple[str, str], str] = {}
+        self._put_back: set[tuple[str, str]] = set()
 
     # Who is there
 
@@ -130,13 +131,23 @@ class Reading:
     def read_to(self, channel: Channel, user: User) -> str:
         """The ts up to which somebody has read: what they looked at, or what they wrote themselves."""
         read = self._read.get((user.id, channel.id), "")
+        if (user.id, channel.id) in self._put_back:
+            return read
         own = next((m.ts for m in reversed(channel.messages) if m.user == user.id or m.ts <= read), "")
         return max(read, own)
 
     def mark(self, channel: Channel, user: User, ts: str) -> str:
-        """Somebody has read a conversation up to `ts`."""
+        """Somebody has read a conversation up to `ts`; returns up to where it is read now."""
+        self._put_back.discard((user.id, channel.id))
         self._read[user.id, channel.id] = max(ts, self._read.get((user.id, channel.id), ""))
         return self._read[user.id, channel.id]
+
+    def put_back(self, channel: Channel, user: User, ts: str) -> str:
+        """Somebody wants to see the message `ts`, and all after it, as unread again."""
+        before = next((m.ts for m in reversed(channel.messages) if m.ts < ts), "0")
+        self._put_back.add((user.id, channel.id))
+        self._read[user.id, channel.id] = before
+        return before
 
     def _unread(self, channel: Channel, user: User) -> int:
         read = self.read_to(channel, user)

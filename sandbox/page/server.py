@@ -136,12 +136,13 @@ class Page:
         return StreamingResponse(self.stream.follow(user.id), media_type="text/event-stream", headers=headers)
 
     async def read(self, request: Request) -> Response:
-        """`user` has read `channel` up to the message `ts`."""
+        """`user` has read `channel` up to the message `ts`; with `unread`, wants it unread from there on."""
         body = await body_of(request)
         user = self.reading.person(text_of(body, "user"))
         channel = self.reading.channel(text_of(body, "channel"), user)
         if channel is not None:
-            ts = self.reading.mark(channel, user, text_of(body, "ts"))
+            mark = self.reading.put_back if body.get("unread") else self.reading.mark
+            ts = mark(channel, user, text_of(body, "ts"))
             self.stream.tell(user.id, {"type": "read", "channel": channel.id, "ts": ts})
         return _told()
 

@@ -1,0 +1,105 @@
+// What the app decided, in words. A code that is not here is shown as it is, without its dashes.
+
+export const plain = (code) => String(code ?? '').replace(/[-_]/g, ' ');
+export const capital = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+
+const REASONS = {
+  'at-target': 'already does this well enough',
+  away: 'is away',
+  'back-off': 'several notes went unanswered, so it keeps quiet for a while',
+  'barrier-open': 'said that something stands in the way; until that is mended it asks nothing',
+  'better-day': 'another day is likely to suit better',
+  'cap-zero': 'chose to get no notes',
+  'coin-window': 'a coin was thrown for this already in these days',
+  cooldown: 'had a tip on this a few days before',
+  dnd: 'does not want to be disturbed right now',
+  expired: 'it was out of date before it could be sent',
+  'first-tip-on-own-records': 'the first tip must be about their own records',
+  'hold-out': 'a coin said: nothing this time, so that what tips change can be measured',
+  'ignored-pause': 'the last notes were not answered, so there is a pause',
+  'kind-off': 'switched this kind off',
+  left: 'the CRM no longer lists them',
+  'missing-field': 'a detail that the tip needs was not there',
+  'no-data': 'the CRM could not be read well enough; no data is never "no use"',
+  'no-evidence': 'the records behind it could not be read',
+  'no-window': 'their days and times left no moment to write',
+  'not-asked-of-role': 'it is not part of their role',
+  'not-for-me': 'said that this is not for them',
+  'not-in-pilot': 'their team does not take part yet',
+  'not-matched': 'the addresses in the CRM and in the chat do not match',
+  'not-true-any-more': 'it was no longer true when it was about to be sent',
+  'not-welcomed': 'has not been welcomed yet',
+  'not-your-goal': 'it does not serve the goal that they chose',
+  'nothing-timely': 'there was nothing to say that would help now',
+  'outside-window': 'it was outside their working hours',
+  paused: 'has paused the app',
+  'place-kept-for-tips': 'one place of the week is kept for a tip',
+  'recent-load': 'got enough in the last days',
+  'rests-after-not-for-me': 'said "not for me" to this, so it rests',
+  'same-text': 'had the same words not long before',
+  spacing: 'too soon after the last one',
+  stopped: 'has stopped the app',
+  'weekly-cap': 'the places of this week are taken',
+  'welcome-on-its-way': 'the welcome is on its way',
+  'zone-unknown': 'their time zone is not known',
+};
+
+/** Why nothing was sent. What stands behind a colon is a detail of the reason. */
+export function reasonWords(reason) {
+  const [code, ...rest] = String(reason ?? '').split(':');
+  const words = REASONS[code] ?? plain(code);
+  return rest.length ? `${words} (${plain(rest.join(':'))})` : words;
+}
+
+const STATES = {
+  ready: 'waits to be sent', claimed: 'is being sent', sent: 'sent', held: 'held back', dropped: 'not sent', dead: 'could not be sent',
+  uncertain: 'perhaps sent; being looked up', withdrawn: 'taken back before it was sent', skipped: 'not sent',
+};
+export const stateWords = (state) => STATES[state] ?? plain(state);
+
+const KINDS = {
+  tip: 'Tip', welcome: 'Welcome', answer: 'Answer', reminder: 'Reminder', back_off: 'Back-off question', pulse: 'Pulse',
+  check_in: 'Check-in', recognition: 'Recognition', digest: 'Digest', none: 'Nothing',
+};
+export const kindWords = (kind) => KINDS[kind] ?? capital(plain(kind));
+
+const POINTS = {slot: 'at their daily moment', goal_chosen: 'right after they chose a goal'};
+export const pointWords = (point) => POINTS[point] ?? `after: ${plain(point)}`;
+
+const GOALS = {performance: 'hit my targets', productivity: 'save time', personal: 'grow my skills', none: 'none chosen'};
+export const goalWords = (goal) => (goal ? GOALS[goal] ?? plain(goal) : 'none chosen yet');
+
+const many = (count, one, more) => (count === 1 ? `1 ${one}` : `${count} ${more}`);
+const FACTS = {
+  total_days: (v) => `${many(v.days, 'day', 'days')} with work in the CRM so far`,
+  week_number: (v) => `week ${v.week} with the CRM`,
+  access_unknown: () => 'it is not known since when they have had the CRM',
+  not_live: () => 'the CRM is not live yet',
+  meaningful_days: (v) => (v.days ? `work in the CRM on ${v.days} of the last ${v.of} working days` : `no work in the CRM in the last ${v.of} working days`),
+  active_weeks: (v) => `work in the CRM in ${v.weeks} of the last ${v.of} weeks`,
+  habits: (v) => `${v.done} of the ${v.of} usual habits`,
+  habits_unseen: (v) => `only ${v.seen} of the usual habits can be seen, too little to judge by`,
+  outcome_yield: (v) => `${v.percent} % of the results that such active days usually bring`,
+  opinion: () => 'their own answers about the CRM',
+};
+export function factWords([key, values]) {
+  if (Object.hasOwn(FACTS, key)) return FACTS[key](values ?? {});
+  const numbers = Object.entries(values ?? {}).map(([name, value]) => `${plain(name)} ${value}`).join(', ');
+  return numbers ? `${plain(key)}: ${numbers}` : plain(key);
+}
+
+export const stageWords = (stage) => ({
+  honeymoon: 'Honeymoon', living_together: 'Living Together', building_momentum: 'Building Momentum', full_steam_ahead: 'Full Steam Ahead',
+}[stage] ?? capital(plain(stage)));
+
+const REACTIONS = {
+  'tip:do': 'opened the CRM', 'tip:remind': 'asked to be reminded', 'tip:blocked': 'said that something is in the way',
+  'tip:never': 'said "not for me"', 'tip:why': 'asked why', 'tip:pause': 'paused', 'tip:more': 'opened the menu',
+};
+export const reactionWords = (reaction) => REACTIONS[reaction] ?? plain(String(reaction).replace(/^[a-z]+:/, ''));
+
+export const ROLES = {
+  sponsor: 'Sponsor', adoption_lead: 'Adoption lead', privacy_officer: 'Privacy officer', manager: 'Manager', rep: 'Sales rep',
+  owner: 'Owner of barriers', crm_admin: 'CRM admin', member: 'Member',
+};
+export const roleWords = (role) => ROLES[role] ?? capital(plain(role));
