@@ -110,7 +110,7 @@ class Bench:
             }""",
             [view, NAMES],
         )
-        return self.page.locator("dialog.modal").last
+        return self.page.locator("dialog.bk-modal").last
 
     def answer_next(self, **answer: Any) -> None:
         """What the next submission is answered with."""

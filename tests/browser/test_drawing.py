@@ -404,7 +404,7 @@ def test_a_chart_says_in_words_and_in_a_table_what_it_shows(bench: Bench) -> Non
     assert name == "Line chart: Sales. Web: Mon 12,000, Tue 13,500. Shop: Mon 12,000."
     bench.page.get_by_text("Show as a table").click()
     assert bench.page.get_by_role("row", name="Tue 13,500 none").is_visible()
-    dashes = bench.page.locator("path.line").evaluate_all(
+    dashes = bench.page.locator("path.bk-line").evaluate_all(
         "(all) => all.map((node) => node.getAttribute('stroke-dasharray'))"
     )
     assert len(set(dashes)) == 2  # lines differ in more than their colour

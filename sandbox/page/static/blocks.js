@@ -18,7 +18,7 @@
 // selects), or null. `state` holds the other values of the same message or view, as readValues gives them.
 // A type that is not known here is shown in a frame with its name; nothing is dropped.
 
-import {drawEmoji, drawLink, drawMarkdown, drawMention, drawPlain, drawText, formatDate, make, safeUrl} from './mrkdwn.js';
+import {classes, drawEmoji, drawLink, drawMarkdown, drawMention, drawPlain, drawText, formatDate, make, safeUrl} from './mrkdwn.js';
 
 export {drawText};
 
@@ -166,7 +166,7 @@ function drawButton(element, place) {
     node.href = href;
     node.target = '_blank';
     node.rel = 'noopener noreferrer';
-    const sign = make('span', 'button-sign', '↗');
+    const sign = make('span', 'button-sign', '↗\uFE0E');
     sign.setAttribute('aria-hidden', 'true');
     node.append(sign);
   } else node.type = 'button';
@@ -215,7 +215,7 @@ function drawFeedbackButtons(element, place) {
   return control(group, element, place, () => undefined);
 }
 
-const ICONS = {trash: '🗑', edit: '✎', copy: '⧉', star: '☆', thumbs_up: '👍', thumbs_down: '👎', refresh: '↻', share: '↗', bookmark: '🔖', flag: '⚑'};
+const ICONS = {trash: '🗑', edit: '✎', copy: '⧉', star: '☆', thumbs_up: '👍', thumbs_down: '👎', refresh: '↻', share: '↗\uFE0E', bookmark: '🔖', flag: '⚑'};
 
 function drawIconButton(element, place) {
   const {context} = place;
@@ -527,7 +527,7 @@ function drawChooser(element, place) {
   const mark = (at) => {
     active = at;
     [...list.querySelectorAll('[role=option]')].forEach((node, index) => {
-      node.classList.toggle('is-active', index === at);
+      node.classList.toggle('bk-is-active', index === at);
       if (index === at) {
         field.setAttribute('aria-activedescendant', node.id);
         node.scrollIntoView({block: 'nearest'});
@@ -816,7 +816,7 @@ function drawTextField(element, place) {
   const count = () => {
     const room = element.max_length - [...field.value].length;
     left.textContent = room < 0 ? `${-room} too many` : `${room} left`;
-    left.classList.toggle('over', room < 0);
+    left.classList.toggle('bk-over', room < 0);
   };
   field.addEventListener('input', count);
   count();
@@ -965,7 +965,7 @@ function drawRichElements(parent, elements, context) {
 function drawRichList(element, context) {
   const list = make(element.style === 'ordered' ? 'ol' : 'ul', `list indent-${Math.min(8, Number(element.indent) || 0)}`);
   if (element.style === 'ordered' && element.offset) list.start = Number(element.offset) + 1;
-  if (element.border) list.classList.add('bordered');
+  if (element.border) list.classList.add('bk-bordered');
   for (const item of element.elements ?? []) {
     const entry = make('li');
     entry.dir = 'auto';
@@ -1028,8 +1028,8 @@ function drawTable(block, context) {
     cells.forEach((cell, column) => {
       const node = make(number === 0 ? 'th' : 'td', '', drawCell(cell, context));
       if (number === 0) node.scope = 'col';
-      if (ALIGN.has(settings[column]?.align)) node.classList.add(`align-${settings[column].align}`);
-      if (settings[column]?.is_wrapped) node.classList.add('wraps');
+      if (ALIGN.has(settings[column]?.align)) node.classList.add(`bk-align-${settings[column].align}`);
+      if (settings[column]?.is_wrapped) node.classList.add('bk-wraps');
       row.append(node);
     });
     (number === 0 ? (table.tHead ?? table.createTHead()) : (table.tBodies[0] ?? table.createTBody())).append(row);
@@ -1055,7 +1055,7 @@ function drawDataTable(block, context) {
   on.setAttribute('aria-label', 'Further rows');
   table.append(make('caption', 'caption', caption));
   const headers = head.map((cell, column) => {
-    const sign = make('span', 'sort-sign', '↕');
+    const sign = make('span', 'sort-sign', '↕\uFE0E');
     const sort = make('button', 'sort', drawCell(cell, context), sign);
     const th = make('th', '', sort);
     sign.setAttribute('aria-hidden', 'true');
@@ -1082,14 +1082,14 @@ function drawDataTable(block, context) {
     headers.forEach((th, column) => {
       const mine = order.column === column;
       th.setAttribute('aria-sort', mine ? (order.up ? 'ascending' : 'descending') : 'none');
-      th.querySelector('.sort-sign').textContent = mine ? (order.up ? '↑' : '↓') : '↕';
+      th.querySelector('.bk-sort-sign').textContent = mine ? (order.up ? '↑\uFE0E' : '↓\uFE0E') : '↕\uFE0E';
     });
     const from = page * size;
     rows.replaceChildren(...sorted.slice(from, from + size).map((cells) => make('tr', '', ...cells.map((cell, column) => {
       const isHeader = column === block.row_header_column_index;
       const node = make(isHeader ? 'th' : 'td', '', drawCell(cell, context));
       if (isHeader) node.scope = 'row';
-      if (cell?.type === 'raw_number') node.classList.add('align-right');
+      if (cell?.type === 'raw_number') node.classList.add('bk-align-right');
       return node;
     }))));
     count.textContent = `${from + 1}–${Math.min(from + size, body.length)} of ${body.length}`;
@@ -1117,7 +1117,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, name === 'class' ? classes(value) : String(value));
   node.append(...children);
   return node;
 }
@@ -1320,7 +1320,7 @@ function drawPlan(block, context) {
   return make('div', 'plan', title, list);
 }
 
-const LEVELS = {info: ['ℹ', 'Note'], warning: ['⚠', 'Warning'], error: ['✕', 'Error'], success: ['✓', 'Done'], default: ['•', 'Note']};
+const LEVELS = {info: ['ℹ\uFE0E', 'Note'], warning: ['⚠\uFE0E', 'Warning'], error: ['✕', 'Error'], success: ['✓', 'Done'], default: ['•', 'Note']};
 
 function drawAlert(block, context) {
   const [sign, word] = LEVELS[block.level] ?? LEVELS.default;
@@ -1378,7 +1378,7 @@ function drawContainer(block, context) {
   const inside = make('div', 'container-inside', drawBlocks(block.child_blocks, {...context, nested: true}));
   if (!block.is_collapsible) {
     const whole = make('section', 'container', title, subtitle, inside);
-    if (block.has_header_divider) whole.classList.add('with-divider');
+    if (block.has_header_divider) whole.classList.add('bk-with-divider');
     return whole;
   }
   const whole = make('details', 'container', make('summary', '', title ?? 'More', subtitle), inside);
@@ -1387,7 +1387,7 @@ function drawContainer(block, context) {
 }
 
 function drawVideo(block, context) {
-  const sign = make('span', 'picture-sign', '▶');
+  const sign = make('span', 'picture-sign', '▶\uFE0E');
   sign.setAttribute('aria-hidden', 'true');
   const frame = make('div', 'picture-frame', sign, make('span', 'picture-words', String(block.alt_text ?? '')));
   const title = make('div', 'card-title');
@@ -1603,10 +1603,10 @@ export function showErrors(root, errors) {
   const fields = [];
   for (const block of root.querySelectorAll('[data-input-block]')) {
     const message = Object.hasOwn(errors, block.dataset.inputBlock) ? String(errors[block.dataset.inputBlock]) : '';
-    const shown = block.querySelector(':scope > .error');
+    const shown = block.querySelector(':scope > .bk-error');
     const field = block.querySelector('input,select,textarea,[role=group],[role=radiogroup]');
     shown.textContent = message;
-    block.classList.toggle('has-error', Boolean(message));
+    block.classList.toggle('bk-has-error', Boolean(message));
     if (message) {
       field?.setAttribute('aria-invalid', 'true');
       if (field) fields.push(field);

@@ -15,10 +15,15 @@ const URL_AT = /https?:\/\/[^\s<>|]{1,3000}/y;
 const ENTITIES = {amp: '&', lt: '<', gt: '>'};
 const SCHEMES = new Set(['http:', 'https:', 'mailto:']);
 
-/** An element with a class and children; a child that is a string becomes text. */
-export function make(tag, className = '', ...children) {
+/** Class names of ours, apart from the page's own: `list task` is `bk-list bk-task`. */
+export function classes(names) {
+  return names.split(' ').filter(Boolean).map((name) => `bk-${name}`).join(' ');
+}
+
+/** An element with classes of ours and children; a child that is a string becomes text. */
+export function make(tag, names = '', ...children) {
   const node = document.createElement(tag);
-  if (className) node.className = className;
+  if (names) node.className = classes(names);
   node.append(...children.filter((child) => child !== null && child !== undefined && child !== ''));
   return node;
 }
@@ -395,7 +400,7 @@ function drawList(entries, context) {
     const item = make('li');
     const task = /^\[([ xX])\]\s+(.*)$/.exec(entry.words);
     if (task) {
-      item.classList.add('task');
+      item.classList.add('bk-task');
       item.append(task[1] === ' ' ? '☐ ' : '☑ ');
     }
     markdownInline(item, task ? task[2] : entry.words, context);

@@ -10,7 +10,8 @@
 //     close(cleared, view) -> Promise,   the person closed the view; `cleared`: the whole stack went with it
 //     action(action, view) -> Promise,   something in the view was pressed or chosen
 //   }
-// An answer is what POST /sandbox/submit gives: {ok, acked, reason, body}; `body` is the bot's, in JSON.
+// An answer is what POST /sandbox/submit gives, {ok, acked, reason, body} with the bot's own in `body`; or the bot's own,
+// {response_action, errors}; or {ok: false, trouble}: words for the person.
 
 import {checkValues, drawBlocks, keepValues, readValues, restoreValues, showErrors} from './blocks.js';
 import {drawPlain, make} from './mrkdwn.js';
@@ -172,7 +173,8 @@ class Modal {
 
   answered(answer) {
     if (answer.ok === false) {
-      this.say(answer.detail ? `This could not be sent: ${answer.detail}` : 'This could not be sent. Try again.');
+      const why = answer.trouble ?? (answer.detail ? `This could not be sent: ${answer.detail}` : '');
+      this.say(why || 'This could not be sent. Try again.');
       return;
     }
     const said = response(answer);
@@ -232,7 +234,7 @@ function drop(modals) {
 }
 
 function showTop() {
-  stack.forEach((modal, at) => modal.dialog.classList.toggle('is-below', at < stack.length - 1));
+  stack.forEach((modal, at) => modal.dialog.classList.toggle('bk-is-below', at < stack.length - 1));
 }
 
 function put(view, handlers) {
