@@ -31,8 +31,9 @@ from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory
 from bot.delivery.slack import SlackMessenger, connect
 from bot.handlers import payloads
+from bot.loop import SWITCH_INTERVAL
 from bot.replay import EXAMPLES
-from bot.wiring import SWITCH_INTERVAL, House, all_triggers, asgi_of, listening, served
+from bot.wiring import House, all_triggers, asgi_of, listening, served
 from bot.workdays import PublicHolidays
 from store import inbox
 from store.database import Database, normal_url, open_database

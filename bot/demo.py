@@ -21,6 +21,7 @@ from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
+from bot import loop
 from bot.clock import SteeredClock
 from bot.content.load import load
 from bot.content.programme import load_programme
@@ -43,8 +44,6 @@ from store.database import migrate, open_database
 FIRST_DAY = date(2026, 1, 12)
 """A Monday. Half a year from here has both changes of the clocks, north and south of the equator, and Easter."""
 CRM = "salesforce"
-SWITCH_INTERVAL = 0.0005
-"""Seconds: planning in a thread must not keep clicks waiting (design.md §7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +87,11 @@ def run_demo(demo: Demo, *, tell: Tell, finished: Finished) -> dict[str, Any]:
     ConfigurationError.
     """
     with tempfile.TemporaryDirectory(prefix="fullsteam-demo-") as folder:
-        return asyncio.run(_run(demo, Path(folder), tell, finished))
+        return loop.run(_run(demo, Path(folder), tell, finished))
 
 
 async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict[str, Any]:
     started = time.monotonic()
-    sys.setswitchinterval(SWITCH_INTERVAL)
     bound = listening("127.0.0.1", 0)
     options = [
         *("--bot", f"http://127.0.0.1:{bound.getsockname()[1]}", "--port", str(demo.page_port)),

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from bot import loop
 from bot.clock import SteeredClock
 from bot.config import read_settings
 from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
@@ -112,7 +113,7 @@ def run_replay(replay: Replay, *, progress: bool = False) -> dict[str, Any]:
         def tell(day: str) -> None:
             bar.tell((date.fromisoformat(day) - replay.first).days + 1, days, day)
 
-        return asyncio.run(_run(replay, url, tell))
+        return loop.run(_run(replay, url, tell))
 
 
 def _check(replay: Replay) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
 import bot.connectors
+from bot import loop as event_loop
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
@@ -69,8 +69,6 @@ SPREADSHEET = "spreadsheet"
 COMMAND_LINE = "command line"
 INBOX_CHANNEL = "fullsteam_inbox"
 WAKE_SECONDS = 0.05
-SWITCH_INTERVAL = 0.0005
-"""Seconds: with Python's own 5 ms a planning thread takes click answers from 8 to 211 ms at p99 (design.md §7)."""
 
 
 @dataclass(slots=True)
@@ -450,7 +448,6 @@ def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
     programme, content = programme_and_content(settings)
     connectors = connectors_of(settings, programme.record_link, zone=programme.zone)
     migrate(settings.database_url)
-    sys.setswitchinterval(SWITCH_INTERVAL)
     database = open_database(settings.database_url)
     with contextlib.ExitStack() as stack:
         stack.callback(database.close)
@@ -459,7 +456,7 @@ def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
         if alone:
             database.write_now(jobs.take_back)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_serve(settings, parts, programme, content, connectors, database))
+            event_loop.run(_serve(settings, parts, programme, content, connectors, database))
 
 
 async def _serve(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from sandbox.events import ACK_SECONDS, BotAway, Outbound
 from sandbox.faults import Faults, read_fault
 from sandbox.limits import Limits
 from sandbox.people import People, read_script
+from sandbox.promises import Promises, ask_the_bot
 from sandbox.reacting import Reacting
 from sandbox.roster import Roster, read_roster
 from sandbox.slack import Slack
@@ -226,6 +228,9 @@ def drive(
     abreast: Annotated[
         int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
     ] = 1,
+    promises: Annotated[
+        bool, typer.Option("--promises", help="Check the bot's promises on what arrives; say how many broke.")
+    ] = False,
 ) -> None:
     """Drive a bot through time: the sandbox steers the clock, its people answer what the bot writes."""
     if (people is None) == (company is None):
@@ -259,6 +264,7 @@ def drive(
             scripted: Reacting | None = firm.staff if firm else None
             if read:
                 scripted = People(slack, sandbox.acts, read, _members(roster), seed)
+            watched = Promises(slack, firm.surroundings() if firm else None) if promises else None
             steering = Steering(slack, outbound, scripted, abreast=abreast, on_day=say if days else None)
             sandbox.pilot.steering = steering
             started = time.monotonic()
@@ -270,6 +276,9 @@ def drive(
                 firm.live_until(slack.clock.now())
                 firm.truth.flush()
             told = {**_totals(slack, steering, begins, started), "ok": not failure}
+            if watched:
+                await ask_the_bot(watched, outbound)
+                told["broken_promises"] = watched.report()
             say({"done": True, **told})
             if report:
                 report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -314,7 +323,15 @@ def _totals(slack: Slack, steering: Steering, begins: datetime, started: float) 
         **slack.record.totals(),
         "ticks": steering.ticks,
         "seconds": round(time.monotonic() - started, 2),
+        "cpu_seconds": round(time.process_time(), 2),
+        "memory_mib": _peak_memory(),
     }
+
+
+def _peak_memory() -> int:
+    """MiB of this process at its peak (Linux counts in KiB, macOS in bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
@@ -10,6 +11,7 @@ from typing import Any
 
 from sandbox.acts import Acts
 from sandbox.company.behaviour import FAMILIES, WEARS_OFF
+from sandbox.company.calendar import holidays
 from sandbox.company.firm import (
     ADMIN,
     ADOPTION_LEAD,
@@ -24,6 +26,7 @@ from sandbox.company.life import Errand, Life
 from sandbox.company.staff import Staff, channels_of, person_as_user
 from sandbox.company.truth import Truth, instant
 from sandbox.crm.records import Crm, Outage
+from sandbox.promises.surroundings import Surroundings
 from sandbox.slack import Slack
 
 Json = dict[str, Any]
@@ -96,6 +99,19 @@ class Company:
             "privacy_officer": self.firm.holder(PRIVACY).email,
             "owners": {kind: self.firm.holder(role).email for kind, role in OWNERS.items()},
         }
+
+    def surroundings(self) -> Surroundings:
+        """What the checks of the bot's promises have to know of the people."""
+        here = [person for person in self.firm.people if person.slack_id]
+        known = {SPONSOR, ADOPTION_LEAD, PRIVACY, ADMIN}
+        teams = Counter(person.boss for person in here if person.boss is not None)
+        return Surroundings(
+            crm=self.crm,
+            countries={person.slack_id: person.region.country for person in here},
+            holidays=holidays,
+            roles=frozenset(person.slack_id for person in here if person.role in known),
+            teams={person.slack_id: teams[person.boss] for person in here if person.boss is not None},
+        )
 
     def go_live(self) -> date:
         """The day on which the first people got the CRM."""

@@ -38,7 +38,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "starlette": ("bot/handlers/", "bot/wiring.py", "sandbox/"),
     "typer": ("bot/cli.py", "sandbox/"),
     "uvicorn": ("bot/cli.py", "bot/wiring.py", "sandbox/"),
-    "uvloop": ("bot/cli.py", "bot/wiring.py", "sandbox/"),
+    "uvloop": ("bot/loop.py", "sandbox/"),
 }
 
 # The folders of the repository that hold Python, and what belongs at the root.
