@@ -216,7 +216,7 @@ def post_ephemeral(call: Call) -> Json:
         bot=True,
         blocks=named_blocks(call, made["blocks"]),
         attachments=made["attachments"],
-        thread_ts=call.text("thread_ts"),
+        thread_ts=thread_of(call, channel),
         ephemeral_for=user.id,
     )
     workspace.keep(message, "ephemeral")
@@ -324,7 +324,7 @@ METHODS = {
         post_ephemeral,
         ("chat:write",),
         ("channel", "user"),
-        errors=_WORDS | _PLACE | {"msg_too_long", "user_not_in_channel"},
+        errors=_WORDS | _PLACE | {"cannot_reply_to_message", "msg_too_long", "user_not_in_channel"},
     ),
     "chat.update": Method(
         update,
