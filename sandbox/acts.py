@@ -228,15 +228,27 @@ class Acts:
             raise Impossible(f"{user.id} sees no view {view_id!r}")
         return view
 
-    def _found(self, user: User, where: Message | View, action_id: str) -> Element:
-        """The element `action_id` there, with the options that the bot has offered. Raises Impossible."""
+    def _found(self, user: User, where: Message | View, action_id: str, block_id: str = "") -> Element:
+        """The element `action_id` there (in `block_id` when given), with the options that the bot has offered.
+
+        Raises Impossible.
+        """
         blocks = where.content["blocks"] if isinstance(where, View) else where.blocks
-        found = next((e for e in elements(blocks) if e.element["action_id"] == action_id), None)
+        fitting = (e for e in elements(blocks) if not block_id or e.block_id == block_id)
+        found = next((e for e in fitting if e.element["action_id"] == action_id), None)
         if found is None:
             raise Impossible(f"there is no {action_id!r} to press")
         if found.element["type"] not in _EXTERNAL:
             return found
         return Element(found.block_id, self._with_offers(user.id, found.element))
+
+    def _named(self, user: User, where: Message | View, name: str) -> Element:
+        """The element of that action_id, or the one in the input block of that block_id. Raises Impossible."""
+        blocks = (where.content["blocks"] if isinstance(where, View) else where.blocks) or []
+        block = next((b for b in blocks if b["type"] == "input" and b.get("block_id") == name), None)
+        if block is None or not block["element"].get("action_id"):
+            return self._found(user, where, name)
+        return self._found(user, where, block["element"]["action_id"], name)
 
     def _with_offers(self, user_id: str, element: Json) -> Json:
         offered = self.slack.workspace.offered.get((user_id, element["action_id"]), {})
@@ -276,24 +288,25 @@ class Acts:
         channel_id: str = "",
         message_ts: str = "",
         view_id: str = "",
+        block_id: str = "",
         value: Any = None,
         inputs: Json | None = None,
     ) -> Answer:
-        """Press a button or choose in a menu, in a message or a view.
+        """Press a button or choose in a menu, in a message or a view; `block_id` tells two of one name apart.
 
-        `inputs`: what stands in the other fields by then, values by action_id; the app gets it as `state`.
+        `inputs`: what stands in the other fields by then, values by action_id or block_id; the app gets it as `state`.
         """
         workspace = self.slack.workspace
         user = self.person(user_id)
         where = self._seen(user, channel_id, message_ts, view_id)
-        found = self._found(user, where, action_id)
+        found = self._found(user, where, action_id, block_id)
         element = found.element
         said = chosen(element, value)
         held = self._held(user, where)
         for name, typed in (inputs or {}).items():
-            other = self._found(user, where, name)
+            other = self._named(user, where, name)
             content = {"type": other.element["type"], **chosen(other.element, typed)}
-            held.setdefault(other.block_id, {})[name] = content
+            held.setdefault(other.block_id, {})[other.element["action_id"]] = content
         if element["type"] not in _FLEETING:
             held.setdefault(found.block_id, {})[action_id] = {"type": element["type"], **said}
         self._hold(user, where, held)

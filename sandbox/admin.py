@@ -329,7 +329,8 @@ class Admin:
     async def press(self, request: Request) -> Response:
         """`user` presses `action_id` on `message_ts` in `channel` (or in `view_id`), choosing `value`.
 
-        `inputs`: what stands in the other fields there, value by action_id.
+        `block_id` tells two elements of one name apart. `inputs`: what stands in the other fields there, value by
+        action_id or block_id.
         """
         body = await body_of(request)
         user, action_id = text_of(body, "user"), text_of(body, "action_id")
@@ -341,6 +342,7 @@ class Admin:
             "channel_id": text_of(body, "channel", "D" + user[1:]),
             "message_ts": text_of(body, "message_ts", ""),
             "view_id": text_of(body, "view_id", ""),
+            "block_id": text_of(body, "block_id", ""),
         }
         value = body.get("selected", body.get("value"))
         return await self._done(body, lambda: self.acts.press(user, action_id, **where, value=value))

@@ -2,7 +2,7 @@
 
 import {Refused, post, remove} from './api.js';
 import {h, icon} from './dom.js';
-import {clockTime, dateTime, fullTime, tomorrowAt, town} from './times.js';
+import {clockTime, fullTime, tomorrowAt, town} from './times.js';
 
 const DAY = 86_400_000;
 
@@ -41,8 +41,8 @@ export function clockPanel({zone, tick}) {
   const now = () => (state?.steered ? new Date(state.now) : new Date());
   const draw = () => {
     const when = now();
-    local.textContent = `${dateTime(when, zone())} ${when.getUTCFullYear() === new Date().getUTCFullYear() && !state?.steered ? '' : fullTime(when, zone()).match(/\d{4}/)?.[0] ?? ''}`.trim();
-    utc.textContent = `${town(zone())} · ${clockTime(when, 'UTC')} UTC`;
+    local.textContent = fullTime(when, zone());
+    utc.textContent = zone() === 'UTC' ? 'UTC' : `${town(zone())} · ${clockTime(when, 'UTC')} UTC`;
   };
   const update = (next) => {
     const before = state;

@@ -10,14 +10,14 @@ import {Inspector} from './inspector.js';
 import {closeMenu, showMenu} from './menu.js';
 import {atTs, clockTime, dateTime, town} from './times.js';
 import {Timeline} from './timeline.js';
-import {openModal} from './views.js';
+import {closeModals, syncModals} from './views.js';
 import {roleWords} from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 60;
 const state = {
   people: new Map(), app: null, team: '', me: null, conversations: [], names: {}, channel: null, tab: 'messages', home: null,
-  thread: null, more: false, inspecting: false, line: 'live', modals: new Map(),
+  thread: null, more: false, inspecting: false, line: 'live',
 };
 let stopFollowing = null;
 let timeline = null;
@@ -25,6 +25,8 @@ let threadLine = null;
 let mainComposer = null;
 let threadComposer = null;
 let refreshing = 0;
+/** Whether the reader looks at the newest message, and wants to when another comes. */
+let sticks = true;
 
 // Words that come and go ----------------------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ function choose() {
 function leave() {
   stopFollowing?.();
   stopFollowing = null;
-  for (const [id] of state.modals) dropModal(id);
+  closeModals();
   $('sidebar').replaceChildren();
   shutPanes();
 }
@@ -174,7 +176,7 @@ function dress(theme) {
 function drawTop() {
   const me = state.me;
   $('topbar').replaceChildren(
-    me ? iconButton('menu', 'Conversations', () => toggleDrawer(), {class: 'icon-button drawer-button', 'aria-expanded': 'false', 'aria-controls': 'sidebar', id: 'drawer-button'}) : null,
+    me ? iconButton('menu', 'Conversations', () => toggleDrawer(), {class: 'icon-button drawer-button', 'aria-expanded': 'false', 'aria-controls': 'sidebar', id: 'drawer-button'}) : '',
     h('a', {class: 'brand', href: '#/', title: 'Choose whom to be'}, h('span', {class: 'brand-mark', 'aria-hidden': 'true'}), h('span', {class: 'brand-name'}, state.team || 'Sandbox')),
     h('section', {class: 'clock-place', 'aria-label': 'Time of the workspace'}, clock.node),
     h('div', {class: 'top-right'},
@@ -277,6 +279,8 @@ async function enterMessages(body) {
   });
   body.replaceChildren(scroller, down, readOnly || channel.archived
     ? h('p', {class: 'quiet empty'}, channel.archived ? 'This channel is archived.' : `${state.app.name} takes no messages here.`) : mainComposer.form);
+  new ResizeObserver(() => { if (sticks) toEnd(); }).observe(scroller);
+  scroller.addEventListener('scroll', () => { sticks = atEnd(); }, {passive: true});
   scroller.addEventListener('scroll', () => { if (atEnd()) { down.hidden = true; readUp(); } }, {passive: true});
   if (isDm(channel)) kindly(() => act('home', {user: state.me.id, tab: 'messages'}));
   await readMessages();
@@ -327,6 +331,7 @@ const atEnd = () => {
 function toEnd(focus = false) {
   const scroller = $('scroller');
   if (scroller) scroller.scrollTop = scroller.scrollHeight;
+  sticks = true;
   if (focus) timeline.list.querySelector('.message:last-child')?.focus({preventScroll: true});
 }
 
@@ -520,13 +525,17 @@ function press(message, action, row) {
   return pressed(row, wrong, {channel: state.channel.id, message_ts: message.ts}, action);
 }
 
+/** What was pressed, as the sandbox takes it. */
+function chosen({action_id, block_id, value, state: values}) {
+  return {action_id, block_id, value: value ?? null, ...(values && Object.keys(values).length ? {inputs: values} : {})};
+}
+
 async function pressed(node, wrong, where, action) {
   wrong.textContent = '';
-  node.classList.add('busy');
+  node.setAttribute('aria-busy', 'true');
   try {
     const answer = await act('press', {
-      user: state.me.id, ...where, action_id: action.action_id, block_id: action.block_id, value: action.value ?? null,
-      ...(action.state && Object.keys(action.state).length ? {state: action.state} : {}),
+      user: state.me.id, ...where, ...chosen(action),
     });
     const words = silence(answer, state.app.name);
     wrong.textContent = words && `${words} Try again.`;
@@ -534,7 +543,7 @@ async function pressed(node, wrong, where, action) {
     if (!(no instanceof Refused)) throw no;
     wrong.textContent = no.detail;
   } finally {
-    node.classList.remove('busy');
+    node.removeAttribute('aria-busy');
     lookAgain();
   }
 }
@@ -569,56 +578,36 @@ async function copy(message) {
 
 // Modals ----------------------------------------------------------------------------------------------------------------
 
-function dropModal(id) {
-  const open = state.modals.get(id);
-  state.modals.delete(id);
-  open?.handle.close();
-}
-
 function showModals(views) {
-  const wanted = new Set(views.map((view) => view.id));
-  for (const id of [...state.modals.keys()].reverse()) if (!wanted.has(id)) dropModal(id);
-  for (const view of views) {
-    const open = state.modals.get(view.id);
-    if (open && open.hash === view.hash) continue;
-    if (open) {
-      open.hash = view.hash;
-      open.handle.update(view);
-    } else {
-      state.modals.set(view.id, {hash: view.hash, handle: openModal(view, modalHandlers(view.id))});
-    }
-  }
+  syncModals(views, (view) => modalHandlers(view.id));
 }
 
 function modalHandlers(id) {
   const where = () => ({user: state.me.id, view_id: id});
   return {
-    context: {...room.context(), surface: 'modal', options: (given) => options({...given, view_id: id})},
+    context: {...room.context(), options: (given) => options({...given, view_id: id})},
     async submit(values) {
       try {
         const answer = await act('submit', {...where(), inputs: values});
         lookAgain();
         const words = silence(answer, state.app.name);
-        if (words) return {ok: false, trouble: `${words} Try again.`};
-        let said = {};
-        try {
-          said = answer.body ? JSON.parse(answer.body) : {};
-        } catch {
-          // An acknowledgement without JSON closes the modal, as an empty one does.
-        }
-        return {ok: true, ...said};
+        return words ? {ok: false, trouble: `${words} Try again.`} : answer;
       } catch (no) {
         if (!(no instanceof Refused)) throw no;
         return {ok: false, trouble: no.detail};
       }
     },
     async close() {
-      state.modals.delete(id);
-      await kindly(() => act('close', where()));
+      try {
+        await act('close', where());
+      } catch (no) {
+        // The app may have closed it first.
+        if (!(no instanceof Refused)) throw no;
+      }
     },
     async action(action) {
-      const answer = await kindly(() => act('press', {...where(), action_id: action.action_id, block_id: action.block_id, value: action.value ?? null}));
-      return answer ? silence(answer, state.app.name) : '';
+      const answer = await kindly(() => act('press', {...where(), ...chosen(action)}));
+      if (answer) toast(silence(answer, state.app.name));
     },
   };
 }
@@ -655,7 +644,7 @@ function heardMessage({kind, channel: id, message, parent}) {
     else if (mine) channel.unread = 0;
   }
   if (here && timeline) {
-    const stick = atEnd() || mine;
+    const stick = sticks || mine;
     if (kind === 'deleted') timeline.drop(message.ts);
     else if (!reply && (kind === 'posted' || timeline.row(message.ts))) {
       const fresh = timeline.put(message);
