@@ -256,7 +256,7 @@ class CrmServer:
                 "METHOD_NOT_ALLOWED",
                 f"HTTP Method '{scope['method']}' not allowed. Allowed are GET,HEAD",
                 status=405,
-                headers={"Allow": "GET,HEAD"},
+                headers={"Allow": "GET, HEAD"},
             )
         if len(parts) == 1:
             return [_version(number) for number in range(OLDEST, NEWEST + 1)]
