@@ -252,6 +252,8 @@ class Workspace:
         self.seen_by: list[Callable[[str, Message], None]] = []
         self.views_seen_by: list[Callable[[str, View], None]] = []
         self.reactions_seen_by: list[Callable[[Message], None]] = []
+        #: How often somebody, or a channel, came or changed.
+        self.changes = 0
         self._last_micros = 0
         self._counts: dict[str, int] = {}
         self._bot_scopes = scopes
@@ -310,6 +312,7 @@ class Workspace:
 
     def add_user(self, user: User) -> bool:
         """Add a user, or replace one of the same id. True when the user is new."""
+        self.changes += 1
         before = self.users.get(user.id)
         if before and before.email:
             self.emails.pop(before.email.lower(), None)
@@ -397,6 +400,7 @@ class Workspace:
             if channel.kind == "mpim" and channel.members == members:
                 return channel, False
         names = "--".join(sorted(user.name for user in users))
+        self.changes += 1
         channel_id = f"C{self.count('channel'):08d}"
         name = f"mpdm-{names}--{self.bot_name}-1"
         channel = Channel(channel_id, "mpim", int(self.clock.seconds()), name=name, members=members)

@@ -6,7 +6,7 @@ message    posted, updated, deleted, reacted: `kind`, `channel`, `message`, and 
 modals     the modals before this person, from the bottom up
 home       the Home tab was set
 read       another tab of the same person has read a channel up to `ts`
-people     somebody came, left or changed
+people     somebody, or a channel, came or changed
 clock      the workspace's time, and the journey it is on
 reset      too much happened at once: read everything again
 
@@ -82,6 +82,7 @@ class Stream:
         self.listeners.add(listener)
         clock: Json | None = None
         stack = self._stack(user)
+        changes = self.slack.workspace.changes
         spoken = time.monotonic()
         try:
             yield "retry: 1000\n\n"
@@ -95,6 +96,9 @@ class Stream:
                 if stack != self._stack(user):
                     stack = self._stack(user)
                     events.append({"type": "modals", "modals": self.reading.modals(user)})
+                if changes != self.slack.workspace.changes:
+                    changes = self.slack.workspace.changes
+                    events.append({"type": "people"})
                 for event in events:
                     yield f"data: {_encode(event)}\n\n"
                     spoken = time.monotonic()

@@ -525,9 +525,18 @@ function press(message, action, row) {
   return pressed(row, wrong, {channel: state.channel.id, message_ts: message.ts}, action);
 }
 
+/** A value as the sandbox takes it: of an option that the app gave, its value. */
+function flat(value) {
+  if (Array.isArray(value)) return value.map(flat);
+  return value && typeof value === 'object' && 'value' in value && 'text' in value ? value.value : value ?? null;
+}
+
+const flatAll = (values) => Object.fromEntries(Object.entries(values ?? {}).map(([name, value]) => [name, flat(value)]));
+
 /** What was pressed, as the sandbox takes it. */
 function chosen({action_id, block_id, value, state: values}) {
-  return {action_id, block_id, value: value ?? null, ...(values && Object.keys(values).length ? {inputs: values} : {})};
+  const others = Object.entries(flatAll(values)).filter(([name]) => name !== action_id && name !== block_id);
+  return {action_id, block_id, value: flat(value), ...(others.length ? {inputs: Object.fromEntries(others)} : {})};
 }
 
 async function pressed(node, wrong, where, action) {
@@ -563,7 +572,7 @@ async function globalShortcut(callback) {
 }
 
 async function options(given) {
-  return act('options', {user: state.me.id, ...given});
+  return post('options', {user: state.me.id, ...given});
 }
 
 async function copy(message) {
@@ -588,7 +597,7 @@ function modalHandlers(id) {
     context: {...room.context(), options: (given) => options({...given, view_id: id})},
     async submit(values) {
       try {
-        const answer = await act('submit', {...where(), inputs: values});
+        const answer = await act('submit', {...where(), inputs: flatAll(values)});
         lookAgain();
         const words = silence(answer, state.app.name);
         return words ? {ok: false, trouble: `${words} Try again.`} : answer;
@@ -624,7 +633,7 @@ async function heard(event) {
     if (channel && event.ts >= channel.latest && channel.unread) { channel.unread = 0; drawSidebar(); }
     return null;
   }
-  if (event.type === 'people') return kindly(readWorkspace);
+  if (event.type === 'people') return kindly(async () => { await readWorkspace(); await readConversations(); drawSidebar(); });
   if (event.type === 'reset') return readAgain();
   return null;
 }
