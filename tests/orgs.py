@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from bot.connectors.http import Policy
+from bot.connectors.http import Policy, whole_address
 from bot.connectors.salesforce import SalesforceConnector, SalesforceSettings
 from bot.domain.usage import Collected, CoverageStatus, Window
 from sandbox.clock import SteeredClock
@@ -34,6 +34,9 @@ class Line(httpx.AsyncBaseTransport):
         self._inner = httpx.ASGITransport(server, raise_app_exceptions=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request = httpx.Request(
+            request.method, whole_address(request), headers=request.headers, content=request.content
+        )
         self.asked.append(request.url.params.get("q", request.url.path))
         self.headers.append(request.headers)
         if self.cut:

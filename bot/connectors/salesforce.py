@@ -661,33 +661,44 @@ def _is_zone(name: str) -> bool:
 # --- records -------------------------------------------------------------------------------------------------------------
 
 
-def record(metric: str, row: Row, today: date, link: str | None) -> tuple[int, RecordRef]:
-    """How bad a record is, in days, and how a message names it: display values as of ``today``."""
+def badness(metric: str, row: Row, today: date) -> int:
+    """How bad a record is, in days: since when it has been so, or open."""
+    since = {
+        "tasks_overdue": "ActivityDate",
+        "opps_past_close": "CloseDate",
+        "opps_no_activity_30d": "LastActivityDate",
+        "opps_stuck_step": "LastStageChangeDate",
+    }.get(metric, "CreatedDate")
+    day = _date_of(row.get(since)) or _date_of(row.get("CreatedDate"))
+    return (today - day).days if day is not None else 0
+
+
+def record(metric: str, row: Row, today: date, link: str) -> RecordRef:
+    """A record as a message names it: display values as of ``today``. ``link``: with ``{id}``."""
+    identity, bad = str(row["Id"]), badness(metric, row, today)
+    address = link.replace("{id}", quote(identity, safe=""))
     if metric == "tasks_overdue":
-        due = _date_of(row.get("ActivityDate"))
-        past = (today - due).days if due else 0
-        details = {"due_date": due.isoformat(), "days_past": str(past)} if due else {}
-        return past, RecordRef(str(row["Id"]), str(row.get("Subject") or row["Id"]), link, details)
-    created = _date_of(row.get("CreatedDate")) or today
-    details = {"days_open": str((today - created).days), "open_since": created.isoformat()}
+        due = str(row.get("ActivityDate") or "")
+        details = {"due_date": due, "days_past": str(bad)} if due else {}
+        return RecordRef(identity, str(row.get("Subject") or identity), address, details)
+    details = {}
+    created = _date_of(row.get("CreatedDate"))
+    if created is not None:
+        details = {"days_open": str((today - created).days), "open_since": created.isoformat()}
     if account := _path(row, "Account", "Name"):
         details["account"] = account
     if step := str(row.get("StageName") or ""):
         details["step"] = step
-    bad = (today - created).days
-    if metric == "opps_past_close" and (close := _date_of(row.get("CloseDate"))):
-        bad = (today - close).days
-        details |= {"close_date": close.isoformat(), "days_past": str(bad)}
+    if metric == "opps_past_close":
+        details |= {"close_date": str(row.get("CloseDate")), "days_past": str(bad)}
     elif metric == "opps_no_activity_30d":
-        last = _date_of(row.get("LastActivityDate"))
-        bad = (today - (last or created)).days
         details["days_quiet"] = str(bad)
-        if last is not None and last > created:
+        last = _date_of(row.get("LastActivityDate"))
+        if last is not None and (created is None or last > created):
             details["last_activity"] = last.isoformat()
     elif metric == "opps_stuck_step":
-        bad = (today - (_date_of(row.get("LastStageChangeDate")) or created)).days
         details["days_in_step"] = str(bad)
-    return bad, RecordRef(str(row["Id"]), str(row.get("Name") or row["Id"]), link, details)
+    return RecordRef(identity, str(row.get("Name") or identity), address, details)
 
 
 # --- the connector -------------------------------------------------------------------------------------------------------
@@ -797,20 +808,16 @@ class SalesforceConnector:
         rows: list[Row] = []
         for at in range(0, len(asked), OWNERS):
             rows += await self._flawed(metric, asked[at : at + OWNERS], today)
-        by_owner: defaultdict[str, list[tuple[int, RecordRef]]] = defaultdict(list)
-        seen: set[str] = set()
+        by_owner: defaultdict[str, dict[str, Row]] = defaultdict(dict)
         for row in rows:
             identity, owner = row.get("Id"), row.get("OwnerId")
-            if isinstance(identity, str) and isinstance(owner, str) and identity not in seen:
-                seen.add(identity)
-                by_owner[owner].append(
-                    record(metric, row, today, link.replace("{id}", quote(identity, safe="")))
-                )
+            if isinstance(identity, str) and isinstance(owner, str):
+                by_owner[owner][identity] = row  # a row that comes on two pages is one
         found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
         for owner in asked:
-            worst = sorted(by_owner.get(owner, ()), key=lambda each: (-each[0], each[1].id))
-            if worst:
-                found[owner] = len(worst), tuple(ref for _, ref in worst[:limit])
+            if own := by_owner.get(owner):
+                worst = sorted(own.values(), key=lambda row: (-badness(metric, row, today), str(row["Id"])))
+                found[owner] = len(own), tuple(record(metric, row, today, link) for row in worst[:limit])
         return found
 
     async def close(self) -> None:

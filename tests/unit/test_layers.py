@@ -19,7 +19,7 @@ from tests.unit.source import PACKAGES, REPOSITORY, SourceFile, source_files
 # Where each third-party package may be imported: a folder (ends in "/") or a file. What is not in this table may be imported
 # nowhere; the reason for each package is in docs/decisions/dependencies.md.
 PLACES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("bot/delivery/", "bot/handlers/", "bot/wiring.py", "sandbox/"),
+    "aiohttp": ("bot/delivery/", "bot/handlers/", "bot/wiring.py", "bot/connectors/http.py", "sandbox/"),
     "alembic": ("store/",),
     "apscheduler": ("bot/schedule.py",),
     "babel": ("bot/rendering.py", "bot/content/"),
