@@ -179,6 +179,9 @@ class Life:
         self._changes = []
 
     def _insert(self, kind: str, row: dict[str, object]) -> None:
+        # Named at once: an id must not depend on how many others were waiting when somebody asked.
+        if "Id" not in row:
+            row["Id"] = self.crm.new_id(kind)
         self._pending.setdefault(kind, []).append(row)
 
     # Beginnings
