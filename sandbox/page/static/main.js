@@ -1,7 +1,7 @@
 // The page: whom one is, the conversations, and everything that happens in them.
 
 import {Refused, act, follow, look, post, silence} from './api.js';
-import {drawBlocks} from './blocks.js';
+import {drawBlocks, drawText} from './blocks.js';
 import {drawChooser} from './chooser.js';
 import {clockPanel} from './clock.js';
 import {composer} from './composer.js';
@@ -41,6 +41,7 @@ function announce(words) {
   const line = h('p', {}, words);
   $('live').append(line);
   while ($('live').children.length > 5) $('live').firstChild.remove();
+  setTimeout(() => line.remove(), 2000);
 }
 
 /** Do it; a refusal is told, anything else is a fault of the page. */
@@ -671,7 +672,7 @@ function heardMessage({kind, channel: id, message, parent}) {
     showMore(state.more);
     readUp();
   }
-  if (kind === 'posted' && !mine && !clock.busy()) announce(`${person(message.user).name}${here ? '' : ` in ${channelName(channel)}`}: ${message.text.slice(0, 200)}`);
+  if (kind === 'posted' && !mine && !clock.busy()) announce(`${person(message.user).name}${here ? '' : ` in ${channelName(channel)}`}: ${drawText(message.text, room.context()).textContent.slice(0, 200)}`);
   drawSidebar();
   lookAgain();
 }

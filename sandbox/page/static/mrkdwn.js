@@ -400,7 +400,7 @@ function drawList(entries, context) {
     const item = make('li');
     const task = /^\[([ xX])\]\s+(.*)$/.exec(entry.words);
     if (task) {
-      item.classList.add('bk-task');
+      item.classList.add('bk-checked');
       item.append(task[1] === ' ' ? '☐ ' : '☑ ');
     }
     markdownInline(item, task ? task[2] : entry.words, context);

@@ -38,8 +38,7 @@ export class Timeline {
     this.list.addEventListener('focusin', (event) => {
       const row = event.target.closest('.message');
       if (!row) return;
-      this.list.querySelector(':scope > .message[tabindex="0"]')?.setAttribute('tabindex', '-1');
-      row.setAttribute('tabindex', '0');
+      this.#reach(row);
     });
     this.list.addEventListener('keydown', (event) => {
       const row = event.target.closest('.message');
@@ -90,14 +89,25 @@ export class Timeline {
     return this.shown.get(ts)?.row ?? null;
   }
 
+  /** Tab reaches one message of the list, and what can be done with it; the arrows reach the others. */
+  #reach(row) {
+    const before = this.list.querySelector(':scope > .message[tabindex="0"]');
+    if (before === row) return;
+    for (const [each, at] of [[before, '-1'], [row, '0']]) {
+      each?.setAttribute('tabindex', at);
+      for (const button of each?.querySelectorAll(':scope > .tools button') ?? []) button.setAttribute('tabindex', at);
+    }
+  }
+
   #place(message) {
     const before = this.shown.get(message.ts);
     const row = this.#draw(message);
     if (before) {
       const held = before.row.contains(document.activeElement);
       const action = held ? document.activeElement.dataset?.action : '';
-      row.tabIndex = before.row.tabIndex;
+      const reached = before.row.tabIndex === 0;
       before.row.replaceWith(row);
+      if (reached) this.#reach(row);
       if (held) ((action && row.querySelector(`[data-action="${CSS.escape(action)}"]`)) || row).focus({preventScroll: true});
     } else {
       const later = [...this.list.querySelectorAll(':scope > .message')].reverse();
@@ -133,7 +143,8 @@ export class Timeline {
       previous = message;
     }
     if (!this.list.querySelector(':scope > .message[tabindex="0"]')) {
-      this.list.querySelector(':scope > .message:last-child')?.setAttribute('tabindex', '0');
+      const last = [...this.list.querySelectorAll(':scope > .message')].pop();
+      if (last) this.#reach(last);
     }
   }
 
@@ -204,7 +215,7 @@ export class Timeline {
     if (message.ephemeral) return null;
     const {room} = this;
     const shortcuts = room.app.shortcuts.filter((each) => each.type === 'message');
-    return h('div', {class: 'tools', role: 'group', 'aria-label': 'What you can do with this message'},
+    const tools = h('div', {class: 'tools', role: 'group', 'aria-label': 'What you can do with this message'},
       iconButton('smile', 'Add a reaction', (event) => this.#pickReaction(event, message), {'data-do': 'react', 'aria-haspopup': 'dialog', 'aria-expanded': 'false'}),
       this.thread ? null : iconButton('thread', 'Reply in thread', () => room.openThread(message)),
       iconButton('more', 'More actions', (event) => showMenu(event.currentTarget, 'More actions', [
@@ -212,5 +223,7 @@ export class Timeline {
         {label: 'Copy text', note: 'To the clipboard', act: () => room.copy(message)},
         {label: 'Mark unread from here', note: '', act: () => room.markUnread(message)},
       ]), {'aria-haspopup': 'menu', 'aria-expanded': 'false'}));
+    for (const button of tools.children) button.tabIndex = -1;
+    return tools;
   }
 }
