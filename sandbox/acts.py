@@ -498,6 +498,30 @@ class Acts:
         self.slack.record.add("opened_home", user=user.id, tab=tab)
         return await self.outbound.event(payloads.home_event(self.slack.workspace, user, tab))
 
+    # Coming and going
+
+    async def join(self, user_id: str, channel_id: str) -> Answer:
+        """Join a channel, or have the bot join it. The bot hears of it in the channels that it is in."""
+        workspace = self.slack.workspace
+        user = workspace.users[user_id] if user_id == workspace.bot_user_id else self.person(user_id)
+        channel = workspace.channels.get(channel_id)
+        if channel is None or channel.kind not in {"channel", "group"} or channel.is_archived:
+            raise Impossible(f"there is no channel {channel_id!r} to join")
+        if user.id in channel.members:
+            raise Impossible(f"{user_id} is in {channel_id} already")
+        channel.members.append(user.id)
+        if workspace.bot_user_id not in channel.members:
+            return Answer(200, reason="nobody asked")
+        return await self.outbound.event(payloads.joined_event(workspace, user, channel))
+
+    async def uninstall(self) -> Answer:
+        """Take the app out of the workspace: its tokens are revoked, and it is told both."""
+        workspace = self.slack.workspace
+        for token in workspace.tokens.values():
+            token.revoked = True
+        await self.outbound.event(payloads.tokens_revoked_event(workspace))
+        return await self.outbound.event(payloads.uninstalled_event())
+
     # Response URLs
 
     def respond(self, path: str, args: Json, size: int) -> Json:

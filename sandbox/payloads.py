@@ -124,6 +124,23 @@ def reaction_event(
     }
 
 
+def joined_event(workspace: Workspace, user: User, channel: Channel) -> Json:
+    """`member_joined_channel`."""
+    return {
+        "type": "member_joined_channel",
+        "user": user.id,
+        "channel": channel.id,
+        "channel_type": "G" if channel.kind == "group" else "C",
+        "team": workspace.team_id,
+        "event_ts": workspace.next_ts(),
+    }
+
+
+def uninstalled_event() -> Json:
+    """`app_uninstalled`."""
+    return {"type": "app_uninstalled"}
+
+
 def tokens_revoked_event(workspace: Workspace) -> Json:
     """`tokens_revoked`."""
     return {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [workspace.bot_user_id]}}

@@ -1,4 +1,4 @@
-"""More of the sandbox's own HTTP interface: the app's sockets, user groups, and options that the bot suggests."""
+"""More of the sandbox's own HTTP interface: the app's sockets, user groups, options that the bot suggests, joining."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Switches:
             ("/sockets", "POST", self.switch_sockets),
             ("/usergroups", "POST", self.usergroups),
             ("/suggest", "POST", self.suggest),
+            ("/join", "POST", self.join),
+            ("/uninstall", "POST", self.uninstall),
         ]
         return [Route(f"/sandbox{path}", guarded(serve), methods=[verb]) for path, verb, serve in table]
 
@@ -69,3 +71,14 @@ class Switches:
             view_id=text_of(body, "view_id", ""),
         )
         return JSONResponse({"ok": True, **options})
+
+    async def join(self, request: Request) -> Response:
+        """`user` (a member, or the bot) joins `channel`."""
+        body = await body_of(request)
+        answer = await self.acts.join(text_of(body, "user"), text_of(body, "channel"))
+        return JSONResponse({"ok": True, "status": answer.status, "acked": answer.acked})
+
+    async def uninstall(self, _request: Request) -> Response:
+        """The app is taken out of the workspace."""
+        answer = await self.acts.uninstall()
+        return JSONResponse({"ok": True, "status": answer.status, "acked": answer.acked})

@@ -26,7 +26,37 @@ from tests.contract.sandbox.workspace import Running, running
 pytestmark = pytest.mark.anyio
 
 #: What the sandbox promises to serve.
-PROMISED = ["auth.test", "chat.postMessage", "chat.update", "chat.delete", "chat.postEphemeral", "chat.getPermalink", "conversations.open", "conversations.list", "conversations.info", "conversations.members", "conversations.history", "conversations.replies", "users.list", "users.info", "users.lookupByEmail", "usergroups.list", "usergroups.users.list", "dnd.info", "dnd.teamInfo", "views.open", "views.push", "views.update", "views.publish", "files.getUploadURLExternal", "files.completeUploadExternal", "reactions.add", "reactions.get", "apps.connections.open", "blocks.validate"]
+PROMISED = [
+    "auth.test",
+    "chat.postMessage",
+    "chat.update",
+    "chat.delete",
+    "chat.postEphemeral",
+    "chat.getPermalink",
+    "conversations.open",
+    "conversations.list",
+    "conversations.info",
+    "conversations.members",
+    "conversations.history",
+    "conversations.replies",
+    "users.list",
+    "users.info",
+    "users.lookupByEmail",
+    "usergroups.list",
+    "usergroups.users.list",
+    "dnd.info",
+    "dnd.teamInfo",
+    "views.open",
+    "views.push",
+    "views.update",
+    "views.publish",
+    "files.getUploadURLExternal",
+    "files.completeUploadExternal",
+    "reactions.add",
+    "reactions.get",
+    "apps.connections.open",
+    "blocks.validate",
+]
 
 
 @pytest.fixture
@@ -509,10 +539,14 @@ def test_no_method_can_give_an_error_that_is_declared_nowhere() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SlackError":
                 first = ast.walk(node.args[0])
-                written |= {each.value for each in first if isinstance(each, ast.Constant) and each.value}
+                written |= {
+                    each.value
+                    for each in first
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
     assert len(written) > 50
     # Halves of codes that end in an argument's name, and api.test's argument that says how to fail.
-    assert written - declared == {"invalid_ts_", "invalid_", "error"}
+    assert written - declared - {""} == {"invalid_ts_", "invalid_", "error"}
 
 
 # Tiers

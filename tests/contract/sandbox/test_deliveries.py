@@ -29,7 +29,7 @@ from tests.contract.sandbox.workspace import (
 
 pytestmark = pytest.mark.anyio
 
-MODAL = {
+MODAL: dict[str, Any] = {
     "type": "modal",
     "callback_id": "ask",
     "notify_on_close": True,
@@ -72,6 +72,26 @@ BESIDE_THE_SHAPES = {
     "event.view.blocks",
     "message.reactions[].users",  # docs.slack.dev/reference/methods/reactions.get
     "response_urls",  # docs.slack.dev/reference/interaction-payloads/view-interactions-payload
+}
+
+
+#: Keys at the top of a recorded shape that ours never has: the event's envelope, then interactions and commands.
+NEVER_SENT = {
+    "authed_users": "Slack has replaced it by authorizations",
+    "authed_teams": "the same",
+    "enterprise_id": "the workspace belongs to no enterprise",
+    "enterprise_name": "the same",
+    "context_team_id": "only for channels that are shared between organisations",
+    "context_enterprise_id": "the same",
+    "app_unfurl": "the app unfurls no links",
+    "bot_access_token": "workflow steps of the next-generation platform only",
+    "function_data": "the same",
+    "interactivity": "the same",
+}
+#: And those that a payload has only in some cases.
+NOT_HERE = {
+    "BlockAction": {"view": "the button stood in a message"},
+    "ViewSubmission": {"is_cleared": "says how a view was closed"},
 }
 
 
@@ -118,16 +138,22 @@ async def test_payloads_have_the_keys_and_types_of_slacks(
     await here.do("submit", user="U1", inputs={"text": "It is slow"})
     await here.call("views.open", trigger_id=workspace.trigger_for("U1"), view=MODAL)
     await here.do("close", user="U1")
-    await here.do("settings", token_revoked=True)
+    channel = workspace.add_channel("sales", members=["U4"]).id
+    await here.do("join", user="U1", channel=channel)  # the bot is not there, and does not hear of it
+    await here.do("join", user=workspace.bot_user_id, channel=channel)
+    await here.do("uninstall")
     names = [
         *("Message", "Message", "AppHomeOpened", "UserChange", "DndUpdatedUser", "TeamJoin", "ReactionAdded"),
-        *("BlockAction", "MessageShortcut", "SlashCommand", "ViewSubmission", "ViewClosed", "TokensRevoked"),
+        *("BlockAction", "MessageShortcut", "SlashCommand", "ViewSubmission", "ViewClosed"),
+        *("MemberJoinedChannel", "TokensRevoked", "AppUninstalled"),
     ]
     assert len(bot.seen) == len(names)
     for name, seen in zip(names, bot.seen, strict=True):
         shape = json.loads((shared_folder / f"conformance/slack/shapes/{name}Payload.json").read_text())
         payload = payload_of(seen)
         assert strays(payload, shape) == [], name
+        lacking = shape.keys() - payload.keys() - NEVER_SENT.keys()
+        assert lacking == NOT_HERE.get(name, {}).keys(), name
         assert {"token", "team_id"} <= payload.keys() or payload["team"]["id"] == workspace.team_id
     said = payload_of(bot.seen[0])["event"]
     assert (said["channel_type"], said["thread_ts"], said["text"]) == (
@@ -401,3 +427,138 @@ async def test_a_status_is_gone_when_it_has_expired(here: Running) -> None:
     assert (await here.call("users.info", user="U1"))["user"]["profile"]["status_text"] == "Away"
     clock.move_to(MORNING + timedelta(days=2))
     assert (await here.call("users.info", user="U1"))["user"]["profile"]["status_text"] == ""
+
+
+# Menus whose options the app gives, shortcuts of no message, what stands in the fields of a message
+
+ASKING = {"type": "external_select", "action_id": "who", "min_query_length": 2}
+
+
+def given_options(*values: str) -> list[dict[str, Any]]:
+    return [{"text": {"type": "plain_text", "text": value.title()}, "value": value} for value in values]
+
+
+async def test_the_app_gives_the_options_of_an_external_menu_and_hears_which_was_chosen(
+    bot: FakeBot, here: Running
+) -> None:
+    blocks = [{"type": "actions", "block_id": "row", "elements": [ASKING]}]
+    post = await here.call("chat.postMessage", channel="U1", text="Whom?", blocks=blocks)
+    bot.answer = lambda _seen: JSONResponse({"options": given_options("ada", "adam")})
+    place = {"user": "U1", "message_ts": post["ts"], "action_id": "who"}
+    shown = await here.do("suggest", **place, text="ad")
+    assert [option["value"] for option in shown["options"]] == ["ada", "adam"]
+    asked = payload_of(bot.seen[0])
+    assert (asked["type"], asked["value"], asked["action_id"], asked["block_id"]) == (
+        "block_suggestion",
+        "ad",
+        "who",
+        "row",
+    )
+    assert "trigger_id" not in asked
+    await here.do("press", **place, value="adam")
+    assert payload_of(bot.seen[1])["actions"][0]["selected_option"] == shown["options"][1]
+    for body in ({**place, "text": "a"}, {**place, "text": "ad", "action_id": "other"}):
+        assert (await here.admin("POST", "suggest", body))[0] == 409
+    assert (await here.admin("POST", "press", {**place, "value": "eve"}))[0] == 409
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"options": "many"}, {"options": given_options("x" * 151)}, {"options": given_options("a") * 101}],
+)
+async def test_options_that_slack_would_not_show_are_refused(
+    bot: FakeBot, here: Running, said: dict[str, Any]
+) -> None:
+    blocks = [{"type": "actions", "elements": [ASKING]}]
+    post = await here.call("chat.postMessage", channel="U1", text="Whom?", blocks=blocks)
+    bot.answer = lambda _seen: JSONResponse(said)
+    body = {"user": "U1", "message_ts": post["ts"], "action_id": "who", "text": "ad"}
+    assert (await here.admin("POST", "suggest", body))[0] == 409
+
+
+async def test_an_external_menu_in_a_modal_holds_the_option_that_was_offered(
+    bot: FakeBot, here: Running
+) -> None:
+    label = {"type": "plain_text", "text": "Whom?"}
+    blocks = [{"type": "input", "block_id": "b", "label": label, "element": ASKING}]
+    workspace = here.slack.workspace
+    opened = await here.call(
+        "views.open", trigger_id=workspace.trigger_for("U1"), view={**MODAL, "blocks": blocks}
+    )
+    groups = [{"label": label, "options": given_options("ada")}]
+    bot.answer = lambda _seen: JSONResponse({"option_groups": groups})
+    view_id = opened["view"]["id"]
+    shown = await here.do("suggest", user="U1", view_id=view_id, action_id="who", text="ad")
+    assert shown["option_groups"] == groups
+    assert payload_of(bot.seen[0])["view"]["id"] == view_id
+    bot.answer = lambda _seen: Response()
+    await here.do("submit", user="U1", inputs={"who": "ada"})
+    state = payload_of(bot.seen[1])["view"]["state"]["values"]
+    assert state["b"]["who"] == {"type": "external_select", "selected_option": groups[0]["options"][0]}
+
+
+async def test_a_global_shortcut_belongs_to_no_message(bot: FakeBot, here: Running) -> None:
+    await here.do("shortcut", user="U1", callback_id="feedback")
+    payload = payload_of(bot.seen[0])
+    assert (payload["type"], payload["callback_id"], payload["user"]["id"]) == ("shortcut", "feedback", "U1")
+    assert not {"message", "channel", "response_url"} & payload.keys()
+    opened = await here.call("views.open", trigger_id=payload["trigger_id"], view=MODAL)
+    assert opened["ok"]
+
+
+async def test_the_state_of_a_message_says_what_stands_in_its_fields(bot: FakeBot, here: Running) -> None:
+    menu: dict[str, Any] = {
+        "type": "static_select",
+        "action_id": "when",
+        "options": given_options("now", "later"),
+    }
+    day = {"type": "datepicker", "action_id": "day", "initial_date": "2017-03-02"}
+    words = {"type": "plain_text_input", "action_id": "words"}
+    send = {"type": "button", "action_id": "send", "text": {"type": "plain_text", "text": "Send"}}
+    blocks = [
+        {"type": "actions", "block_id": "row", "elements": [menu, day, send]},
+        {"type": "input", "block_id": "free", "label": send["text"], "element": words},
+    ]
+    post = await here.call("chat.postMessage", channel="U1", text="Hi", blocks=blocks)
+    place = {"user": "U1", "message_ts": post["ts"]}
+    await here.do("press", **place, action_id="when", value="later")
+    await here.do("press", **place, action_id="send", inputs={"words": "Not yet"})
+    first, second = (payload_of(seen)["state"]["values"] for seen in bot.seen)
+    later = {"type": "static_select", "selected_option": menu["options"][1]}
+    date = {"type": "datepicker", "selected_date": "2017-03-02"}
+    assert first["row"] == second["row"] == {"when": later, "day": date}
+    assert first["free"] == {"words": {"type": "plain_text_input", "value": None}}
+    assert second["free"] == {"words": {"type": "plain_text_input", "value": "Not yet"}}
+
+
+async def test_what_was_chosen_in_a_modal_is_there_at_the_next_choice_and_at_the_end(
+    bot: FakeBot, here: Running
+) -> None:
+    menu: dict[str, Any] = {
+        "type": "static_select",
+        "action_id": "when",
+        "options": given_options("now", "later"),
+    }
+    blocks = [{"type": "actions", "block_id": "row", "elements": [menu]}, *MODAL["blocks"]]
+    view = {**MODAL, "blocks": blocks}
+    opened = await here.call("views.open", trigger_id=here.slack.workspace.trigger_for("U1"), view=view)
+    view_id = opened["view"]["id"]
+    await here.do("press", user="U1", view_id=view_id, action_id="when", value="now", inputs={"text": "Hm"})
+    state = payload_of(bot.seen[0])["view"]["state"]["values"]
+    assert state["row"]["when"]["selected_option"]["value"] == "now"
+    assert state["words"]["text"]["value"] == "Hm"
+    await here.do("submit", user="U1", inputs={"text": "Yes"})
+    state = payload_of(bot.seen[1])["view"]["state"]["values"]
+    assert state["row"]["when"]["selected_option"]["value"] == "now"
+    assert state["words"]["text"]["value"] == "Yes"
+
+
+async def test_an_ephemeral_message_is_changed_through_its_response_url(bot: FakeBot, here: Running) -> None:
+    await here.do("command", user="U1", command="/fullsteam")
+    await respond(here, bot.seen[0], text="Sure?", blocks=buttons("yes"))
+    _, shown = await here.admin("GET", "messages?user=U1")
+    asked = shown["messages"][-1]
+    await here.do("press", user="U1", message_ts=asked["ts"], action_id="yes")
+    assert await respond(here, bot.seen[1], replace_original=True, text="Done") == (200, {"ok": True})
+    _, shown = await here.admin("GET", "messages?user=U1")
+    assert [(m["ts"], m["text"], m["ephemeral"]) for m in shown["messages"]] == [(asked["ts"], "Done", True)]
