@@ -51,7 +51,7 @@ def windows(browser: Browser) -> Iterator[Windows]:
     assert not faults, faults
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlackOnThisMachine]:
     """A sandbox in which nobody has said anything, and no bot behind it."""
     folder: Path = tmp_path_factory.mktemp("slack")
