@@ -56,7 +56,8 @@ export function iconButton(name, label, onclick, more = {}) {
 /** The initials of somebody, on a colour of their own; the app has a drawing. */
 export function avatar(person, size = '') {
   const name = person?.name || '?';
-  const words = name.split(/[\s.]+/u).filter(Boolean);
+  const latin = name.split(/[\s.]+/u).filter((word) => /^\p{Script=Latin}/u.test(word));
+  const words = latin.length ? latin : name.split(/\s+/u).filter(Boolean);
   const letters = [words[0], words.length > 1 ? words[words.length - 1] : '']
     .map((word) => [...new Intl.Segmenter().segment(word || '')][0]?.segment ?? '').join('');
   let sum = 0;

@@ -655,6 +655,8 @@ function heardMessage({kind, channel: id, message, parent}) {
   }
   if (here && timeline) {
     const stick = sticks || mine;
+    // Whoever looks on while it comes does not need to be told that it is new.
+    if (kind === 'posted' && (mine || (sticks && !document.hidden && !timeline.marked))) timeline.read = message.ts;
     if (kind === 'deleted') timeline.drop(message.ts);
     else if (!reply && (kind === 'posted' || timeline.row(message.ts))) {
       const fresh = timeline.put(message);

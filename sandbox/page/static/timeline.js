@@ -34,6 +34,8 @@ export class Timeline {
     this.list = h('ol', {class: 'timeline', 'aria-label': label});
     this.shown = new Map();
     this.read = '';
+    /** Whether something here is marked as new. */
+    this.marked = false;
     walkable(this.list, ':scope > .message');
     this.list.addEventListener('focusin', (event) => {
       const row = event.target.closest('.message');
@@ -123,7 +125,7 @@ export class Timeline {
     for (const divider of this.list.querySelectorAll(':scope > .divider')) divider.remove();
     const {zone} = this.room;
     let previous = null;
-    let marked = false;
+    this.marked = false;
     const rows = [...this.list.children];
     for (const row of rows) {
       const {message} = this.shown.get(row.dataset.ts);
@@ -132,9 +134,9 @@ export class Timeline {
       if (newDay && !this.thread) {
         row.before(h('li', {class: 'divider', role: 'presentation'}, h('span', {role: 'heading', 'aria-level': '3'}, dayName(when, this.room.now(), zone))));
       }
-      const fresh = this.read && !marked && message.ts > this.read && message.user !== this.room.me.id && previous;
+      const fresh = this.read && !this.marked && message.ts > this.read && message.user !== this.room.me.id && previous;
       if (fresh) {
-        marked = true;
+        this.marked = true;
         row.before(h('li', {class: 'divider fresh', role: 'presentation'}, h('span', {}, 'New')));
       }
       const together = previous && !newDay && !fresh && previous.user === message.user
