@@ -35,7 +35,7 @@ from sandbox.crm import faults as trouble_of
 from sandbox.crm.errors import Refused, Unauthorized, not_found, session_expired
 from sandbox.crm.objects import OBJECTS, Field, SObject, object_named
 from sandbox.crm.records import Crm, Rights
-from sandbox.crm.soql import Column, Query, read
+from sandbox.crm.soql import Column, Queries, Query
 from sandbox.errors import SlackError
 from sandbox.slack import Slack
 from sandbox.web_api import ConnectionLost, Receive, Scope, Send, hang_up, read_body
@@ -103,6 +103,7 @@ class CrmServer:
         self.refused: Counter[str] = Counter()
         self._sessions: dict[str, datetime] = {}
         self._logins = 0
+        self._queries = Queries()
         self._cursors: OrderedDict[str, _Cursor] = OrderedDict()
         self._opened = 0
         self._hours: OrderedDict[int, int] = OrderedDict()
@@ -332,7 +333,7 @@ class CrmServer:
             trouble_of.strike(own, self.crm.clock.now())
         if own and own.kind == "crm_own_logins":
             rights = Rights(rights.denied, rights.hidden, login_history=False)
-        query = read(asked, rights, self.crm.api_user)
+        query = self._queries.read(asked, rights, self.crm.api_user)
         rows = self.crm.select(query.sql, query.args)
         if query.counts:
             ((total,),) = rows

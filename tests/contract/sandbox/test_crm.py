@@ -25,7 +25,7 @@ from sandbox.crm.errors import Refused
 from sandbox.crm.objects import OBJECTS
 from sandbox.crm.records import Crm, Outage, Rights, full_id
 from sandbox.crm.server import BATCH, CURSOR, CURSORS, DAILY_REQUESTS, SESSION, CrmServer
-from sandbox.crm.soql import read
+from sandbox.crm.soql import Queries, Query, read
 from sandbox.faults import CRM, read_fault
 from sandbox.slack import Slack
 from tests.contract.sandbox.workspace import Running, running
@@ -687,6 +687,37 @@ def test_any_query_is_answered_or_refused(start: str, words: list[str]) -> None:
         LIFE.select(query.sql, query.args)
         return
     assert code in {"MALFORMED_QUERY", "INVALID_FIELD", "INVALID_TYPE", "INVALID_QUERY_FILTER_OPERATOR"}
+
+
+def outcome(ask: Callable[[str, Rights, str], Query], soql: str, rights: Rights) -> Query | str:
+    try:
+        return ask(soql, rights, LIFE.api_user)
+    except Refused as no:
+        return str(no)
+
+
+DAYS = st.sampled_from(["2026-11-20", "2025-01-01", "2026-02-30", "2026-01-01x", "\x03", "null"])
+INSTANTS = st.sampled_from(
+    ["2026-01-01T00:00:00Z", "2026-01-01T09:00:00.5+01:00", "2026-01-01T25:00:00Z", "\x02"]
+)
+TEXTS = st.sampled_from(["'a'", r"'it\'s'", "'2026-01-01'", r"'\q'", "\x01", "5"])
+OWNERS = st.sampled_from(["'0055e0000000001AAA'", "'0055e000000000z'", "'0055e0000000002AAA'", "'me'"])
+
+
+@given(DAYS, INSTANTS, TEXTS, OWNERS, st.booleans())
+def test_a_remembered_form_reads_as_if_it_were_new(
+    day: str, instant: str, words: str, owner: str, login_history: bool
+) -> None:
+    rights = Rights(login_history=login_history)
+    for soql in (
+        f"SELECT Id FROM Task WHERE ActivityDate < {day} AND (Subject = {words} OR OwnerId IN ({owner}, {owner}))",
+        f"SELECT Id FROM LoginHistory WHERE LoginTime >= {instant} AND LoginType != {words} AND UserId > {owner}",
+        f"SELECT Id FROM Opportunity WHERE CloseDate = {day} AND Amount > 5 AND CreatedDate < {instant} LIMIT 5",
+    ):
+        assert outcome(REMEMBERED.read, soql, rights) == outcome(read, soql, rights)
+
+
+REMEMBERED = Queries()
 
 
 async def test_bad_requests_get_salesforces_error(client: Client) -> None:
