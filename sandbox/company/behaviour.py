@@ -95,8 +95,8 @@ CAUSES: Mapping[str, Mapping[str, float]] = {
     "account": {"data": 5, "system": 3, "process": 2, "job_design": 1},
 }
 """Why a habit can be blocked, with weights."""
-BLOCKED_SHARE = 0.22
-"""Share of the people who meet a barrier within half a year."""
+BLOCKED_SHARE = 0.28
+"""Share of the people who meet a barrier: from ten weeks before the start on, most of them in its first months."""
 LIFTED_SHARE = 0.55
 """Share of the barriers that lift by themselves within half a year."""
 
@@ -152,10 +152,10 @@ def nature(seed: int, person: Person, start: date, weeks: int) -> Nature:
         habit: min(HIGHEST, max(0.02, rng.uniform(*kind.habit) + rng.gauss(0, 0.08))) for habit in HABITS
     }
     barriers = []
-    if rng.random() < BLOCKED_SHARE * min(1.0, max(weeks, 8) / 26):
+    if rng.random() < BLOCKED_SHARE:
         habit = rng.choice(list(CAUSES))
         cause = rng.choices(list(CAUSES[habit]), list(CAUSES[habit].values()))[0]
-        since = date.fromordinal(start.toordinal() + rng.randrange(-14, max(1, 5 * weeks)))
+        since = date.fromordinal(start.toordinal() + rng.randrange(-70, max(1, 5 * weeks)))
         until = None
         if rng.random() < LIFTED_SHARE:
             until = date.fromordinal(since.toordinal() + rng.randrange(21, 120))

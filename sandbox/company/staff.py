@@ -116,6 +116,9 @@ class Staff(Reacting):
         user, now, today = person.slack_id, self.slack.clock.now(), self._today(person)
         level, hidden = self._level(person, today), self.nature(person)
         at = self._when(person, key, 240, 9 * 3600)
+        # Who comes back after more than three days does not read what has gathered.
+        if at is not None and at > now.timestamp() + WITHIN_HOURS * 3600 - 2 * GRID:
+            at = None
         if read.family is None or at is None or self.draw(user, key, "read") >= 0.35 + 0.6 * level:
             self._note(person, message, about=read.kind, family=read.family, read=False, does="ignore")
             return
