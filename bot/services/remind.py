@@ -30,9 +30,11 @@ KEEPS_FOR = timedelta(days=3)
 def ask_when(uow: UnitOfWork, heard: Heard) -> Outcome:
     """tip:remind: tomorrow, or next week?"""
     row = clicked(uow, heard)
-    if row is None or row.message is None:
+    if row is None:
         return refused("no-message")
     outbox.record_reaction(uow, row.id, heard.row.name, heard.now)
+    if row.message is None:
+        return _gone(uow, heard, row)
     if _latest(uow, row.id)[1] is not None:
         return show_again(uow, heard, row)
     return Outcome("asked-when", (show_on(uow, heard, row, _beneath(row.message, _question(heard, row))),))
@@ -41,9 +43,11 @@ def ask_when(uow: UnitOfWork, heard: Heard) -> Outcome:
 def remind(uow: UnitOfWork, heard: Heard) -> Outcome:
     """remind:tomorrow, remind:next_week. One reminder a message: a second press changes nothing."""
     row = clicked(uow, heard)
-    if row is None or row.message is None:
+    if row is None:
         return refused("no-message")
     outbox.record_reaction(uow, row.id, "tip:remind", heard.now)
+    if row.message is None:
+        return _gone(uow, heard, row)
     # Counted from when they pressed, so that a click that is worked late asks for the same day.
     pressed = heard.row.received_at.astimezone(heard.zone).date()
     ahead = 1 if heard.choice == "tomorrow" else 7 - pressed.weekday()
@@ -54,6 +58,11 @@ def remind(uow: UnitOfWork, heard: Heard) -> Outcome:
     if not new:
         return show_again(uow, heard, row)
     return Outcome("reminder", (show_on(uow, heard, row, _beneath(row.message, _promise(heard, row, at))),))
+
+
+def _gone(uow: UnitOfWork, heard: Heard, row: OutboxRow) -> Outcome:
+    """The text is blanked (design.md §4, kept for how long): it cannot be repeated, and they are told so."""
+    return refused("text-gone", show_on(uow, heard, row, heard.say("after_remind_gone", value=row.id)))
 
 
 def cancel(uow: UnitOfWork, heard: Heard) -> Outcome:

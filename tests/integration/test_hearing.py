@@ -208,6 +208,17 @@ async def test_a_reminder_comes_at_their_own_time_on_the_day_they_asked_for(
     assert set(buttons(reminder.message).values()) == {reminder.id}
 
 
+async def test_whoever_asks_to_be_reminded_of_what_is_no_longer_kept_is_told_so(slack: Workspace) -> None:
+    slack.clock.at = TUESDAY + timedelta(days=10)
+    slack.database.write_now(outbox.blank_old, slack.clock.at)
+    await slack.pressed("tip:remind", tip_of())
+    assert "can't repeat this one" in slack.shown.text
+    assert "tip:why" in buttons(slack.shown)
+    await slack.pressed("remind:tomorrow", tip_of())
+    assert slack.queued() == []
+    assert "can't repeat this one" in slack.shown.text
+
+
 async def test_a_reminder_asked_for_twice_comes_once(slack: Workspace) -> None:
     for choice in ("tomorrow", "tomorrow", "next_week"):
         await slack.pressed(f"remind:{choice}", tip_of())

@@ -192,6 +192,13 @@ def test_every_fact_behind_a_stage_has_words_in_the_reader_s_language(language: 
     assert words["meaningful_days"].text == said
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_a_name_and_a_meaning(stage: str) -> None:
+    content = load()
+    assert message(content, f"stage_{stage}", {}, language="en").text
+    assert "Compass" in message(content, f"means_{stage}", {"crm": "Compass"}, language="en").text
+
+
 def test_logins_are_no_feature_and_no_outcome() -> None:
     """U2: what a stage is made of has no place for a login."""
     names = {field.name for kind in (Week, WeekFeatures) for field in dataclasses.fields(kind)}
