@@ -44,6 +44,8 @@ from store.database import migrate, open_database
 FIRST_DAY = date(2026, 1, 12)
 """A Monday. Half a year from here has both changes of the clocks, north and south of the equator, and Easter."""
 CRM = "salesforce"
+MANIFEST = Path(__file__).resolve().parent.parent / "slack-manifest.json"
+"""What the app may do and offers in Slack; a wheel comes without it, and then it may do everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict
         *("--from", demo.begin.isoformat(), "--until", demo.until.isoformat()),
         *("--report", str(folder / "report.json"), "--promises"),
         *(["--stay"] if demo.stay else []),
+        *(["--manifest", str(MANIFEST)] if MANIFEST.is_file() else []),
         *(f"--fault={fault}" for fault in demo.faults),
     ]
     async with sandbox(options) as lines:

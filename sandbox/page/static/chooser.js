@@ -2,7 +2,7 @@
 
 import {avatar, h, walkable} from './dom.js';
 import {clockTime, town} from './times.js';
-import {ROLES, roleWords} from './words.js';
+import {roleKey, roleWords} from './words.js';
 
 const FEATURED = ['rep', 'manager', 'sponsor', 'adoption_lead', 'privacy_officer'];
 const ABOUT = {
@@ -22,14 +22,14 @@ function facts(person, now) {
 export function drawChooser({people, now, team, open}) {
   const there = people.filter((each) => !each.bot);
   const here = there.filter((each) => !each.gone).sort((a, b) => a.name.localeCompare(b.name));
-  const featured = FEATURED.map((role) => here.find((each) => each.role === role)).filter(Boolean);
+  const featured = FEATURED.map((role) => here.find((each) => roleKey(each.role) === role)).filter(Boolean);
   const field = h('input', {type: 'search', id: 'find', placeholder: 'Name, role, team or town', autocomplete: 'off', 'aria-describedby': 'found'});
   const found = h('p', {id: 'found', class: 'quiet', role: 'status'});
   const list = h('ul', {class: 'people', 'aria-label': 'People'});
   const draw = () => {
     const wanted = field.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
     const fitting = here.filter((each) => {
-      const text = `${each.name} ${each.handle} ${each.title} ${ROLES[each.role] ?? each.role} ${each.team} ${each.zone.replaceAll('_', ' ')}`.toLocaleLowerCase();
+      const text = `${each.name} ${each.handle} ${each.title} ${roleWords(each.role)} ${each.team} ${each.zone.replaceAll('_', ' ')}`.toLocaleLowerCase();
       return wanted.every((word) => text.includes(word));
     });
     found.textContent = wanted.length ? `${fitting.length} of ${here.length} people` : `${here.length} people`;
@@ -48,7 +48,7 @@ export function drawChooser({people, now, team, open}) {
     featured.length ? h('section', {'aria-labelledby': 'start-here'},
       h('h2', {id: 'start-here'}, 'Start here'),
       h('ul', {class: 'featured'}, featured.map((each) => h('li', {}, h('a', {href: `#/as/${each.id}`, class: 'card-person'},
-        avatar(each), h('span', {class: 'role'}, roleWords(each.role)), h('strong', {dir: 'auto'}, each.name), h('small', {}, ABOUT[each.role])))))) : null,
+        avatar(each), h('span', {class: 'role'}, roleWords(each.role)), h('strong', {dir: 'auto'}, each.name), h('small', {}, ABOUT[roleKey(each.role)])))))) : null,
     h('section', {'aria-labelledby': 'everybody'},
       h('h2', {id: 'everybody'}, 'Everybody'),
       h('label', {for: 'find', class: 'hidden'}, 'Find a person'), field, found, list));

@@ -3,7 +3,7 @@
 import {Refused, look} from './api.js';
 import {avatar, h, icon, iconButton} from './dom.js';
 import {dateTime, shortDay} from './times.js';
-import {capital, factWords, goalWords, kindWords, plain, pointWords, reactionWords, reasonWords, roleWords, stageWords, stateWords} from './words.js';
+import {capital, factWords, goalWords, kindWords, plain, pointWords, reactionWords, reasonWords, roleWords, stageWords, stateWords, tipWords} from './words.js';
 
 const SENT = new Set(['sent']);
 
@@ -15,17 +15,23 @@ function chances(probabilities) {
       const percent = Math.round(share * 100);
       const bar = h('span', {class: 'chance-bar', 'aria-hidden': 'true'}, h('span', {}));
       bar.firstChild.style.width = `${percent}%`;
-      return h('tr', {}, h('th', {scope: 'row'}, name === 'none' ? 'Nothing (to measure by)' : capital(plain(name))), h('td', {}, bar, `${percent} %`));
+      return h('tr', {}, h('th', {scope: 'row'}, name === 'none' ? 'Nothing, to measure by' : tipWords(name)), h('td', {}, bar, `${percent} %`));
     })));
 }
 
-function declinedWords(one) {
-  const what = one.action ?? one.trigger ?? one.tip ?? one.kind ?? one.target ?? one.name;
-  const why = one.reason ?? one.why ?? '';
-  const rest = Object.entries(one).filter(([key, value]) => !['action', 'trigger', 'tip', 'kind', 'target', 'name', 'reason', 'why'].includes(key) && value !== null && typeof value !== 'object');
-  return h('li', {}, h('strong', {}, what ? capital(plain(what)) : 'Something else'), why ? `: ${reasonWords(why)}` : '',
-    rest.length ? h('small', {class: 'quiet'}, ` (${rest.map(([key, value]) => `${plain(key)} ${value}`).join(', ')})`) : null);
+/** What else was looked at, together where the reason is the same. */
+function declined(all) {
+  const reasons = new Map();
+  for (const one of all) {
+    const why = one.reason ?? one.why ?? '';
+    const what = tipWords(one.action ?? one.trigger ?? one.kind ?? 'something else');
+    reasons.set(why, [...(reasons.get(why) ?? []), what]);
+  }
+  return h('ul', {}, [...reasons].map(([why, what]) => h('li', {}, h('strong', {}, capital(reasonWords(why))), `: ${[...new Set(what)].join('; ')}`)));
 }
+
+/** A day, or an instant: a day alone belongs to no zone. */
+const dayOf = (text, zone) => (text.length === 10 ? shortDay(new Date(text), 'UTC') : shortDay(new Date(text), zone));
 
 /** The pane. `room`: people, person(id), zone, me. `shut()`: the reader is done with it. */
 export class Inspector {
@@ -95,11 +101,11 @@ export class Inspector {
     const stage = known.stage;
     const row = (term, ...value) => [h('dt', {}, term), h('dd', {}, ...value)];
     return h('section', {'aria-label': 'Where they are'}, h('dl', {class: 'facts'},
-      row('Stage', stage ? h('strong', {}, stageWords(stage.stage)) : 'not judged yet', stage ? ` since ${shortDay(new Date(stage.since), zone)}` : null,
+      row('Stage', stage ? h('strong', {}, stageWords(stage.stage)) : 'not judged yet', stage ? ` since ${dayOf(stage.since, zone)}` : null,
         stage?.facts?.length ? h('ul', {}, stage.facts.map((fact) => h('li', {}, factWords(fact)))) : null),
       row('Goal', capital(goalWords(known.goal))),
       row('Notes', known.stopped ? 'Stopped by them' : known.paused_until ? `Paused until ${dateTime(new Date(known.paused_until), zone)}` : 'Welcome'),
-      known.frozen?.length ? row('Not asked for now', known.frozen.map((each) => plain(each)).join(', '), h('small', {class: 'quiet'}, ' (something stands in the way)')) : []));
+      known.frozen?.length ? row('Not asked for now', known.frozen.map(plain).join(', '), h('small', {class: 'quiet'}, ' (something stands in the way)')) : []));
   }
 
   #decisions(all) {
@@ -111,13 +117,13 @@ export class Inspector {
       const entry = h('details', {'data-id': each.id},
         h('summary', {},
           h('span', {class: `mark ${nothing || each.reason ? 'held' : 'sent'}`}, nothing || each.reason ? 'Nothing sent' : 'Decided to send'),
-          h('span', {class: 'what'}, nothing || each.reason ? capital(reasonWords(each.reason || (each.held_out ? 'hold-out' : 'nothing-timely'))) : `${kindWords(each.kind)}: ${plain(each.action)}`),
+          h('span', {class: 'what'}, nothing || each.reason ? capital(reasonWords(each.reason || (each.held_out ? 'hold-out' : 'nothing-timely'))) : each.kind === each.action ? kindWords(each.kind) : `${kindWords(each.kind)}: ${tipWords(each.action)}`),
           h('small', {class: 'quiet'}, `${dateTime(new Date(each.at), zone)}, ${pointWords(each.point)}`)),
         h('div', {class: 'decision'},
           each.held_out ? h('p', {}, 'Held out: a coin decided that nothing is sent this time, so that what the tips change can be measured.') : null,
           each.draw !== null && each.draw !== undefined ? h('p', {class: 'quiet'}, `The coin: ${Number(each.draw).toFixed(3)} of 1. It is drawn from a secret and this decision, so it can be drawn again.`) : h('p', {class: 'quiet'}, 'No coin was needed.'),
           chances(each.probabilities ?? {}),
-          each.declined?.length ? [h('h4', {}, 'What else was looked at, and why not'), h('ul', {}, each.declined.map(declinedWords))] : sent ? null : h('p', {class: 'quiet'}, 'Nothing else was looked at.')));
+          each.declined?.length ? [h('h4', {}, 'What else was looked at, and why not'), declined(each.declined)] : sent ? null : h('p', {class: 'quiet'}, 'Nothing else was looked at.')));
       entry.open = this.open.has(each.id);
       entry.addEventListener('toggle', () => (entry.open ? this.open.add(each.id) : this.open.delete(each.id)));
       list.append(h('li', {}, entry));
@@ -131,7 +137,7 @@ export class Inspector {
     return h('section', {'aria-labelledby': 'messages-title'}, h('h3', {id: 'messages-title'}, 'Messages'),
       all.length ? h('ul', {class: 'sent-list'}, all.map((each) => h('li', {},
         h('span', {class: `mark ${SENT.has(each.state) ? 'sent' : 'held'}`}, capital(stateWords(each.state))),
-        h('span', {class: 'what'}, `${kindWords(each.kind)}: ${plain(each.template)}`),
+        h('span', {class: 'what'}, each.kind === each.template ? kindWords(each.kind) : `${kindWords(each.kind)}: ${tipWords(each.template)}`),
         h('small', {class: 'quiet'}, [dateTime(new Date(each.due_at), zone), each.reason ? reasonWords(each.reason) : '', each.reaction ? `they ${reactionWords(each.reaction)}` : ''].filter(Boolean).join(' · ')),
         this.room.showDelivery ? this.room.showDelivery(this.user, each.id) : null))) : h('p', {class: 'quiet'}, 'None yet.'));
   }

@@ -4,6 +4,7 @@ export const plain = (code) => String(code ?? '').replace(/[-_]/g, ' ');
 export const capital = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
 const REASONS = {
+  'another-tip-first': 'another tip came first',
   'at-target': 'already does this well enough',
   away: 'is away',
   'back-off': 'several notes went unanswered, so it keeps quiet for a while',
@@ -44,11 +45,32 @@ const REASONS = {
   'zone-unknown': 'their time zone is not known',
 };
 
+const DOUBTS = {
+  ok: 'read', partial: 'read in part', denied: 'not allowed to read', unsupported: 'not recorded in this CRM',
+  throttled: 'the CRM asked to slow down', error: 'reading failed',
+};
+
 /** Why nothing was sent. What stands behind a colon is a detail of the reason. */
 export function reasonWords(reason) {
   const [code, ...rest] = String(reason ?? '').split(':');
   const words = REASONS[code] ?? plain(code);
-  return rest.length ? `${words} (${plain(rest.join(':'))})` : words;
+  const details = rest.map((each) => DOUBTS[each] ?? plain(each)).join(', ');
+  return rest.length ? `${words} (${details})` : words;
+}
+
+const ABOUT = {
+  past_close_date: 'close dates in the past', no_next_step: 'no next step', missing_amount: 'no amount', missing_account: 'no account',
+  no_activity: 'gone quiet', stuck_step: 'stuck in a step', open_long: 'open for long', first_weeks: 'first weeks',
+};
+const FOR = {performance: 'to hit targets', productivity: 'to save time', personal: 'to grow skills', seller: 'as a seller', manager: 'as a manager'};
+
+/** What a tip is about and what it promises, from its name: `no_next_step_seller_performance`. */
+export function tipWords(name) {
+  const words = String(name ?? '').split('_');
+  const ends = [];
+  while (words.length > 1 && Object.hasOwn(FOR, words.at(-1))) ends.unshift(FOR[words.pop()]);
+  const about = words.join('_');
+  return [capital(ABOUT[about] ?? plain(about)), ...ends].join(' · ');
 }
 
 const STATES = {
@@ -66,7 +88,7 @@ export const kindWords = (kind) => KINDS[kind] ?? capital(plain(kind));
 const POINTS = {slot: 'at their daily moment', goal_chosen: 'right after they chose a goal'};
 export const pointWords = (point) => POINTS[point] ?? `after: ${plain(point)}`;
 
-const GOALS = {performance: 'hit my targets', productivity: 'save time', personal: 'grow my skills', none: 'none chosen'};
+const GOALS = {performance: 'hit targets', productivity: 'save time', personal: 'grow skills', none: 'none chosen'};
 export const goalWords = (goal) => (goal ? GOALS[goal] ?? plain(goal) : 'none chosen yet');
 
 const many = (count, one, more) => (count === 1 ? `1 ${one}` : `${count} ${more}`);
@@ -93,13 +115,16 @@ export const stageWords = (stage) => ({
 }[stage] ?? capital(plain(stage)));
 
 const REACTIONS = {
-  'tip:do': 'opened the CRM', 'tip:remind': 'asked to be reminded', 'tip:blocked': 'said that something is in the way',
+  'tip:do': 'opened the CRM', reply: 'answered in words', 'goal:performance': 'want to hit targets', 'goal:productivity': 'want to save time',
+  'goal:personal': 'want to grow skills', 'goal:later': 'will choose a goal later', 'tip:remind': 'asked to be reminded', 'tip:blocked': 'said that something is in the way',
   'tip:never': 'said "not for me"', 'tip:why': 'asked why', 'tip:pause': 'paused', 'tip:more': 'opened the menu',
 };
 export const reactionWords = (reaction) => REACTIONS[reaction] ?? plain(String(reaction).replace(/^[a-z]+:/, ''));
 
 export const ROLES = {
   sponsor: 'Sponsor', adoption_lead: 'Adoption lead', privacy_officer: 'Privacy officer', manager: 'Manager', rep: 'Sales rep',
-  owner: 'Owner of barriers', crm_admin: 'CRM admin', member: 'Member',
+  owner: 'Owner of barriers', crm_admin: 'CRM admin', member: 'Member', seller: 'Seller',
 };
-export const roleWords = (role) => ROLES[role] ?? capital(plain(role));
+/** The name of a role however it is written: "adoption lead", "adoption_lead". */
+export const roleKey = (role) => String(role ?? '').toLowerCase().replace(/[\s-]+/g, '_');
+export const roleWords = (role) => ROLES[roleKey(role)] ?? capital(plain(role));
