@@ -13,6 +13,7 @@ ARGS   ?=
 # A stamp says which lock file .venv was made from: change the file, and the next command brings .venv up to date.
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
+FOREIGN := tests/foreign/node_modules/.package-lock.json
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q -q
 INSTALL := $(PIP) install --require-hashes
 
@@ -23,7 +24,7 @@ say      = @printf '\033[36m==>\033[0m %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev demo test lint format unit slow bench mutants lock clean
+.PHONY: help setup setup-dev demo test lint format unit slow bench mutants lock foreign clean
 
 help: ## This list
 	@echo "make ..."
@@ -72,8 +73,10 @@ lock: $(DEV) ## Writes requirements/*.txt from *.in; UPGRADE=1 takes newer versi
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements/dev.in -o requirements/dev.txt
 	$(call say,requirements/runtime.txt and dev.txt are written)
 
+foreign: $(FOREIGN) ## Slack's own client for Node, for the test that holds the sandbox against it (needs Node 20)
+
 clean: ## Removes .venv and what tools left behind
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tests/foreign/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- .venv ------------------------------------------------------------------------------------------------------------
@@ -104,3 +107,9 @@ $(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(INSTALL) -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(RUNTIME) $@
+
+# npm writes the stamp itself; it may be older than the lock file that it was made from.
+$(FOREIGN): tests/foreign/package-lock.json
+	$(call say,installing the foreign client (about ten seconds))
+	@cd tests/foreign && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@

@@ -485,7 +485,7 @@ async def test_an_external_menu_in_a_modal_holds_the_option_that_was_offered(
     opened = await here.call(
         "views.open", trigger_id=workspace.trigger_for("U1"), view={**MODAL, "blocks": blocks}
     )
-    groups = [{"label": label, "options": given_options("ada")}]
+    groups: list[dict[str, Any]] = [{"label": label, "options": given_options("ada")}]
     bot.answer = lambda _seen: JSONResponse({"option_groups": groups})
     view_id = opened["view"]["id"]
     shown = await here.do("suggest", user="U1", view_id=view_id, action_id="who", text="ad")
