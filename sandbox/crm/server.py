@@ -354,7 +354,7 @@ class CrmServer:
         name, _, start = locator.partition("-")
         cursor = self._cursors.get(name)
         stale = Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
-        if cursor is None or not start.isdigit() or not 0 < int(start) < len(cursor.rows):
+        if cursor is None or not _whole(start) or not 0 < int(start) < len(cursor.rows):
             raise stale
         if cursor.until <= self.crm.clock.now():
             del self._cursors[name]
@@ -459,10 +459,15 @@ def _told_of_field(field: Field) -> Json:
     }
 
 
+def _whole(text: str) -> bool:
+    """Whether this is a number that can be read as one: other scripts have digits too, and some numbers no end."""
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def _batch(options: str) -> int:
     """Rows a page, from the header `Sforce-Query-Options: batchSize=N`, kept between 200 and 2,000."""
     key, _, number = options.partition("=")
-    if key.strip().lower() != "batchsize" or not number.strip().isdigit():
+    if key.strip().lower() != "batchsize" or not _whole(number.strip()):
         return BATCH
     return min(BATCH, max(SMALLEST_BATCH, int(number)))
 

@@ -31,16 +31,18 @@ _TOKENS = re.compile(
     | (?P<sign><=|>=|!=|<>|[=<>(),])
     | (?P<end>\Z)
     )""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 #: Values that differ from one query to the next of the same form, by the mark that stands for each kind.
 _VALUES = re.compile(
     r"""(?P<text>'(?:[^'\\]|\\.)*')
     | (?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-]\d\d:?\d\d))
     | (?P<day>\d{4}-\d\d-\d\d)""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _MARKS = {"text": "\x01", "instant": "\x02", "day": "\x03"}
+#: More conditions, or deeper parentheses, are too complicated; no LIMIT is longer than this many digits.
+_CONDITIONS, _DEPTH, _DIGITS = 500, 50, 9
 #: How many forms of queries are remembered.
 _FORMS = 1_000
 _ESCAPES = {"n": "\n", "N": "\n", "r": "\r", "R": "\r", "t": "\t", "T": "\t", "'": "'", '"': '"', "\\": "\\"}
@@ -229,6 +231,8 @@ class _Reader:
         self.args: list[object] = []
         #: For each argument the field that a value of the text is compared with; None for any other argument.
         self.slots: list[Field | None] = []
+        self.asked = 0
+        self.depth = 0
 
     # Words
 
@@ -483,7 +487,7 @@ class _Reader:
         if not self.given("LIMIT"):
             return None
         token = self.take()
-        if token.kind != "number" or not token.text.isdigit():
+        if token.kind != "number" or not token.text.isdigit() or len(token.text) > _DIGITS:
             self.unexpected(token)
         return int(token.text)
 
@@ -503,8 +507,16 @@ class _Reader:
         return f"({text})" if joint == "OR" else text
 
     def condition(self) -> str:
+        self.asked += 1
+        if self.asked > _CONDITIONS or self.depth > _DEPTH:
+            raise Refused(
+                "QUERY_TOO_COMPLICATED",
+                "Query is either selecting too many fields or the filter conditions are too complicated.",
+            )
         if self.given("("):
+            self.depth += 1
             inside = self.conditions()
+            self.depth -= 1
             self.needs(")")
             return f"({inside})"
         token = self.name()

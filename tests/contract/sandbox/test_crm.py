@@ -603,6 +603,14 @@ REFUSED = [
     ("SELECT * FROM Lead", "MALFORMED_QUERY", "unexpected token: '*'"),
     ("DELETE FROM Lead", "MALFORMED_QUERY", "unexpected token: 'DELETE'"),
     ("", "MALFORMED_QUERY", "A query string has to be specified"),
+    (
+        "SELECT Id FROM Lead LIMIT 99999999999999999999",
+        "MALFORMED_QUERY",
+        "unexpected token: '99999999999999999999'",
+    ),
+    ("SELECT Id FROM Lead WHERE " + "(" * 5000, "QUERY_TOO_COMPLICATED", "too complicated"),
+    ("SELECT Id FROM Lead WHERE Id=null" + " OR Id=null" * 1200, "QUERY_TOO_COMPLICATED", "too complicated"),
+    ("SELECT Id FROM Lead LIMIT \u0663", "MALFORMED_QUERY", "unexpected token: '\u0663'"),
 ]
 
 
@@ -740,6 +748,14 @@ async def test_bad_requests_get_salesforces_error(client: Client) -> None:
         "/services/data/v68.0/sobjects/Lead/describe", "POST", content=b"{}"
     )
     assert (status, body[0]["errorCode"], headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET, HEAD")
+    for path in ("/services/data/v68.0/query/01g000000000001-%C2%B2", "/services/data/v68.0/query?q=%FF%00"):
+        assert (await client.request(path))[0] == 400
+    for options in ("batchSize=\u00b2".encode("latin-1"), b"batchSize=" + b"9" * 5000, b"batchSize", b"="):
+        asked: dict[str, Any] = {
+            "headers": {"Sforce-Query-Options": options},
+            "params": {"q": "SELECT Id FROM Opportunity"},
+        }
+        assert len((await client.request("/services/data/v68.0/query", **asked))[1]["records"]) == 300
     status, body, _ = await client.request("/services/oauth2/token", "POST", content=b"x" * 2_000_000)
     assert (status, body[0]["errorCode"]) == (413, "REQUEST_ENTITY_TOO_LARGE")
 
