@@ -222,9 +222,14 @@ class Reacting(ABC):
         again: bool = True,
         tries: int = 0,
     ) -> None:
-        """Enter it into the agenda. `again`: what was pressed and failed is pressed again."""
+        """Enter it into the agenda. `again`: what was pressed and failed is pressed again.
+
+        Nobody acts for a person whom somebody plays on the page by then.
+        """
 
         async def do() -> None:
+            if self.slack.played[user]:
+                return
             try:
                 answer = await act()
             except Impossible as why:

@@ -8,7 +8,7 @@ import {composer} from './composer.js';
 import {avatar, h, icon, iconButton, isTyping, walkable} from './dom.js';
 import {Inspector} from './inspector.js';
 import {closeMenu, showMenu} from './menu.js';
-import {atTs, clockTime, dateTime, town} from './times.js';
+import {clockTime, dayKey, town} from './times.js';
 import {Timeline} from './timeline.js';
 import {closeModals, syncModals} from './views.js';
 import {roleWords} from './words.js';
@@ -709,7 +709,12 @@ async function readAgain() {
   lookAgain();
 }
 
-function ticked() {
+/** Time has moved: another day has another name, and more was decided. */
+function ticked(now) {
+  if (timeline && state.me && dayKey(now, zone()) !== state.day) {
+    state.day = dayKey(now, zone());
+    timeline.arrange();
+  }
   lookAgain();
 }
 
