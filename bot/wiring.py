@@ -398,6 +398,7 @@ def asgi_of(
         registry=registry,
         advance=steer,
         inspect=house.inspect if steer is not None else None,
+        arrive=house.clock.set if steer is not None and isinstance(house.clock, SteeredClock) else None,
     )
 
 

@@ -198,6 +198,9 @@ class Outbound:
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
         }
         headers.update(self.signature(body))
+        if self.slack.clock.steered:
+            # A bot that keeps this clock hears things when they are said, not at its last tick.
+            headers["X-Steered-Now"] = self.slack.clock.now().isoformat()
         if number:
             headers["X-Slack-Retry-Num"] = str(number)
             headers["X-Slack-Retry-Reason"] = why or "unknown_error"

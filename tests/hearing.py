@@ -146,6 +146,7 @@ class Workspace:
         ts: str = "",
         menu: bool = False,
         trigger: str = "",
+        ephemeral: bool = False,
     ) -> BoltResponse:
         pressed: dict[str, Any] = {"action_id": action, "type": "button", "value": value}
         if menu:
@@ -161,7 +162,12 @@ class Workspace:
             "trigger_id": trigger or f"tr{next(self._numbers)}",
             "response_url": f"https://hooks.example/{next(self._numbers)}",
             "channel": {"id": channel_of(number)},
-            "container": {"type": "message", "message_ts": ts, "channel_id": channel_of(number)},
+            "container": {
+                "type": "message",
+                "message_ts": ts,
+                "channel_id": channel_of(number),
+                "is_ephemeral": ephemeral,
+            },
             "actions": [pressed],
         }
         return await self.send(body, form="payload")

@@ -23,6 +23,8 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What Bolt raises for a body that is no JSON object, or one nested without end."""
+STEERED_NOW = "x-steered-now"
+"""Header of a steered workspace's requests: the instant at which they are made, ISO 8601. Slack's own have none."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 Health = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -32,6 +34,9 @@ Advance = Callable[[datetime], Awaitable[datetime | None]]
 Inspect = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """What was decided about a Slack user, None when nobody is known by that id."""
 
+Arrive = Callable[[datetime], None]
+"""Set the steered clock to the instant of a request: what is heard is heard when it is said, not at the tick before."""
+
 
 def build_asgi(
     app: AsyncApp | None,
@@ -40,8 +45,13 @@ def build_asgi(
     registry: CollectorRegistry,
     advance: Advance | None = None,
     inspect: Inspect | None = None,
+    arrive: Arrive | None = None,
 ) -> Starlette:
-    """The ASGI application. ``app`` None: Slack comes by socket only. ``advance`` and ``inspect`` only under steered time: without them the paths do not exist."""
+    """The ASGI application. ``app`` None: Slack comes by socket only.
+
+    ``advance``, ``inspect`` and ``arrive`` only under steered time: without them the paths do not exist, and nobody's header
+    moves a clock.
+    """
 
     async def healthz(_request: Request) -> Response:
         state = dict(await health())
@@ -55,7 +65,7 @@ def build_asgi(
         Route("/metrics", metrics, methods=["GET"]),
     ]
     if app is not None:
-        routes.append(Route("/slack/events", _events(app), methods=["POST"]))
+        routes.append(Route("/slack/events", _events(app, arrive), methods=["POST"]))
     if advance is not None:
         routes.append(Route("/clock", _clock(advance), methods=["POST"]))
     if inspect is not None:
@@ -63,8 +73,12 @@ def build_asgi(
     return Starlette(routes=routes)
 
 
-def _events(app: AsyncApp) -> Callable[[Request], Awaitable[Response]]:
+def _events(app: AsyncApp, arrive: Arrive | None) -> Callable[[Request], Awaitable[Response]]:
     async def events(request: Request) -> Response:
+        if arrive is not None and _is_loopback(request):
+            now = _written(request.headers.get(STEERED_NOW))
+            if now is not None:
+                arrive(now)
         return await _slack(app, request)
 
     return events
@@ -114,12 +128,20 @@ def _clock(advance: Advance) -> Callable[[Request], Awaitable[Response]]:
 def _instant(body: bytes) -> datetime | None:
     try:
         written = json.loads(body)["now"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _written(written)
+
+
+def _written(written: Any) -> datetime | None:
+    """An instant with its offset, as ISO 8601 or seconds since 1970; None for anything else."""
+    try:
         found = (
             datetime.fromtimestamp(written, UTC)
             if isinstance(written, (int, float))
             else datetime.fromisoformat(str(written))
         )
-    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):
         return None
     return found if found.tzinfo is not None else None
 

@@ -267,7 +267,8 @@ def _do(uow: UnitOfWork, house: _House, row: InboxRow, now: datetime) -> Outcome
 
 async def _show(messenger: Messenger, show: Show, row: InboxRow, now: datetime) -> bool:
     """Show it in place. False when Slack will never take it; raises Retryable when it may later."""
-    if show.response_url and now < row.received_at + RESPONSE_URL_LASTS:
+    # What only its reader sees has no other address: a late answer is tried, and Slack says when it is too late.
+    if show.response_url and (now < row.received_at + RESPONSE_URL_LASTS or not show.channel):
         try:
             await messenger.respond(show.response_url, show.message, replace=True)
         except Permanent as error:

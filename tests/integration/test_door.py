@@ -305,7 +305,14 @@ class Web:
         async def inspect(user: str) -> dict[str, Any] | None:
             return {"user": user} if user == "U1" else None
 
-        self.asgi = build_asgi(slack.app, health=health, registry=registry, advance=advance, inspect=inspect)
+        self.asgi = build_asgi(
+            slack.app,
+            health=health,
+            registry=registry,
+            advance=advance,
+            inspect=inspect,
+            arrive=self.moved.append,
+        )
         self.plain = build_asgi(slack.app, health=health, registry=registry)
         self.client = calls(self.asgi, client)
 
@@ -323,6 +330,18 @@ def signed(raw: bytes, *, at: str | None = None, secret: str = SECRET) -> dict[s
 EVENT = json.dumps(
     {"type": "event_callback", "event_id": "E1", "event": {"type": "app_home_opened"}}
 ).encode()
+
+
+async def test_under_steered_time_what_is_heard_is_heard_when_it_is_said(database: Database) -> None:
+    web = Web(Workspace(database))
+    for now in (TUESDAY.isoformat(), "tomorrow", "2026-11-17T10:00:00"):
+        headers = {**signed(EVENT), "x-steered-now": now}
+        assert (await web.client.post("/slack/events", content=EVENT, headers=headers)).status_code == 200
+    assert web.moved == [TUESDAY]
+    far = Web(Workspace(database), client=("203.0.113.9", 50000))
+    headers = {**signed(EVENT), "x-steered-now": TUESDAY.isoformat()}
+    await far.client.post("/slack/events", content=EVENT, headers=headers)
+    assert far.moved == [], "nobody from outside moves a clock"
 
 
 async def test_a_signed_request_comes_in_over_http(database: Database) -> None:

@@ -488,6 +488,16 @@ async def test_a_click_worked_after_half_an_hour_updates_the_message(slack: Work
     assert (slack.messenger.responses, len(slack.messenger.updated)) == ([], 1)
 
 
+async def test_what_only_one_person_sees_is_answered_by_its_response_url_however_late(
+    slack: Workspace,
+) -> None:
+    slack.messenger = StubbornMessenger(slack.clock)
+    await slack.click("goal:personal", "", ts="1.000001", ephemeral=True)
+    slack.clock.move(timedelta(minutes=31))
+    await slack.work()
+    assert (len(slack.messenger.responses), slack.messenger.updated) == (1, [])
+
+
 async def test_what_could_not_be_shown_is_shown_later_and_the_work_is_not_done_again(
     slack: Workspace,
 ) -> None:
