@@ -125,6 +125,7 @@ class Life:
         self._heap: list[Appointed] = []
         self._count = itertools.count()
         self._rng = random.Random(0)
+        self._levels: dict[int, tuple[int, float]] = {}
         self._pending: dict[str, list[dict[str, object]]] = {}
         self._changes: list[tuple[str, str, str, int, dict[str, object]]] = []
         self._deals: dict[str, tuple[int, Deal]] = {}
@@ -309,9 +310,13 @@ class Life:
         access = worker.person.access
         if access is None:
             return 0.02
-        key = f"mood|{self.firm.seed}|{number}|{day // 7}".encode()
-        mood = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big") * _NUMBER
-        return engagement(worker.nature, (day - access.toordinal()) / 7, 2 * mood - 1)
+        known = self._levels.get(number)
+        if known is None or known[0] != day:
+            key = f"mood|{self.firm.seed}|{number}|{day // 7}".encode()
+            mood = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big") * _NUMBER
+            known = (day, engagement(worker.nature, (day - access.toordinal()) / 7, 2 * mood - 1))
+            self._levels[number] = known
+        return known[1]
 
     def _visit_chance(self, worker: Worker, day: int) -> float:
         level = self.engagement(worker.person.number, day)

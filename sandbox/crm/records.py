@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from sandbox.clock import Clock
@@ -62,6 +63,7 @@ class Rights:
     login_history: bool = True
 
 
+@lru_cache(maxsize=4096)
 def instant_text(when: datetime | str) -> str:
     """An instant as Salesforce writes it. Raises ValueError for text that is none, or has no offset."""
     if isinstance(when, str):
