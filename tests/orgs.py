@@ -23,10 +23,14 @@ URL = "https://acme.my.salesforce.com"
 
 
 class Line(httpx.AsyncBaseTransport):
-    """The line to the org. ``cut``: nobody answers. ``rewrite``: (address, body) -> another body."""
+    """The line to the org. ``cut``: nobody answers. ``drops``: so many requests more are lost on the way.
+
+    ``rewrite``: (query or path, body) -> another body.
+    """
 
     def __init__(self, server: CrmServer) -> None:
         self.cut = False
+        self.drops = 0
         self.rewrite: Callable[[str, bytes], bytes] | None = None
         self.asked: list[str] = []
         """The queries, and the paths of what is no query."""
@@ -41,6 +45,9 @@ class Line(httpx.AsyncBaseTransport):
         self.headers.append(request.headers)
         if self.cut:
             raise httpx.ConnectError("nobody there")
+        if self.drops:
+            self.drops -= 1
+            raise httpx.RemoteProtocolError("hung up")
         response = await self._inner.handle_async_request(request)
         if self.rewrite is None:
             return response

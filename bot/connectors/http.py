@@ -301,7 +301,7 @@ class Api:
             if refused is not None and self._renewed and not self._proven:
                 raise self._reject("it refuses a session that it has just given")
             try:
-                session = await self._log_in(self._send)
+                session = await self._log_in(self._knock)
             except SessionRefused as error:
                 self._rejected = error
                 log.error("crm.login_rejected", extra={"source": self._name, "code": error.code})
@@ -309,6 +309,19 @@ class Api:
             self._session, self._since = session, self._clock.now()
             self._proven, self._renewed = False, refused is not None
             return session
+
+    async def _knock(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        """A login's request: what the policy says of a busy host holds for its login as well."""
+        answer = await self._send(method, target, headers, body)
+        if answer.status in _BUSY or answer.status >= 500:
+            raise self._failed(
+                f"http-{answer.status}", f"its login answered {answer.status}", self._told(answer.headers)
+            )
+        if answer.status < 300 and not answer.is_json:
+            raise self._failed("no-json", "its login's answer is no JSON, or was cut off")
+        return answer
 
     def _is_old(self) -> bool:
         return self._since is not None and self._clock.now() - self._since >= self._policy.session

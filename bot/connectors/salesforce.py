@@ -15,7 +15,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -500,8 +500,11 @@ def client_credentials(settings: SalesforceSettings) -> LogIn:
         if answer.status == 200 and isinstance(token, str) and token:
             link = str(said.get("instance_url") or settings.url).rstrip("/")
             return Session(token, str(said.get("id") or "").rpartition("/")[2], link)
-        if answer.status == 429 or answer.status >= 500 or not answer.is_json:
-            raise Retryable(f"Salesforce's login answered {answer.status}", code="login-away")
+        if not answer.is_json:
+            raise SessionRefused(
+                f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
+                code="wrong-address",
+            )
         code = re.sub(r"[^a-z_]", "", str(said.get("error") or ""))[:40]
         raise SessionRefused(
             f"Salesforce rejects the login ({code or answer.status}): {_login_advice(code, said)}",
@@ -534,11 +537,12 @@ _MACHINES = re.compile(r"\b(integration|api only|automated process|platform inte
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is in the CRM. ``left_out``: ids of integration users, whose records are nobody's use."""
+    """Who is in the CRM. ``left_out``: ids of integration users, whose records are nobody's use; ``me``: our own, or ""."""
 
     users: tuple[CrmUser, ...]
     faults: tuple[RowFault, ...]
     left_out: frozenset[str]
+    me: str = ""
 
 
 def read_users(
@@ -583,7 +587,7 @@ def read_users(
         for who, (row, active, since) in sorted(kept.items())
         if active or who in led
     )
-    return Roster(users, tuple(faults), frozenset(left_out))
+    return Roster(users, tuple(faults), frozenset(left_out), full_id(me))
 
 
 def _user(
@@ -774,7 +778,7 @@ class SalesforceConnector:
         self._hidden.clear()  # rights may have been granted since
         figures = Figures(window, metrics, _UNSUPPORTED, past=PAST)
         figures.leave_empty("field_completeness")
-        reading = _Reading(self, figures, window, metrics)
+        reading = _Reading(self, figures, window, metrics, roster.me)
         await reading.run(self._is_today(window.through))
         log.info(
             "salesforce.collected",
@@ -927,7 +931,7 @@ class SalesforceConnector:
             licences=self._settings.licences,
             sandbox=self._sandbox,
         )
-        roster = Roster(roster.users, (*roster.faults, *unknown), roster.left_out)
+        roster = replace(roster, faults=(*roster.faults, *unknown))
         self._roster = self.api.server_now(), through, roster
         return roster
 
@@ -945,7 +949,12 @@ class _Reading:
     """One poll: every question asked, what came of it kept in figures."""
 
     def __init__(
-        self, connector: SalesforceConnector, figures: Figures, window: Window, metrics: frozenset[str]
+        self,
+        connector: SalesforceConnector,
+        figures: Figures,
+        window: Window,
+        metrics: frozenset[str],
+        me: str,
     ) -> None:
         self.groups = 0
         self.answered = False
@@ -955,6 +964,7 @@ class _Reading:
         self._figures = figures
         self._window = window
         self._metrics = metrics
+        self._me = me
         self._days = days_of(window)
 
     async def run(self, snapshots: bool) -> None:
@@ -1037,7 +1047,7 @@ class _Reading:
 
     async def _logins(self) -> None:
         """Who logged in on each day. Without the right to see it Salesforce shows our own logins only, and says nothing."""
-        me = full_id((await self._crm.api.session()).user)
+        me = self._me
         found = await _all([self._logins_of(day) for day in self._days])
         seen = {str(row.get("UserId")) for rows in found if rows is not None for row in rows}
         read = [day for day, rows in zip(self._days, found, strict=True) if rows is not None]
