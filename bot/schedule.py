@@ -26,10 +26,14 @@ MAX_ROUNDS = 200
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A use case that looks for due rows. ``run(now)`` works until nothing is due; returns when something is again."""
+    """A use case that looks for due rows. ``run(now)`` works until nothing is due; returns when something is again.
+
+    ``feeds``: jobs that may have work after it. They come after it in order, and are run without another look.
+    """
 
     name: str
     run: Callable[[datetime], Awaitable[datetime | None]]
+    feeds: tuple[str, ...] = ()
 
 
 class Ticker:
@@ -91,25 +95,15 @@ async def advance(jobs: Sequence[Job], now: datetime, look: Look | None = None) 
 
     ``look``: jobs that have nothing to do by it are not run. Raises RuntimeError when the jobs do not come to rest.
     """
+    told: dict[str, datetime | None] = {}
     for _ in range(MAX_ROUNDS):
-        dues = [due for due in await _round(jobs, now, look) if due is not None]
-        if not dues:
-            return None
-        if min(dues) > now:
-            return min(dues)
+        seen: Mapping[str, datetime | None] = await look(now) if look is not None else {}
+        waiting = {job.name: seen[job.name] if job.name in seen else told.get(job.name, now) for job in jobs}
+        open_now = {name for name, due in waiting.items() if due is not None and due <= now}
+        if not open_now:
+            return min((due for due in waiting.values() if due is not None), default=None)
+        for job in jobs:
+            if job.name in open_now:
+                told[job.name] = await job.run(now)
+                open_now.update(job.feeds)
     raise RuntimeError(f"the jobs did not come to rest at {now.isoformat()} in {MAX_ROUNDS} rounds")
-
-
-async def _round(jobs: Sequence[Job], now: datetime, look: Look | None) -> list[datetime | None]:
-    """Each job once, in order; when each is due again."""
-    dues: list[datetime | None] = []
-    seen: Mapping[str, datetime | None] | None = None
-    for job in jobs:
-        if look is not None and seen is None:
-            seen = await look(now)
-        due = seen.get(job.name, now) if seen is not None else now
-        if due is not None and due <= now:
-            due = await job.run(now)
-            seen = None  # a job makes work for those after it
-        dues.append(due)
-    return dues

@@ -103,11 +103,11 @@ class House:
         An answer opens a decision point, and both it and what was dropped are told to the person in the same step.
         """
         jobs = [
-            ("clock", Job("poll", self._poll)),
-            ("clock", Job("match", self._match)),
-            ("worker", Job("work", self._work)),
-            ("clock", Job("drop", self._drop)),
-            ("clock", Job("plan", self._plan)),
+            ("clock", Job("poll", self._poll, feeds=("match", "plan"))),
+            ("clock", Job("match", self._match, feeds=("plan",))),
+            ("worker", Job("work", self._work, feeds=("plan", "deliver"))),
+            ("clock", Job("drop", self._drop, feeds=("deliver",))),
+            ("clock", Job("plan", self._plan, feeds=("deliver",))),
             ("worker", Job("deliver", self._deliver)),
             ("clock", Job("measure", self._measure)),
             ("clock", Job("forget", self._forget)),

@@ -25,7 +25,7 @@ FRIDAY_LAST = time(15, 0)
 WEEK = timedelta(days=7)
 SLOT_TIME = time(10, 0)
 SLOT_SPREAD = timedelta(minutes=40)
-SLOT_STEP = timedelta(minutes=10)
+SLOT_STEP = timedelta(minutes=20)
 """The daily decision point: 10:00 where the person is, spread over 40 minutes by person, in steps that make batches."""
 MAX_WEEKLY_CAP = 5
 PERSONAL = frozenset(

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from bot.domain.feedback import UNCONFIRMED_FOR
 from bot.services.deliver_outbox import next_delivery
+from bot.services.measure_outcomes import together
 from store.agenda import agenda
 from store.database import UnitOfWork
 
@@ -29,6 +30,6 @@ def foresee(uow: UnitOfWork, now: datetime) -> Mapping[str, datetime | None]:
         "plan": now if seen.newcomers else seen.decision,
         "work": seen.inbox,
         "deliver": next_delivery(seen.live, now, stopped=seen.stopped),
-        "measure": seen.outcome,
+        "measure": together(seen.outcome),
         "drop": None if seen.unconfirmed is None else seen.unconfirmed + UNCONFIRMED_FOR,
     }

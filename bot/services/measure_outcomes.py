@@ -17,6 +17,8 @@ ENOUGH = 0.95
 PATIENCE = timedelta(days=7)
 """How long to wait for the CRM to be read to the end of a window; raw usage is kept just as long."""
 AGAIN = timedelta(hours=6)
+EVERY = timedelta(hours=6)
+"""Outcomes become due one by one, and nobody waits for them: they are measured together."""
 _ORDER = tuple(OUTCOMES)
 
 
@@ -28,8 +30,16 @@ def measure(uow: UnitOfWork, now: datetime) -> int:
 
 
 def next_outcome(uow: UnitOfWork) -> datetime | None:
-    """When the next outcome can be measured; None when all are."""
-    return decisions.next_outcome_due(uow)
+    """When the next outcomes are measured; None when all are."""
+    return together(decisions.next_outcome_due(uow))
+
+
+def together(due: datetime | None) -> datetime | None:
+    """The next of the four hours of a day (UTC) at which outcomes are measured."""
+    if due is None:
+        return None
+    behind = timedelta(seconds=due.timestamp() % EVERY.total_seconds())
+    return due + (EVERY - behind) if behind else due
 
 
 def _due(uow: UnitOfWork, now: datetime) -> list[Outcome]:

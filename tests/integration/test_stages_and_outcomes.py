@@ -14,7 +14,7 @@ from bot.domain.messages import TIP
 from bot.domain.nudging import NONE
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, UsageFact
 from bot.services.assess_stages import StageReport, assess
-from bot.services.measure_outcomes import measure, next_outcome
+from bot.services.measure_outcomes import measure, next_outcome, together
 from store import decisions, stages, usage
 from store.database import Database, UnitOfWork
 from store.decisions import DecisionRow
@@ -264,7 +264,7 @@ async def test_outcomes_are_measured_the_same_way_in_both_arms(database_url: str
         assert await database.write(measure, TUESDAY + timedelta(hours=72)) == 2
         assert outcomes(database, "state")[:3] == (2.0, 1.0, None)  # four out of order, two left
         assert outcomes(database, "count")[:3] == (6.0, 1.0, None)  # three days of two moves
-        assert await database.read(next_outcome) == TUESDAY + timedelta(days=7)
+        assert await database.read(next_outcome) == together(TUESDAY + timedelta(days=7))
         await database.write(poll_days, TUESDAY.date() + timedelta(days=6), 4)
         assert await database.write(measure, TUESDAY + timedelta(days=7)) == 2
         assert outcomes(database, "count")[2:4] == (14.0, 1.0)
@@ -288,10 +288,10 @@ async def test_a_crm_that_is_late_is_waited_for_and_then_given_up(database_url: 
         due = TUESDAY + timedelta(hours=72)
         await database.write(measure, due)
         assert outcomes(database, "count")[:2] == (None, None)
-        assert await database.read(next_outcome) == due + timedelta(hours=6)
+        assert await database.read(next_outcome) == together(due + timedelta(hours=6))
         await database.write(measure, due + timedelta(days=7))
         assert outcomes(database, "count")[:2] == (None, 0.0)
-        assert await database.read(next_outcome) == TUESDAY + timedelta(days=7)
+        assert await database.read(next_outcome) == together(TUESDAY + timedelta(days=7))
 
 
 async def test_decisions_are_kept_once_and_read_back_whole(database_url: str) -> None:
@@ -305,3 +305,14 @@ async def test_decisions_are_kept_once_and_read_back_whole(database_url: str) ->
         span = (TUESDAY, TUESDAY + timedelta(hours=1))
         assert await database.read(decisions.counts, *span) == {"sent": 1}
         assert await database.read(decisions.between, *span) == (first,)
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 359, 360, 361])
+def test_outcomes_are_measured_together_four_times_a_day_and_never_early(minutes: int) -> None:
+    midnight = datetime(2026, 11, 17, tzinfo=UTC)
+    due = midnight + timedelta(minutes=minutes)
+    at = together(due)
+    assert at is not None
+    assert timedelta() <= at - due < timedelta(hours=6)
+    assert (at.hour % 6, at.minute) == (0, 0)
+    assert together(None) is None

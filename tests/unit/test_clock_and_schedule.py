@@ -42,7 +42,7 @@ async def test_advance_works_until_nothing_is_due_and_returns_the_earliest_next(
 
 
 @pytest.mark.anyio
-async def test_only_jobs_that_have_something_to_do_are_run_and_those_after_them_are_looked_at_anew() -> None:
+async def test_only_jobs_that_have_something_to_do_are_run_and_those_that_they_feed() -> None:
     due: dict[str, datetime | None] = {
         "quiet": None,
         "later": T0 + timedelta(hours=2),
@@ -62,7 +62,7 @@ async def test_only_jobs_that_have_something_to_do_are_run_and_those_after_them_
                 due[makes] = T0
             return due[name]
 
-        return Job(name, run)
+        return Job(name, run, feeds=(makes,) if makes else ())
 
     jobs = [job("quiet"), job("later"), job("maker", makes="taker"), job("taker"), job("unknown")]
     assert await advance(jobs, T0, look) == T0 + timedelta(hours=1)
