@@ -7,7 +7,7 @@ how many were broken. What cannot be seen from here is listed in NOT_CHECKED wit
 from __future__ import annotations
 
 from sandbox.promises.asking import ask_the_bot
-from sandbox.promises.surroundings import Surroundings, surroundings_of
+from sandbox.promises.surroundings import Surroundings
 from sandbox.promises.watch import NOT_CHECKED, PROMISES, Promises
 
-__all__ = ["NOT_CHECKED", "PROMISES", "Promises", "Surroundings", "ask_the_bot", "surroundings_of"]
+__all__ = ["NOT_CHECKED", "PROMISES", "Promises", "Surroundings", "ask_the_bot"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from typing import TYPE_CHECKING
 
-from sandbox.company.calendar import holidays
-
 if TYPE_CHECKING:
-    from sandbox.company.world import Company
     from sandbox.crm.records import Crm
 
 EARLIEST, LATEST = time(8, 0), time(18, 30)
@@ -42,18 +38,3 @@ class Surroundings:
         """Whether nobody works that day where this person lives."""
         country = self.countries.get(user)
         return country is not None and self.holidays is not None and day in self.holidays(country, day.year)
-
-
-def surroundings_of(company: Company) -> Surroundings:
-    """What a company of the sandbox's knows. Part-timers' days are not in it: nobody told the bot but they themselves."""
-    people = [person for person in company.firm.people if person.slack_id]
-    parts = company.roles()
-    named = {parts["sponsor"], parts["adoption_lead"], parts["privacy_officer"], *parts["owners"].values()}
-    sizes = Counter(person.boss for person in company.firm.people)
-    return Surroundings(
-        crm=company.crm,
-        countries={person.slack_id: person.region.country for person in people},
-        holidays=holidays,
-        roles=frozenset(person.slack_id for person in people if person.email in named),
-        teams={person.slack_id: sizes[person.boss] for person in people},
-    )
