@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path: Path, repository: Path, 
         report = report_in(tmp_path)
         for each in (report, report["sandbox"]):
             for clocked in ("seconds", "cpu_seconds", "memory_mib"):
-                    each.pop(clocked, None)
+                each.pop(clocked, None)
         found.append(report)
     first, again = found
     assert first == again
