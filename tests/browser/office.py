@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
+from tests.installation import REPOSITORY
 from tests.story import Firm, Story
 
 T = TypeVar("T")
@@ -45,6 +47,8 @@ def at_work(firm: Firm, database_url: str, start: str) -> Iterator[Office]:
         ending = asyncio.Event()
         leave.set_result(ending)
         async with firm.at_work(database_url, start) as story:
+            manifest = REPOSITORY / "slack-manifest.json"
+            story.slack.manifest = json.loads(manifest.read_text(encoding="utf-8"))
             ready.set_result(Office(story, asyncio.get_running_loop()))
             await ending.wait()
 

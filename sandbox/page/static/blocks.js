@@ -250,10 +250,13 @@ function popUp(list, anchor) {
   };
   list.showPopover();
   place();
+  // What scrolls under the list takes it along, until its anchor is out of sight.
   const away = (event) => {
-    if (!list.contains(event.target)) list.hidePopover();
+    if (list.contains(event.target)) return;
+    const at = anchor.getBoundingClientRect();
+    if (!anchor.isConnected || at.bottom < 0 || at.top > window.innerHeight) list.hidePopover();
+    else place();
   };
-  // What scrolls under the list takes its anchor away.
   document.addEventListener('scroll', away, true);
   window.addEventListener('resize', place);
   list.addEventListener('toggle', function closed(event) {

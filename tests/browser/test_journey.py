@@ -1,0 +1,73 @@
+"""The journey of a visitor, through the page and the real bot: be a rep, get a tip, answer; be the lead, read the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.office import Office, at_work
+from tests.browser.visitor import Visitor
+from tests.browser.windows import Windows
+from tests.story import Firm
+
+ADA, BO, CAI, LEAD = "Ada Marsh", "Bo Lind", "Cai Wu", "Lee Brandt"
+TIP = "of your deals have a close date in the past"
+
+
+@pytest.fixture
+def office(tmp_path: Path, sqlite_url: str) -> Iterator[Office]:
+    firm = Firm(tmp_path / "crm")
+    for name in (ADA, BO, CAI):
+        firm.hires(name)
+        firm.neglects_dates(name)
+    with at_work(firm, sqlite_url, "2026-11-16 07:00") as at:
+        yield at
+
+
+def test_a_visitor_is_reps_and_then_the_lead(office: Office, windows: Windows) -> None:
+    page = windows.open()
+    visitor = Visitor(page, office.url)
+
+    # Ada chooses a goal, gets a tip, and does what it says: the link opens beside the page, the tip says when.
+    visitor.becomes(ADA)
+    visitor.presses("Save time", on=visitor.waits_for("What would make Compass worth it"))
+    expect(visitor.message("You chose: save time")).to_be_visible()
+    tip = visitor.waits_for(TIP)
+    page.context.route("https://crm.example.com/**", lambda route: route.fulfill(body="the CRM"))
+    with page.context.expect_page() as opened:
+        tip.get_by_role("link", name="Update in Compass").click()
+    assert opened.value.url == "https://crm.example.com/deals/D-001"
+    expect(visitor.message(TIP)).to_contain_text("Opened on")
+    visitor.chooses("Pause", on=visitor.message(TIP))
+    visitor.presses("Until next Monday", on=visitor.message(TIP))
+    expect(visitor.message(TIP)).to_contain_text("quiet until 23 Nov")
+
+    # Cai asks why, and says that it is not for her.
+    visitor.becomes(CAI)
+    visitor.chooses("Why this?", on=visitor.waits_for(TIP))
+    thread = visitor.thread_of(visitor.message(TIP))
+    expect(thread).to_contain_text("close date")
+    visitor.chooses("Not for me", on=visitor.message(TIP))
+
+    # Bo asks to be reminded, thinks better of it, and says what is in the way: with a button, and in his words.
+    visitor.becomes(BO)
+    visitor.presses("Remind me", on=visitor.waits_for(TIP))
+    visitor.presses("No reminder", on=visitor.message(TIP))
+    visitor.presses("Something's in the way", on=visitor.message(TIP))
+    visitor.presses("The process", on=visitor.message(TIP))
+    visitor.presses("With my name", on=visitor.message(TIP))
+    expect(visitor.message(TIP)).to_contain_text("Noted as “The process”, for Robin Weber, with your name.")
+    visitor.presses("Reply in thread", on=visitor.message(TIP))
+    visitor.writes("Approval takes four days", under=True)
+    expect(visitor.thread).to_contain_text("Noted", timeout=15_000)
+
+    # The lead types a command and reads it. Until ten minutes are over Bo could have taken it back.
+    visitor.moves("+1 hour")
+    visitor.becomes(LEAD)
+    visitor.writes("/fullsteam desk")
+    desk = visitor.message("Approval takes four days")
+    expect(desk).to_contain_text("Only visible to you", ignore_case=True)
+    expect(desk).to_contain_text(BO)
