@@ -98,7 +98,8 @@ async def advance(jobs: Sequence[Job], now: datetime, look: Look | None = None) 
     told: dict[str, datetime | None] = {}
     for _ in range(MAX_ROUNDS):
         seen: Mapping[str, datetime | None] = await look(now) if look is not None else {}
-        waiting = {job.name: seen[job.name] if job.name in seen else told.get(job.name, now) for job in jobs}
+        # What a job itself said counts until something feeds it: by its rows a message is due that has to wait its turn.
+        waiting = {job.name: told[job.name] if job.name in told else seen.get(job.name, now) for job in jobs}
         open_now = {name for name, due in waiting.items() if due is not None and due <= now}
         if not open_now:
             return min((due for due in waiting.values() if due is not None), default=None)

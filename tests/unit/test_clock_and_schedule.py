@@ -102,3 +102,18 @@ async def test_a_job_that_breaks_does_not_stop_the_others_and_is_said_once(
     finally:
         ticker.stop()
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["job.waits"]
+
+
+@pytest.mark.anyio
+async def test_a_job_that_has_to_wait_its_turn_is_believed_whatever_its_rows_say() -> None:
+    ran: list[str] = []
+
+    async def look(now: datetime) -> dict[str, datetime | None]:
+        return {"send": T0}
+
+    async def send(now: datetime) -> datetime | None:
+        ran.append("send")
+        return T0 + timedelta(seconds=15)
+
+    assert await advance([Job("send", send)], T0, look) == T0 + timedelta(seconds=15)
+    assert ran == ["send"]
