@@ -62,6 +62,7 @@ OWNERS = 400
 CLOCK_TOLERANCE = timedelta(minutes=15)
 EVIDENCE_DAYS = 7
 """How old the day may be that a decision was made for; the records are read as of now in any case."""
+DEALS_LIFE = timedelta(seconds=1)
 ROSTER_LIFE = timedelta(minutes=10)
 LOGIN_LOOK_BACK = timedelta(days=30)
 PAST = "Salesforce tells this as of now only, not for a day gone by"
@@ -367,6 +368,7 @@ _DEAL = (
     "CreatedDate",
     "LastActivityDate",
     "LastStageChangeDate",
+    "AccountId",
     "Account.Name",
 )
 _TASK = ("Id", "Subject", "OwnerId", "ActivityDate")
@@ -665,6 +667,34 @@ def _is_zone(name: str) -> bool:
 # --- records -------------------------------------------------------------------------------------------------------------
 
 
+NEEDED = {
+    "opps_past_close": "CloseDate",
+    "opps_no_next_step": "NextStep",
+    "opps_no_activity_30d": "LastActivityDate",
+    "opps_stuck_step": "LastStageChangeDate",
+    "opps_missing_amount": "Amount",
+    "opps_missing_account": "AccountId",
+}
+"""The field that a flaw is in."""
+
+
+def is_flawed(metric: str, row: Row, today: date) -> bool:
+    """Whether an open record is among those that FLAWS counts: the same conditions, on a row that was read."""
+    created = _date_of(row.get("CreatedDate")) or today
+    value = row.get(NEEDED.get(metric, "Id"))
+    match metric:
+        case "opps_past_close":
+            close = _date_of(value)
+            return close is not None and close < today
+        case "opps_no_next_step" | "opps_missing_amount" | "opps_missing_account":
+            return value is None and (today - created).days >= GRACE_DAYS
+        case "opps_no_activity_30d":
+            return (today - (_date_of(value) or created)).days >= QUIET_DAYS
+        case "opps_stuck_step":
+            return (today - (_date_of(value) or created)).days >= STUCK_DAYS
+    return True
+
+
 def badness(metric: str, row: Row, today: date) -> int:
     """How bad a record is, in days: since when it has been so, or open."""
     since = {
@@ -732,6 +762,7 @@ class SalesforceConnector:
         self._page = {"Sforce-Query-Options": f"batchSize={settings.batch}"} if settings.batch != 2000 else {}
         self._hidden: defaultdict[str, set[str]] = defaultdict(set)
         self._roster: tuple[datetime, date, Roster] | None = None
+        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
         self.api = Api(
             settings.url,
             name=settings.name,
@@ -776,6 +807,7 @@ class SalesforceConnector:
         """Everything in about twenty queries, up to four at once; then facts day by day."""
         roster = await self._known_roster(window.through)
         self._hidden.clear()  # rights may have been granted since
+        self._deals = None
         figures = Figures(window, metrics, _UNSUPPORTED, past=PAST)
         figures.leave_empty("field_completeness")
         reading = _Reading(self, figures, window, metrics, roster.me)
@@ -809,18 +841,15 @@ class SalesforceConnector:
         if not -1 <= (today - through).days <= EVIDENCE_DAYS:
             raise Retryable(f"Salesforce is not asked about {through}: {PAST}", code="as-of-now")
         link = self._record_link or f"{session.link}/lightning/r/{FLAWS[metric][0]}/{{id}}/view"
-        rows: list[Row] = []
-        for at in range(0, len(asked), OWNERS):
-            rows += await self._flawed(metric, asked[at : at + OWNERS], today)
-        by_owner: defaultdict[str, dict[str, Row]] = defaultdict(dict)
-        for row in rows:
-            identity, owner = row.get("Id"), row.get("OwnerId")
-            if isinstance(identity, str) and isinstance(owner, str):
-                by_owner[owner][identity] = row  # a row that comes on two pages is one
+        if metric == "tasks_overdue":
+            rows = await self._overdue(asked, today)
+        else:
+            rows = await self._open_deals(asked, NEEDED.get(metric, "Id"))
         found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
         for owner in asked:
-            if own := by_owner.get(owner):
-                worst = sorted(own.values(), key=lambda row: (-badness(metric, row, today), str(row["Id"])))
+            own = [row for row in rows.get(owner, ()) if is_flawed(metric, row, today)]
+            if own:
+                worst = sorted(own, key=lambda row: (-badness(metric, row, today), str(row["Id"])))
                 found[owner] = len(own), tuple(record(metric, row, today, link) for row in worst[:limit])
         return found
 
@@ -879,26 +908,57 @@ class SalesforceConnector:
         body = (await self.api.get("/services/data/")).body
         return [each for each in body if isinstance(each, Mapping)] if isinstance(body, list) else []
 
-    async def _flawed(self, metric: str, owners: Sequence[str], today: date) -> Sequence[Row]:
-        """The records of these owners that a metric counts; a column that is hidden and not needed is left out."""
-        entity, where = FLAWS[metric]
-        names = _TASK if entity == "Task" else _DEAL
-        among = ", ".join(f"'{owner}'" for owner in owners)
-        due = "ActivityDate" if entity == "Task" else "CloseDate"
-        condition = f"{where.format_map(thresholds(today))} AND OwnerId IN ({among})"
+    async def _open_deals(self, owners: Sequence[str], needed: str) -> Mapping[str, Sequence[Row]]:
+        """Open opportunities by owner: one query for all their flaws, good for a second. ``needed``: a field.
+
+        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
+        """
+        now = self.api.server_now()
+        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
+            self._deals = now, {}
+        deals = self._deals[1]
+        missing = [owner for owner in owners if owner not in deals]
+        if missing:
+            found = await self._of_owners("Opportunity", "IsClosed = false", _DEAL, "CloseDate", missing)
+            for owner in missing:
+                deals[owner] = found.get(owner, ())
+        if needed in self._hidden["Opportunity"]:
+            raise FieldHidden(needed, "Opportunity")
+        return deals
+
+    async def _overdue(self, owners: Sequence[str], today: date) -> Mapping[str, Sequence[Row]]:
+        entity, where = FLAWS["tasks_overdue"]
+        return await self._of_owners(
+            entity, where.format_map(thresholds(today)), _TASK, "ActivityDate", owners
+        )
+
+    async def _of_owners(
+        self, entity: str, where: str, names: Sequence[str], due: str, owners: Sequence[str]
+    ) -> Mapping[str, Sequence[Row]]:
+        """Records of these owners, each once; a column that is hidden is left out."""
+        found: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+        for at in range(0, len(owners), OWNERS):
+            among = ", ".join(f"'{owner}'" for owner in owners[at : at + OWNERS])
+            for row in await self._shown(entity, f"{where} AND OwnerId IN ({among})", names, due):
+                identity, owner = row.get("Id"), row.get("OwnerId")
+                if isinstance(identity, str) and isinstance(owner, str):
+                    found[owner][identity] = row  # a row that comes on two pages is one
+        return {owner: tuple(rows.values()) for owner, rows in found.items()}
+
+    async def _shown(self, entity: str, where: str, names: Sequence[str], due: str) -> Sequence[Row]:
+        hidden = self._hidden[entity]
         while True:
-            shown = [name for name in names if name.partition(".")[0] not in self._hidden[entity]]
-            soql = f"SELECT {', '.join(shown)} FROM {entity} WHERE {condition} ORDER BY OwnerId, {due}, Id"
+            shown = [name for name in names if name.partition(".")[0] not in hidden]
+            order = ", ".join(name for name in ("OwnerId", due, "Id") if name in shown)
             try:
-                return await self.query(soql)
+                return await self.query(
+                    f"SELECT {', '.join(shown)} FROM {entity} WHERE {where} ORDER BY {order}"
+                )
             except FieldHidden as error:
                 name = error.field.partition(".")[0]
-                if (
-                    re.search(rf"\b{re.escape(name)}\b", f"{where} Id OwnerId {due}")
-                    or name in self._hidden[entity]
-                ):
+                if name in hidden or name in ("Id", "OwnerId") or re.search(rf"\b{re.escape(name)}\b", where):
                     raise
-                self._hidden[entity].add(name)
+                hidden.add(name)
 
     # -- people ---------------------------------------------------------------------------------------------------------
 

@@ -398,6 +398,23 @@ async def test_many_owners_are_asked_about_in_addresses_that_salesforce_takes(or
     assert "URI_TOO_LONG" not in org.server.refused
 
 
+async def test_all_flaws_of_a_batch_are_one_query_and_a_moment_later_it_is_read_again(org: Org) -> None:
+    people = people_of(org, 5)
+    lived(org, people)
+    connector = org.connector()
+    for metric in sorted(FLAWS.keys() - {"tasks_overdue"}):
+        await connector.evidence(metric, people[:4], 3, TODAY)
+    queries = [asked for asked in org.line.asked if " FROM Opportunity " in asked]
+    assert len(queries) == 1
+    before = await connector.evidence("opps_no_next_step", people, 3, TODAY)
+    assert [people[4] in asked and people[3] not in asked for asked in org.line.asked[-1:]] == [True]
+    count, (worst, *_) = before[people[1]]
+    org.crm.change("Opportunity", worst.id, people[1], org.clock.now(), NextStep="Call")
+    org.clock.move_to(FRIDAY + timedelta(seconds=2))
+    after = await connector.evidence("opps_no_next_step", people, 3, TODAY)
+    assert (after[people[1]][0], worst in after[people[1]][1]) == (count - 1, False)
+
+
 async def test_records_are_those_of_now_whatever_day_the_decision_was_made_for(org: Org) -> None:
     _, rep = people_of(org, 1)
     org.deal(rep, 20, CloseDate=TODAY - timedelta(days=1))
@@ -585,11 +602,11 @@ async def test_the_brake_holds_at_eighty_percent_whatever_stands_beside_the_numb
 
     async def ask_and_ask() -> None:
         for _ in range(100):
-            await connector.evidence("opps_open", people, 1, TODAY)
+            await connector.evidence("tasks_overdue", people, 1, TODAY)
 
     with pytest.raises(Throttled, match="80%"):
         await ask_and_ask()
-    assert sum(" FROM Opportunity " in asked for asked in org.line.asked) == 80
+    assert sum(" FROM Task " in asked for asked in org.line.asked) == 80
 
 
 @pytest.mark.parametrize(
