@@ -6,6 +6,7 @@ an empty list means that Slack would take it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -323,17 +324,65 @@ IN_INPUT = (
 )
 
 
+_DATE, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"[0-2]\d:[0-5]\d")
+
+
+def _initial_options(e: Json, at: str, faults: Faults) -> None:
+    """What is chosen at first must be among the options, where the element has options of its own."""
+    one, many = e.get("initial_option"), e.get("initial_options")
+    if many is not None and not isinstance(many, list):
+        faults.append(Fault(f"{at}/initial_options", "must be an array", "type_mismatch"))
+        return
+    groups = [group.get("options") for group in e.get("option_groups") or [] if isinstance(group, dict)]
+    own = [
+        option for some in (e.get("options"), *groups) for option in (some if isinstance(some, list) else ())
+    ]
+    given = [(f"{at}/initial_option", one)] if one is not None else []
+    given += [(f"{at}/initial_options/{i}", each) for i, each in enumerate(many or [])]
+    for here, option in given:
+        _option(option, here, faults)
+        if isinstance(option, dict) and own and option not in own:
+            faults.append(Fault(here, "must be one of the options"))
+
+
+def _initial(e: Json, key: str, at: str, faults: Faults) -> None:
+    """One of the other `initial_...` keys."""
+    value, here = e[key], f"{at}/{key}"
+    if key == "initial_value" and e["type"] == "rich_text_input":
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            faults.append(Fault(here, "must be rich text", "type_mismatch"))
+    elif key == "initial_date_time":
+        _number(value, here, faults, 0, 9_999_999_999)
+    elif isinstance(value, list) and e["type"].startswith("multi_"):
+        for i, item in enumerate(value):
+            _length(item, f"{here}/{i}", faults, 255, 1, required=True)
+    elif e["type"].startswith("multi_"):
+        faults.append(Fault(here, "must be an array", "type_mismatch"))
+    else:
+        _length(value, here, faults, 3000)
+        pattern = {"initial_date": _DATE, "initial_time": _TIME}.get(key)
+        if pattern and isinstance(value, str) and not pattern.fullmatch(value):
+            faults.append(Fault(here, f"invalid {key.removeprefix('initial_')}"))
+
+
 def check_element(value: Any, allowed: frozenset[str], at: str, faults: Faults) -> None:
     """Check one element that stands where only `allowed` types may stand."""
     if not isinstance(value, dict):
         faults.append(Fault(at, "must be an object", "type_mismatch"))
         return
     kind = value.get("type")
-    if kind not in allowed:
+    if not isinstance(kind, str) or kind not in allowed:
         faults.append(Fault(f"{at}/type", f"unsupported type: {kind}"))
         return
     _length(value.get("action_id"), f"{at}/action_id", faults, 255, 1)
     ELEMENTS[kind](value, at, faults)
+    if kind == "button":
+        return
+    for key in value:
+        if key in ("initial_option", "initial_options"):
+            _initial_options(value, at, faults)
+        elif key.startswith("initial_") and value[key] is not None:
+            _initial(value, key, at, faults)
 
 
 def _distinct_actions(elements: list[Any], at: str, faults: Faults) -> None:
@@ -547,13 +596,17 @@ def _container(b: Json, at: str, faults: Faults) -> None:
 def _task_card(b: Json, at: str, faults: Faults) -> None:
     _length(b.get("task_id"), f"{at}/task_id", faults, 255, 1, required=True)
     _length(b.get("title"), f"{at}/title", faults, 3000, 1, required=True)
-    for i, source in enumerate(b.get("sources") or []):
+    sources = b.get("sources")
+    for i, source in enumerate(
+        _items(sources, f"{at}/sources", faults, 1000, 0) if sources is not None else []
+    ):
         check_element(source, frozenset({"url"}), f"{at}/sources/{i}", faults)
 
 
 def _plan(b: Json, at: str, faults: Faults) -> None:
     _length(b.get("title"), f"{at}/title", faults, 3000, 1, required=True)
-    for i, task in enumerate(b.get("tasks") or []):
+    tasks = b.get("tasks")
+    for i, task in enumerate(_items(tasks, f"{at}/tasks", faults, 1000, 0) if tasks is not None else []):
         if isinstance(task, dict):
             _task_card(task, f"{at}/tasks/{i}", faults)
         else:

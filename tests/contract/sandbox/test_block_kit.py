@@ -316,6 +316,21 @@ SOUND: list[Json] = [
     data_table(page_size=5),
     pie(segment()),
     bar(line(), x_label="x"),
+    # What is chosen or typed at first.
+    actions(
+        select(initial_option=option()),
+        {**select(initial_options=[option()]), "type": "multi_static_select"} | {"action_id": "b"},
+    ),
+    actions(
+        {"type": "datepicker", "action_id": "a", "initial_date": "2017-03-01"},
+        {"type": "timepicker", "action_id": "b", "initial_time": "09:00"},
+        {"type": "datetimepicker", "action_id": "c", "initial_date_time": 1_488_358_800},
+        {"type": "users_select", "action_id": "d", "initial_user": "U1"},
+        {"type": "multi_conversations_select", "action_id": "e", "initial_conversations": ["C1"]},
+        {"type": "external_select", "action_id": "f", "initial_option": option(), "min_query_length": 1},
+    ),
+    text_input(initial_value="x"),
+    field({"type": "checkboxes", "action_id": "a", "options": [option()], "initial_options": [option()]}),
 ]
 
 
@@ -351,6 +366,23 @@ def test_a_broken_rule_is_refused_with_its_place(name: str) -> None:
 @pytest.mark.parametrize("block", SOUND, ids=lambda block: block["type"])
 def test_the_same_block_with_nothing_broken_is_taken(block: Json) -> None:
     assert check_blocks([block], surface_of(block)) == []
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        select(initial_option=option(value="other")),
+        select(initial_option="v"),
+        {"type": "checkboxes", "action_id": "a", "options": [option()], "initial_options": option()},
+        {"type": "datepicker", "action_id": "a", "initial_date": "tomorrow"},
+        {"type": "timepicker", "action_id": "a", "initial_time": "9"},
+        {"type": "datetimepicker", "action_id": "a", "initial_date_time": "now"},
+        {"type": "multi_users_select", "action_id": "a", "initial_users": "U1"},
+        {"type": "multi_users_select", "action_id": "a", "initial_users": [1]},
+    ],
+)
+def test_an_initial_value_that_cannot_be_is_refused(element: Json) -> None:
+    assert check_blocks([actions(element)])
 
 
 def test_sound_views_are_taken() -> None:

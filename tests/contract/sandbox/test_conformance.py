@@ -20,6 +20,7 @@ from sandbox.limits import Limits
 from sandbox.methods_files import MAX_FILE
 from sandbox.state import User
 from sandbox.web_api import METHODS
+from tests.contract.sandbox.test_block_kit import REJECTED
 from tests.contract.sandbox.test_web_api import HOME, MODAL
 from tests.contract.sandbox.workspace import Running, running
 
@@ -547,6 +548,29 @@ def test_no_method_can_give_an_error_that_is_declared_nowhere() -> None:
     assert len(written) > 50
     # Halves of codes that end in an argument's name, and api.test's argument that says how to fail.
     assert written - declared - {""} == {"invalid_ts_", "invalid_", "error"}
+
+
+# Block Kit
+
+
+async def test_every_block_and_view_that_must_be_rejected_gets_slacks_error(
+    documents: dict[str, Any],
+) -> None:
+    """The cases, and that none is missing, are in test_block_kit."""
+    async with running(limits=Limits(on=False)) as here:
+        for name, broken in REJECTED.items():
+            if name.startswith("view-") or broken["type"] == "alert":
+                view = broken if name.startswith("view-") else {**MODAL, "blocks": [broken]}
+                trigger = here.slack.workspace.trigger_for("U1")
+                answer = await here.call("views.open", trigger_id=trigger, view=view)
+                checked = await here.call("blocks.validate", view=view)
+                assert (answer["error"], checked["error"]) == ("invalid_arguments", "invalid_view"), name
+            else:
+                answer = await here.call("chat.postMessage", channel="U1", text="x", blocks=[broken])
+                checked = await here.call("blocks.validate", blocks=[broken])
+                assert (answer["error"], checked["error"]) == ("invalid_blocks", "invalid_blocks"), name
+            assert "json-pointer:/" in answer["response_metadata"]["messages"][0], name
+            assert checked["errors"][0].keys() >= {"pointer", "code", "message", "constraint"}, name
 
 
 # Tiers
