@@ -47,6 +47,8 @@ class FakeBot:
     ticks: list[str] = field(default_factory=list)
     answer: Callable[[Seen], Any] = lambda _seen: Response(status_code=200)
     on_tick: Callable[[str], Any] = lambda _now: None
+    steered: bool = True
+    decided: dict[str, Any] | None = None
 
     @property
     def url(self) -> str:
@@ -65,6 +67,10 @@ class FakeBot:
         next_due = await answer if hasattr(answer, "__await__") else answer
         return JSONResponse({"next_due": next_due})
 
+    async def serve_inspect(self, request: Request) -> Response:
+        found = (self.decided or {}).get(request.path_params["user"])
+        return JSONResponse(found or {"error": "unknown user"}, status_code=200 if found else 404)
+
 
 class _Quiet(uvicorn.Server):
     @contextmanager
@@ -77,12 +83,12 @@ async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     """Serve the fake bot."""
     sock = listen("127.0.0.1", bot.port)
     bot.port = sock.getsockname()[1]
-    app = Starlette(
-        routes=[
-            Route("/slack/events", bot.serve_event, methods=["POST"]),
-            Route("/clock", bot.serve_clock, methods=["POST"]),
-        ]
-    )
+    routes = [Route("/slack/events", bot.serve_event, methods=["POST"])]
+    if bot.steered:
+        routes.append(Route("/clock", bot.serve_clock, methods=["POST"]))
+    if bot.decided is not None:
+        routes.append(Route("/inspect/{user}", bot.serve_inspect, methods=["GET"]))
+    app = Starlette(routes=routes)
     server = _Quiet(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started:  # noqa: ASYNC110 # uvicorn has a flag and no event
