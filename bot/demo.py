@@ -33,6 +33,7 @@ from bot.wiring import (
     all_triggers,
     asgi_of,
     connector_kinds,
+    let_go,
     listening,
     prepare_replay,
     replay_counts,
@@ -175,6 +176,7 @@ async def _bot(
             async with served(asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance), bound):
                 yield count
     finally:
+        await let_go({connector.name: connector})
         await asyncio.to_thread(database.close)
 
 
