@@ -186,10 +186,21 @@ class _Names:
             self._rng.shuffle(pairs)
             self._left[country] = pairs
         while True:
+            if not self._left[country]:
+                self._marry(country)
             first, last = self._left[country].pop()
             if (address := f"{_plain(first)}.{_plain(last)}") not in self._used:
                 self._used.add(address)
                 return first, last
+
+    def _marry(self, country: str) -> None:
+        """More names, for a large firm: double ones."""
+        lasts = LAST[country].split()
+        pairs = [
+            (first, f"{self._rng.choice(lasts)}-{last}") for first in FIRST[country].split() for last in lasts
+        ]
+        self._rng.shuffle(pairs)
+        self._left[country] = pairs
 
 
 def found(people: int, seed: int, start: date, weeks: int = 26) -> Firm:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as wall_time
 from zoneinfo import ZoneInfo
 
 from sandbox import payloads
@@ -327,7 +328,9 @@ class Staff(Reacting):
     def _comings_and_goings(self, person: Person, day: date) -> None:
         for absence in person.absences:
             if absence.first == day and absence.told and person.employed(day):
-                self._appoint(person, person.at(day, 0), self._away(person, absence))
+                # At eight where they are, for all of a region at once: each instant costs the bot a look at its clock.
+                eight = datetime.combine(day, wall_time(8), ZoneInfo(person.region.zone))
+                self._appoint(person, eight, self._away(person, absence))
         if person.joins == day:
             self._appoint(person, person.at(day, 0), person_as_user(person, self.firm))
         if person.leaves == day and person.quirk != "left_crm_only":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import holidays as library
 import pytest
 
@@ -77,7 +79,7 @@ def test_what_is_no_tip_is_told_from_one_by_its_buttons(content: Content, langua
 
 def test_a_record_is_known_by_the_link_behind_its_name() -> None:
     link = "https://org.my.salesforce.com/lightning/r/Opportunity/0065e0000000001AAA/view"
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": "*One of your open deals has no amount*"}},
         {
             "type": "rich_text",
@@ -102,7 +104,7 @@ def test_a_record_is_known_by_the_link_behind_its_name() -> None:
 
 
 def test_words_that_nobody_understands_have_no_family() -> None:
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": "*Something quite else*"}},
         {
             "type": "rich_text",
