@@ -20,11 +20,19 @@ def explain(uow: UnitOfWork, heard: Heard) -> Outcome:
     """tip:why: the explanation stands in the message's thread, once a day however often it is asked for."""
     row = clicked(uow, heard) or standing_in(uow, heard)
     if row is None:
-        return refused("no-message")
+        return _explain_private(uow, heard)
     # Asking is a reaction: somebody read it.
     outbox.record_reaction(uow, row.id, heard.row.name, heard.now)
     key = f"why:{row.id}:{heard.today.isoformat()}"
     queued = answer(uow, heard, explanation(uow, heard, row), about=row, key=key)
+    return Outcome("explained") if queued is not None else refused("explained-before")
+
+
+def _explain_private(uow: UnitOfWork, heard: Heard) -> Outcome:
+    """Under an answer that only they saw, which no row stands behind: it came because they asked."""
+    place = f"{heard.body.get('channel')}:{heard.body.get('ts')}"
+    key = f"why:{heard.person.id}:{place}:{heard.today.isoformat()}"
+    queued = answer(uow, heard, heard.say("why_other", kind=ANSWER), key=key)
     return Outcome("explained") if queued is not None else refused("explained-before")
 
 

@@ -28,6 +28,7 @@ _WEEKDAYS = {
 _SETTINGS = {"days": "days", "tage": "days", "hours": "hours", "zeiten": "hours"} | dict.fromkeys(
     ("weekly", "limit", "wöchentlich"), "weekly"
 )
+_SPEAKING = frozenset({"feedback", "say", "idee", "avis"})
 _STOPS = frozenset(
     {
         *("stop", "stopp", "stop it", "please stop", "stop please", "bitte stopp", "unsubscribe"),
@@ -84,6 +85,11 @@ def setting(text: str) -> Setting | None:
         ends = time(int(found[1]), int(found[2] or 0)), time(int(found[3]), int(found[4] or 0))
         return Setting(name, hours=ends)
     return Setting(name, weekly=int(rest)) if rest in "12345" and rest else Setting(name, unclear=True)
+
+
+def speaks(text: str) -> bool:
+    """Whether `/fullsteam TEXT` passes words on: it is answered at once, and in the direct message when they were read."""
+    return plain(text).partition(" ")[0] in _SPEAKING
 
 
 def is_stop(text: str) -> bool:

@@ -131,6 +131,8 @@ class Person:
     owed: deque[Act] = field(default_factory=deque)
     credit: deque[float] = field(default_factory=deque)
     """Until when one more answer may follow: a command is answered at once, and again when its work is done."""
+    private: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The latest messages that only they see."""
     welcomed: float | None = None
     goal: float | None = None
     capped: deque[float] = field(default_factory=deque)
@@ -300,7 +302,10 @@ class Promises:
 
     def _shows(self, entry: Json) -> None:
         self._reads({**entry, "text": "\n".join(words_in(entry["blocks"]))}, entry["user"])
-        self._settle_oldest(self._people[entry["user"]], None)
+        person = self._people[entry["user"]]
+        for act in [*person.owed]:
+            if not act.settled and act.entry["kind"] != "said":
+                self._settle(person, act)
 
     # What people do
 
@@ -398,32 +403,41 @@ class Promises:
         """Whether it follows something that this person did; it then counts as the answer to that."""
         now = self._now.timestamp()
         self._expire(person, now)
-        act = self._settle_oldest(person, entry["thread_ts"])
-        if act is not None:
-            if act.entry["kind"] == "commanded" and ephemeral:
-                person.credit.append(now + DAY)
+        open_acts = [act for act in person.owed if not act.settled]
+        if ephemeral:
+            person.private.append(entry["ts"])
+            if entry["via"] == "answer":
+                return self._acknowledged(person, open_acts, now)
+        thread = entry["thread_ts"]
+        words = [act for act in open_acts if act.entry["kind"] in ("said", "commanded", "submitted")]
+        clicks = [act for act in open_acts if act.entry["kind"] == "pressed"]
+        ranked = [
+            *(act for act in words if thread is not None and act.entry.get("thread_ts") == thread),
+            *(act for act in clicks if thread is not None and act.entry["ts"] == thread),
+            *words,
+        ]
+        if ranked:
+            self._settle(person, ranked[0])
             return True
         while person.credit and person.credit[0] < now:
             person.credit.popleft()
         if person.credit:
             person.credit.popleft()
             return True
-        return ephemeral and entry["via"] == "answer"
+        # What hangs on a message that only they see cannot be answered in a thread.
+        private = [act for act in clicks if act.entry["ts"] in person.private]
+        if private:
+            self._settle(person, private[0])
+        return bool(private)
 
-    def _settle_oldest(self, person: Person, thread: str | None) -> Act | None:
-        """Which open act a new message or view answers: words before clicks, of the same thread first."""
-        open_acts = [act for act in person.owed if not act.settled]
-        words = [act for act in open_acts if act.entry["kind"] in ("said", "commanded")]
-        ranked = [
-            *(act for act in words if thread is not None and act.entry.get("thread_ts") == thread),
-            *(act for act in open_acts if thread is not None and act.entry.get("ts") == thread),
-            *words,
-            *open_acts,
-        ]
-        if not ranked:
-            return None
-        self._settle(person, ranked[0])
-        return ranked[0]
+    def _acknowledged(self, person: Person, open_acts: list[Act], now: float) -> bool:
+        """The body of an acknowledgement answers the command that it acknowledges."""
+        commands = [act for act in open_acts if act.entry["kind"] == "commanded"]
+        if commands:
+            self._settle(person, commands[-1])
+            if told.speaks(commands[-1].entry["text"]):
+                person.credit.append(now + DAY)
+        return True
 
     def _settle_place(self, entry: Json) -> None:
         """A message changed: that answers every click on it so far."""

@@ -488,6 +488,15 @@ async def test_a_click_worked_after_half_an_hour_updates_the_message(slack: Work
     assert (slack.messenger.responses, len(slack.messenger.updated)) == ([], 1)
 
 
+async def test_why_is_answered_under_what_only_one_person_saw_too(slack: Workspace) -> None:
+    for _ in range(2):
+        await slack.pressed("tip:why", "", ts="1.000001", menu=True, ephemeral=True)
+    (row,) = slack.queued()
+    assert row.thread is None
+    assert row.message is not None
+    assert "an answer to what you said or pressed" in row.message.text
+
+
 async def test_what_only_one_person_sees_is_answered_by_its_response_url_however_late(
     slack: Workspace,
 ) -> None:
