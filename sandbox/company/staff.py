@@ -32,6 +32,8 @@ from sandbox.state import Message, User, View
 GRID = 15 * 60
 """Seconds. Every working hour of the company begins and ends on it, and so does every zone."""
 WEEK = timedelta(days=7)
+READS = 0.45
+"""Chance that a tip is read by somebody without any engagement; by somebody fully engaged it is 0.95."""
 AWAY = {"en": "Vacationing", "de": "Im Urlaub", "fr": "En vacances", "es": "De vacaciones"}
 """Slack statuses."""
 SLACK_LOCALE = {"en_IN": "en-GB", "en_AU": "en-GB"}
@@ -120,7 +122,7 @@ class Staff(Reacting):
         # Who comes back after more than three days does not read what has gathered.
         if at is not None and at > now.timestamp() + WITHIN_HOURS * 3600 - 2 * GRID:
             at = None
-        if read.family is None or at is None or self.draw(user, key, "read") >= 0.35 + 0.6 * level:
+        if read.family is None or at is None or self.draw(user, key, "read") >= READS + (0.95 - READS) * level:
             self._note(person, message, about=read.kind, family=read.family, read=False, does="ignore")
             return
         habit = habit_of(read.family, read.habit)
@@ -460,7 +462,7 @@ def _answers(
         "say joke": 8 * hidden.irony,
         "say stop": 0.25 * tired * (1 - level),
         "say pause": 0.4 * tired,
-        "ignore": 44 + 20 * (1 - level),
+        "ignore": 40 + 20 * (1 - level),
     }
 
 
