@@ -444,7 +444,7 @@ def _answers(
             "say blocked": 22 * talk,
             "tip:remind": 3,
             "tip:not_for_me": 4,
-            "ignore": 34,
+            "ignore": 20,
         }
     if effect:
         return {"tip:do": 58, "say thanks": 9 * talk, "say done": 7 * talk, "tip:remind": 5, "ignore": 26}
