@@ -10,7 +10,7 @@ ratelimited           429 with `Retry-After: seconds`
 token_revoked         the token is refused
 unavailable           the method answers `service_unavailable` (say, conversations.history)
 
-and for what Slack sends to the bot (`where` = an event type, `interaction`, or `*`):
+and for the events that Slack sends to the bot (`where` = an event type, or `*`):
 
 duplicate             the event comes twice, with one event id
 reorder               the event comes after the next one

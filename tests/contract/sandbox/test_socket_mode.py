@@ -154,6 +154,21 @@ async def test_without_a_socket_nothing_goes_anywhere_and_it_comes_when_there_is
     assert (envelope["retry_attempt"], envelope["retry_reason"]) == (1, "connection_failed")
 
 
+async def test_a_driven_sandbox_insists_until_a_socket_takes_it() -> None:
+    async with running(insist=True) as here:
+        here.slack.sockets.on = True
+        here.outbound.ack_seconds = 0.2
+        await here.do("faults", kind="socket_killed", where="message", count=1, seconds=2)
+        said = asyncio.create_task(here.do("say", user="U1", text="Hello"))
+        async with connected(here) as first:
+            await asyncio.wait_for(first.ended.wait(), 5)
+        async with connected(here) as second:
+            assert (await said)["acked"]
+    (lost,), (again,) = first.envelopes, second.envelopes
+    assert again["payload"]["event_id"] == lost["payload"]["event_id"]
+    assert again["retry_attempt"] == 1
+
+
 async def test_a_click_waits_for_the_socket_that_is_being_opened(here: Running) -> None:
     here.outbound.ack_seconds = 3.0
     post = await here.call("chat.postMessage", channel="U1", text="Hi", blocks=buttons("go"))
