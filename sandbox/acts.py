@@ -46,6 +46,10 @@ def elements(blocks: list[Json] | None) -> Iterator[Element]:
         for element in inner:
             if isinstance(element, dict) and element.get("action_id"):
                 yield Element(block_id, element)
+        # A container holds blocks, and a carousel cards.
+        yield from elements(block.get("child_blocks"))
+        if block.get("type") == "carousel":
+            yield from elements(block.get("elements"))
 
 
 def options(element: Json) -> list[Json]:
@@ -125,6 +129,15 @@ def _from_outside(element: Json, picked: list[Any]) -> Json:
     if element["type"] == "multi_external_select":
         return {"selected_options": found}
     return {"selected_option": found[0] if found else None}
+
+
+def _blocks_of(where: Message | View) -> list[Json]:
+    """Every block that stands there, those of a message's attachments too."""
+    if isinstance(where, View):
+        blocks: list[Json] = where.content["blocks"]
+        return blocks
+    attached = [block for each in where.attachments or [] for block in each.get("blocks") or []]
+    return [*(where.blocks or []), *attached]
 
 
 class Acts:
@@ -233,8 +246,7 @@ class Acts:
 
         Raises Impossible.
         """
-        blocks = where.content["blocks"] if isinstance(where, View) else where.blocks
-        fitting = (e for e in elements(blocks) if not block_id or e.block_id == block_id)
+        fitting = (e for e in elements(_blocks_of(where)) if not block_id or e.block_id == block_id)
         found = next((e for e in fitting if e.element["action_id"] == action_id), None)
         if found is None:
             raise Impossible(f"there is no {action_id!r} to press")
@@ -244,8 +256,9 @@ class Acts:
 
     def _named(self, user: User, where: Message | View, name: str) -> Element:
         """The element of that action_id, or the one in the input block of that block_id. Raises Impossible."""
-        blocks = (where.content["blocks"] if isinstance(where, View) else where.blocks) or []
-        block = next((b for b in blocks if b["type"] == "input" and b.get("block_id") == name), None)
+        block = next(
+            (b for b in _blocks_of(where) if b["type"] == "input" and b.get("block_id") == name), None
+        )
         if block is None or not block["element"].get("action_id"):
             return self._found(user, where, name)
         return self._found(user, where, block["element"]["action_id"], name)
@@ -346,6 +359,7 @@ class Acts:
         channel_id: str = "",
         message_ts: str = "",
         view_id: str = "",
+        block_id: str = "",
     ) -> Json:
         """Type into a menu whose options the app gives; returns its `options` (or `option_groups`).
 
@@ -355,7 +369,7 @@ class Acts:
         workspace = self.slack.workspace
         user = self.person(user_id)
         where = self._seen(user, channel_id, message_ts, view_id)
-        found = self._found(user, where, action_id)
+        found = self._found(user, where, action_id, block_id)
         if found.element["type"] not in _EXTERNAL:
             raise Impossible(f"{action_id} has options of its own")
         least = found.element.get("min_query_length", MIN_QUERY)

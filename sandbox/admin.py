@@ -356,6 +356,7 @@ class Admin:
             "channel_id": text_of(body, "channel", ""),
             "message_ts": text_of(body, "message_ts", ""),
             "view_id": text_of(body, "view_id", ""),
+            "block_id": text_of(body, "block_id", ""),
         }
         return JSONResponse({"ok": True, **await self.acts.suggest(*named, **where)})
 

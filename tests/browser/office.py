@@ -1,4 +1,4 @@
-"""A firm at work behind the page: the real program and a workspace, each on its own port, on a loop of their own.
+"""What works behind the page, on a loop of its own: a firm with the real program, or a small app with a modal.
 
 The browser's tests stand in the main thread and see of it what a visitor sees, over HTTP.
 """
@@ -10,51 +10,49 @@ import concurrent.futures
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Generic, TypeVar
 
 from tests.installation import REPOSITORY
 from tests.story import Firm, Story
 
 T = TypeVar("T")
+W = TypeVar("W")
 PATIENCE = 60.0
 
 
-class Office:
-    """The running story. ``url``: where its page is."""
+class Office(Generic[W]):
+    """What is running. ``url``: where its page is."""
 
-    def __init__(self, story: Story, loop: asyncio.AbstractEventLoop) -> None:
-        self.story = story
-        self.url = story.slack.url
+    def __init__(self, work: W, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.url = url
         self._loop = loop
 
-    def does(self, act: Callable[[Story], Awaitable[T]]) -> T:
-        """Do something on the story's own loop; returns what it returned."""
+    def does(self, act: Callable[[W], Awaitable[T]]) -> T:
+        """Do something on the loop over there; returns what it returned."""
 
-        async def work() -> T:
-            return await act(self.story)
+        async def do() -> T:
+            return await act(self.work)
 
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(do(), self._loop).result(PATIENCE)
 
 
 @contextlib.contextmanager
-def at_work(firm: Firm, database_url: str, start: str) -> Iterator[Office]:
-    """Put the firm to work at ``start`` until the block ends."""
-    ready: concurrent.futures.Future[Office] = concurrent.futures.Future()
-    leave: concurrent.futures.Future[asyncio.Event] = concurrent.futures.Future()
+def running(work: contextlib.AbstractAsyncContextManager[tuple[W, str]]) -> Iterator[Office[W]]:
+    """Enter what yields (something, address of the page) on a loop in a thread, and leave it at the end of the block."""
+    ready: concurrent.futures.Future[Office[W]] = concurrent.futures.Future()
+    ending: list[asyncio.Event] = []
 
-    async def work() -> None:
-        ending = asyncio.Event()
-        leave.set_result(ending)
-        async with firm.at_work(database_url, start) as story:
-            manifest = REPOSITORY / "slack-manifest.json"
-            story.slack.manifest = json.loads(manifest.read_text(encoding="utf-8"))
-            ready.set_result(Office(story, asyncio.get_running_loop()))
-            await ending.wait()
+    async def live() -> None:
+        ending.append(asyncio.Event())
+        async with work as (found, url):
+            ready.set_result(Office(found, url, asyncio.get_running_loop()))
+            await ending[0].wait()
 
     def run() -> None:
         try:
-            asyncio.run(work())
+            asyncio.run(live())
         except BaseException as exc:
             if ready.done():
                 raise
@@ -66,6 +64,19 @@ def at_work(firm: Firm, database_url: str, start: str) -> Iterator[Office]:
     try:
         yield office
     finally:
-        office._loop.call_soon_threadsafe(leave.result().set)
+        office._loop.call_soon_threadsafe(ending[0].set)
         thread.join(PATIENCE)
         assert not thread.is_alive(), "the office does not close"
+
+
+def at_work(firm: Firm, database_url: str, start: str) -> contextlib.AbstractContextManager[Office[Story]]:
+    """Put a firm to work at ``start``: the real program, a workspace, and the page of it."""
+
+    @contextlib.asynccontextmanager
+    async def work() -> AsyncIterator[tuple[Story, str]]:
+        async with firm.at_work(database_url, start) as story:
+            manifest = REPOSITORY / "slack-manifest.json"
+            story.slack.manifest = json.loads(manifest.read_text(encoding="utf-8"))
+            yield story, story.slack.url
+
+    return running(work())

@@ -11,14 +11,14 @@ from playwright.sync_api import expect
 from tests.browser.office import Office, at_work
 from tests.browser.visitor import Visitor
 from tests.browser.windows import Windows
-from tests.story import Firm
+from tests.story import Firm, Story
 
 ADA, BO, CAI, LEAD = "Ada Marsh", "Bo Lind", "Cai Wu", "Lee Brandt"
 TIP = "of your deals have a close date in the past"
 
 
 @pytest.fixture
-def office(tmp_path: Path, sqlite_url: str) -> Iterator[Office]:
+def office(tmp_path: Path, sqlite_url: str) -> Iterator[Office[Story]]:
     firm = Firm(tmp_path / "crm")
     for name in (ADA, BO, CAI):
         firm.hires(name)
@@ -27,7 +27,7 @@ def office(tmp_path: Path, sqlite_url: str) -> Iterator[Office]:
         yield at
 
 
-def test_a_visitor_is_reps_and_then_the_lead(office: Office, windows: Windows) -> None:
+def test_a_visitor_is_reps_and_then_the_lead(office: Office[Story], windows: Windows) -> None:
     page = windows.open()
     visitor = Visitor(page, office.url)
 
