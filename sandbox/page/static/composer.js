@@ -29,9 +29,9 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
   const trouble = h('p', {class: 'trouble', role: 'alert'});
   const field = h('textarea', {
     rows: '1', 'aria-label': label, placeholder: label, maxlength: '12000', autocomplete: 'off', dir: 'auto',
-    role: commands ? 'combobox' : null, 'aria-expanded': commands ? 'false' : null, 'aria-controls': commands ? id : null,
-    'aria-autocomplete': commands ? 'list' : null,
+    'aria-controls': commands ? id : null, 'aria-autocomplete': commands ? 'list' : null,
   });
+  const count = h('p', {class: 'hidden', role: 'status'});
   const button = h('button', {type: 'submit', class: 'icon-button send', 'aria-label': 'Send', title: 'Send (Enter)', disabled: true}, icon('send'));
   let chosen = -1;
   let dismissed = '';
@@ -45,7 +45,7 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
     list.hidden = true;
     chosen = -1;
     field.removeAttribute('aria-activedescendant');
-    if (commands) field.setAttribute('aria-expanded', 'false');
+    count.textContent = '';
   };
   const choose = (at) => {
     chosen = at;
@@ -73,7 +73,7 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
       onpointerdown: (event) => { event.preventDefault(); take(each); },
     }, h('strong', {}, each.text), each.note ? h('span', {class: 'quiet'}, each.note) : null)));
     list.hidden = !fitting.length;
-    field.setAttribute('aria-expanded', String(!list.hidden));
+    count.textContent = list.hidden ? '' : `${fitting.length === 1 ? '1 command' : `${fitting.length} commands`}: arrow keys choose, Tab takes.`;
     choose(!list.hidden && none ? 0 : -1);
   };
   const submit = async () => {
@@ -96,20 +96,20 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
   field.addEventListener('blur', () => setTimeout(close, 100));
   field.addEventListener('keydown', (event) => {
     if (event.isComposing) return;
-    const count = list.hidden ? 0 : list.children.length;
-    if (count && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
+    const offered = list.hidden ? 0 : list.children.length;
+    if (offered && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
       event.preventDefault();
-      choose((chosen + (event.key === 'ArrowDown' ? 1 : chosen < 0 ? 0 : -1) + count) % count);
-    } else if (count && event.key === 'Tab' && !event.shiftKey) {
+      choose((chosen + (event.key === 'ArrowDown' ? 1 : chosen < 0 ? 0 : -1) + offered) % offered);
+    } else if (offered && event.key === 'Tab' && !event.shiftKey) {
       event.preventDefault();
       list.children[Math.max(0, chosen)].dispatchEvent(new PointerEvent('pointerdown', {cancelable: true}));
-    } else if (count && event.key === 'Escape') {
+    } else if (offered && event.key === 'Escape') {
       event.stopPropagation();
       dismissed = field.value;
       close();
     } else if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
-      if (count && chosen >= 0) list.children[chosen].dispatchEvent(new PointerEvent('pointerdown', {cancelable: true}));
+      if (offered && chosen >= 0) list.children[chosen].dispatchEvent(new PointerEvent('pointerdown', {cancelable: true}));
       else submit();
     }
   });
@@ -134,6 +134,6 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
         }), {'aria-haspopup': 'dialog', 'aria-expanded': 'false'}),
         h('span', {class: 'quiet hint', 'aria-hidden': 'true'}, 'Enter sends, Shift+Enter starts a line'),
         button)),
-    trouble);
+    count, trouble);
   return {form, field, say: (words) => { trouble.textContent = words; }};
 }

@@ -132,12 +132,12 @@ export class Timeline {
       const when = atTs(message.ts);
       const newDay = !previous || dayKey(atTs(previous.ts), zone) !== dayKey(when, zone);
       if (newDay && !this.thread) {
-        row.before(h('li', {class: 'divider', role: 'presentation'}, h('span', {role: 'heading', 'aria-level': '3'}, dayName(when, this.room.now(), zone))));
+        row.before(h('li', {class: 'divider'}, h('span', {role: 'heading', 'aria-level': '2'}, dayName(when, this.room.now(), zone))));
       }
       const fresh = this.read && !this.marked && message.ts > this.read && message.user !== this.room.me.id && previous;
       if (fresh) {
         this.marked = true;
-        row.before(h('li', {class: 'divider fresh', role: 'presentation'}, h('span', {}, 'New')));
+        row.before(h('li', {class: 'divider fresh'}, h('span', {}, 'New')));
       }
       const together = previous && !newDay && !fresh && previous.user === message.user
         && previous.ephemeral === message.ephemeral && Number(message.ts) - Number(previous.ts) < TOGETHER_SECONDS;
