@@ -135,6 +135,7 @@ class Question:
     """One grouped query. ``where`` has ``{a}``, ``{b}`` (instants), ``{first}``, ``{last}`` (days) for the span asked for.
 
     ``key``: the person that groups are counted for, and paged by. ``read``: a group -> its numbers; raises ValueError.
+    ``spare``: field that may be hidden -> the question to ask instead, for the metrics that do not need it.
     """
 
     metrics: tuple[str, ...]
@@ -144,6 +145,7 @@ class Question:
     where: str
     group: str
     read: Callable[[Row], Sequence[Number]]
+    spare: Mapping[str, Question] = field(default_factory=dict)
 
     def soql(self, span: Mapping[str, str], after: str | None) -> str:
         """The query for a span, for people after ``after``."""
@@ -196,7 +198,8 @@ def _activity(row: Row) -> Sequence[Number]:
 def _closing(row: Row) -> Sequence[Number]:
     day, count = _day(row, "CloseDate"), _number(row, "n")
     if row.get("IsWon") is True:
-        return (("won_count", day, count), ("won_amount", day, _sum(row, "amt")))
+        amount = (("won_amount", day, _sum(row, "amt")),) if "amt" in row else ()
+        return (("won_count", day, count), *amount)
     if row.get("IsWon") is False:
         return (("lost_count", day, count),)
     raise ValueError(f"IsWon is {row.get('IsWon')!r}")
@@ -227,6 +230,21 @@ def _by_day(
     )
 
 
+_COUNTED = Question(
+    ("won_count", "lost_count"),
+    "Opportunity",
+    "OwnerId",
+    "OwnerId, CloseDate, IsWon, COUNT(Id) n",
+    "IsClosed = true AND CloseDate >= {first} AND CloseDate <= {last}",
+    "OwnerId, CloseDate, IsWon",
+    _closing,
+)
+_CLOSED = replace(
+    _COUNTED,
+    metrics=("won_count", "lost_count", "won_amount"),
+    select=f"{_COUNTED.select}, SUM(Amount) amt",
+    spare={"Amount": _COUNTED},
+)
 EVENTS: tuple[Question, ...] = (
     *(
         _by_day(
@@ -273,15 +291,7 @@ EVENTS: tuple[Question, ...] = (
         after=" AND IsChild = false",
         read=_counting("activities_completed.meeting"),
     ),
-    Question(
-        ("won_count", "lost_count", "won_amount"),
-        "Opportunity",
-        "OwnerId",
-        "OwnerId, CloseDate, IsWon, COUNT(Id) n, SUM(Amount) amt",
-        "IsClosed = true AND CloseDate >= {first} AND CloseDate <= {last}",
-        "OwnerId, CloseDate, IsWon",
-        _closing,
-    ),
+    _CLOSED,
 )
 """Events of a span of days, one question each. A meeting counts once it has begun: its span ends now at the latest."""
 
@@ -1060,6 +1070,14 @@ class _Reading:
                 return
             for half in halves(first, last):
                 await self._events(question, *half)
+            return
+        except FieldHidden as error:
+            spare = question.spare.get(error.field)
+            kept = spare.metrics if spare is not None else ()
+            lost = [metric for metric in question.metrics if metric not in kept]
+            self._fail(question.entity, lost, days_of(Window(first, last)), error)
+            if spare is not None:
+                await self._events(spare, first, last)
             return
         except (Retryable, Permanent) as error:
             self._fail(question.entity, question.metrics, days_of(Window(first, last)), error)

@@ -473,8 +473,6 @@ async def test_an_object_that_may_not_be_read_denies_its_metrics_and_no_other(
                 "opps_missing_amount",
                 "field_completeness",
                 "pipeline_amount",
-                "won_count",
-                "lost_count",
                 "won_amount",
             },
         ),
