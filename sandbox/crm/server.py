@@ -24,7 +24,6 @@ import hashlib
 import hmac
 import json
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -35,7 +34,7 @@ from sandbox.crm import faults as trouble_of
 from sandbox.crm.errors import Refused, Unauthorized, not_found, session_expired
 from sandbox.crm.objects import OBJECTS, Field, SObject, object_named
 from sandbox.crm.records import Crm, Rights
-from sandbox.crm.soql import Column, Queries, Query
+from sandbox.crm.soql import Queries
 from sandbox.errors import SlackError
 from sandbox.slack import Slack
 from sandbox.web_api import ConnectionLost, Receive, Scope, Send, hang_up, read_body
@@ -62,8 +61,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 class _Cursor:
     """The rest of a query's answer: what was found when it was asked, and how far it has been read."""
 
-    query: Query
-    rows: list[tuple[object, ...]]
+    object: str
+    rows: list[str]
     batch: int
     until: datetime
 
@@ -149,11 +148,10 @@ class CrmServer:
                 trouble_of.strike(wire, date)
             _within_limits(scope, too_long=too_long)
             if parts == ("oauth2", "token"):
-                answer: object = self._login(scope, headers, body, trouble)
+                sent = _encode(self._login(scope, headers, body, trouble))
             else:
                 request = _Request(parts[2:], parts[1] if len(parts) > 1 else "", args, headers, trouble)
-                answer = self._data(scope, parts, request, told)
-            sent = _encode(answer)
+                sent = self._data(scope, parts, request, told)
         except Refused as no:
             self.refused[no.code] += 1
             status = no.status
@@ -189,7 +187,7 @@ class CrmServer:
                 return thing.name if thing else "query"
             case ("data", _, "query" | "queryAll", locator):
                 cursor = self._cursors.get(locator.partition("-")[0])
-                return cursor.query.thing.name if cursor else "query"
+                return cursor.object if cursor else "query"
             case ("data", _, "sobjects", name, *_):
                 thing = object_named(name)
                 return thing.name if thing else "sobjects"
@@ -249,7 +247,7 @@ class CrmServer:
 
     # Data
 
-    def _data(self, scope: Scope, parts: tuple[str, ...], request: _Request, told: Headers) -> object:
+    def _data(self, scope: Scope, parts: tuple[str, ...], request: _Request, told: Headers) -> str:
         if parts[:1] != ("data",):
             raise not_found()
         if scope["method"] not in ("GET", "HEAD"):
@@ -260,7 +258,7 @@ class CrmServer:
                 headers={"Allow": "GET, HEAD"},
             )
         if len(parts) == 1:
-            return [_version(number) for number in range(OLDEST, NEWEST + 1)]
+            return _encode([_version(number) for number in range(OLDEST, NEWEST + 1)])
         if request.version not in {f"v{number}.0" for number in range(OLDEST, NEWEST + 1)}:
             raise not_found()
         self._authorize(request)
@@ -276,23 +274,20 @@ class CrmServer:
         match request.path:
             case ():
                 words = ("limits", "query", "queryAll", "sobjects")
-                return {word: f"/services/data/{request.version}/{word}" for word in words}
+                return _encode({word: f"/services/data/{request.version}/{word}" for word in words})
             case ("limits",):
                 left = self.daily_requests - self._used()
-                return {"DailyApiRequests": {"Max": self.daily_requests, "Remaining": max(0, left)}}
+                return _encode({"DailyApiRequests": {"Max": self.daily_requests, "Remaining": max(0, left)}})
             case ("query" | "queryAll",):
                 return self._ask(request, rights)
             case ("query" | "queryAll", locator):
                 return self._page(locator, request)
             case ("sobjects",):
                 seen = [thing for thing in OBJECTS.values() if thing.name not in rights.denied]
-                return {
-                    "encoding": "UTF-8",
-                    "maxBatchSize": 200,
-                    "sobjects": [_told_of(thing, request.version) for thing in seen],
-                }
+                listed = [_told_of(thing, request.version) for thing in seen]
+                return _encode({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
             case ("sobjects", name, "describe"):
-                return self._describe(name, request, rights)
+                return _encode(self._describe(name, request, rights))
         raise not_found()
 
     def _authorize(self, request: _Request) -> None:
@@ -324,7 +319,7 @@ class CrmServer:
         if over:
             raise Refused("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
 
-    def _ask(self, request: _Request, rights: Rights) -> Json:
+    def _ask(self, request: _Request, rights: Rights) -> str:
         asked = request.query.get("q", [""])[0]
         if not asked.strip():
             raise Refused("MALFORMED_QUERY", "A query string has to be specified")
@@ -334,23 +329,21 @@ class CrmServer:
         if own and own.kind == "crm_own_logins":
             rights = Rights(rights.denied, rights.hidden, login_history=False)
         query = self._queries.read(asked, rights, self.crm.api_user)
-        rows = self.crm.select(query.sql, query.args)
         if query.counts:
-            ((total,),) = rows
-            return {"totalSize": total, "done": True, "records": []}
-        if query.grouped:
-            if len(rows) > BATCH:
-                raise Refused(
-                    "EXCEEDED_ID_LIMIT",
-                    "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch",
-                )
-            records = _aggregates(query.columns, rows)
-            return {"totalSize": len(rows), "done": True, "records": records}
-        batch = _batch(request.headers.get("sforce-query-options", ""))
+            ((total,),) = self.crm.select(query.sql, query.args)
+            return f'{{"totalSize":{total},"done":true,"records":[]}}'
+        place = () if query.grouped else (f"/services/data/{request.version}/sobjects/{query.thing.name}/",)
+        rows = [str(row) for (row,) in self.crm.select(query.sql, (*place, *query.args))]
+        if query.grouped and len(rows) > BATCH:
+            raise Refused(
+                "EXCEEDED_ID_LIMIT",
+                "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch",
+            )
+        batch = _batch(request.headers.get("sforce-query-options", "")) if not query.grouped else BATCH
         until = self.crm.clock.now() + CURSOR
-        return self._records(_Cursor(query, rows, batch, until), 0, "", request)
+        return self._records(_Cursor(query.thing.name, rows, batch, until), 0, "", request)
 
-    def _page(self, locator: str, request: _Request) -> Json:
+    def _page(self, locator: str, request: _Request) -> str:
         name, _, start = locator.partition("-")
         cursor = self._cursors.get(name)
         stale = Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
@@ -367,23 +360,21 @@ class CrmServer:
             begin -= 1
         return self._records(cursor, begin, name, request)
 
-    def _records(self, cursor: _Cursor, start: int, name: str, request: _Request) -> Json:
+    def _records(self, cursor: _Cursor, start: int, name: str, request: _Request) -> str:
         """One page, and where the next one is."""
         end = start + cursor.batch
-        shape = _shape(cursor.query, request.version)
-        answer: Json = {"totalSize": len(cursor.rows), "done": end >= len(cursor.rows)}
-        if not answer["done"]:
+        done = end >= len(cursor.rows)
+        more = ""
+        if not done:
             if not name:
                 self._opened += 1
                 name = f"01g{self.crm.org[3:6]}{self._opened:09}"
                 self._cursors[name] = cursor
                 if len(self._cursors) > CURSORS:
                     self._cursors.popitem(last=False)
-            answer["nextRecordsUrl"] = f"/services/data/{request.version}/query/{name}-{end}"
-        elif name:
-            self._cursors.move_to_end(name)
-        answer["records"] = [shape(row) for row in cursor.rows[start:end]]
-        return answer
+            more = f'"nextRecordsUrl":"/services/data/{request.version}/query/{name}-{end}",'
+        records = ",".join(cursor.rows[start:end])
+        return f'{{"totalSize":{len(cursor.rows)},"done":{"true" if done else "false"},{more}"records":[{records}]}}'
 
     def _describe(self, name: str, request: _Request, rights: Rights) -> Json:
         thing = object_named(name)
@@ -470,47 +461,3 @@ def _batch(options: str) -> int:
     if key.strip().lower() != "batchsize" or not _whole(number.strip()):
         return BATCH
     return min(BATCH, max(SMALLEST_BATCH, int(number)))
-
-
-def _aggregates(columns: Sequence[Column], rows: Sequence[tuple[object, ...]]) -> list[Json]:
-    """Rows of a grouped query."""
-    keys = [column.keys[0] for column in columns]
-    flags = [key for key, column in zip(keys, columns, strict=True) if column.type == "boolean"]
-    found: list[Json] = []
-    for row in rows:
-        record: Json = {"attributes": {"type": "AggregateResult"}}
-        record.update(zip(keys, row, strict=True))
-        for key in flags:
-            record[key] = _flag(record[key])
-        found.append(record)
-    return found
-
-
-def _flag(value: object) -> bool:
-    """A boolean field is never null."""
-    return bool(value)
-
-
-def _shape(query: Query, version: str) -> Callable[[tuple[object, ...]], Json]:
-    """What turns a row, its Id first, into a record."""
-    name = query.thing.name
-    place = f"/services/data/{version}/sobjects/{name}/"
-
-    def shape(row: tuple[object, ...]) -> Json:
-        record: Json = {"attributes": {"type": name, "url": f"{place}{row[0]}"}}
-        for column, value in zip(query.columns, row[1:], strict=True):
-            told = _flag(value) if column.type == "boolean" else value
-            if len(column.keys) == 1:
-                record[column.keys[0]] = told
-            elif told is None:
-                record.setdefault(column.keys[0], None)
-            else:
-                inner = record
-                for key, entity in zip(column.keys[:-1], column.entities, strict=True):
-                    if inner.get(key) is None:
-                        inner[key] = {"attributes": {"type": entity}}
-                    inner = inner[key]
-                inner[column.keys[-1]] = told
-        return record
-
-    return shape

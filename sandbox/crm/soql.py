@@ -20,6 +20,7 @@ from typing import NamedTuple, NoReturn
 from sandbox.crm.errors import Refused, no_such_column, no_such_relationship, unsupported_type
 from sandbox.crm.objects import OBJECTS, Field, SObject, object_named
 from sandbox.crm.records import Rights, full_id
+from sandbox.crm.shape import MOST_FIELDS, Column, group, record
 
 _TOKENS = re.compile(
     r"""\s*(?:
@@ -98,22 +99,15 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column of an answer: the keys that lead to it, its type, and the objects met on the way."""
-
-    keys: tuple[str, ...]
-    type: str
-    entities: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
-    """A query that may be run. A plain one selects the Id first, before `columns`; `counts` is `SELECT COUNT()`."""
+    """A query that may be run: its rows are JSON, but for `SELECT COUNT()` (`counts`), whose only row is a number.
+
+    The parameters of a plain query begin with the address of the object's records, before `args`.
+    """
 
     thing: SObject
     sql: str
     args: tuple[object, ...]
-    columns: tuple[Column, ...]
     grouped: bool
     counts: bool = False
 
@@ -218,6 +212,13 @@ def _malformed(soql: str, at: int, why: str) -> NoReturn:
     raise _fault(soql, at, why)
 
 
+def _too_complicated() -> Refused:
+    return Refused(
+        "QUERY_TOO_COMPLICATED",
+        "Query is either selecting too many fields or the filter conditions are too complicated.",
+    )
+
+
 class _Reader:
     """Reads one query from left to right."""
 
@@ -296,32 +297,30 @@ class _Reader:
             self.args.append(self.api_user)
             self.slots.append(None)
         groups = self.operands("GROUP", "BY")
-        for group in groups:
-            if group.aggregate or (group.field and not group.function and not group.field.groupable):
+        for by in groups:
+            if by.aggregate or (by.field and not by.function and not by.field.groupable):
                 self.refuse_field(
-                    Token("name", group.name, group.at),
-                    f"field '{group.name}' can not be grouped in a query call",
+                    Token("name", by.name, by.at),
+                    f"field '{by.name}' can not be grouped in a query call",
                 )
         grouped = bool(groups) or any(operand.aggregate for operand in shown)
-        order = self.order([group.sql for group in groups] if grouped else None)
+        order = self.order([by.sql for by in groups] if grouped else None)
         limit = self.limit()
         if self.next.kind != "end":
             self.unexpected(self.next)
-        columns = () if bare else self.columns(items, shown, groups if grouped else None)
-        picked = [operand.sql for operand in shown]
-        if bare:
-            picked = ["COUNT(*)"]
-        elif not grouped:
-            picked.insert(0, "Id")
-        sql = f'SELECT {", ".join(picked)} FROM "{self.thing.name}"'
+        columns = [] if bare else self.columns(items, shown, groups if grouped else None)
+        if len(columns) > MOST_FIELDS:
+            raise _too_complicated()
+        picked = "COUNT(*)" if bare else group(columns) if grouped else record(self.thing, columns)
+        sql = f'SELECT {picked} FROM "{self.thing.name}"'
         if where:
             sql += f" WHERE {' AND '.join(where)}"
         if groups:
-            sql += f" GROUP BY {', '.join(group.sql for group in groups)}"
+            sql += f" GROUP BY {', '.join(by.sql for by in groups)}"
         sql += order
         if limit is not None:
             sql += f" LIMIT {limit}"
-        return Query(self.thing, sql, tuple(self.args), columns, grouped, bare)
+        return Query(self.thing, sql, tuple(self.args), grouped, bare)
 
     def item(self) -> _Item:
         token = self.name()
@@ -400,7 +399,7 @@ class _Reader:
 
     def columns(
         self, items: Sequence[_Item], shown: Sequence[_Operand], groups: Sequence[_Operand] | None
-    ) -> tuple[Column, ...]:
+    ) -> list[Column]:
         """Where each selected value goes in an answer. Raises Refused for what is neither grouped nor aggregated."""
         found: list[Column] = []
         unnamed = 0
@@ -412,7 +411,8 @@ class _Reader:
                     self.unexpected(item.alias)
                 if operand.function:
                     _malformed(self.soql, operand.at, f"Date function must be grouped: {operand.name}")
-                found.append(Column(operand.keys, operand.type, operand.entities))
+                there = operand.field.column if operand.field else ""
+                found.append(Column(operand.keys, operand.sql, operand.type, operand.entities, there))
                 continue
             if item.alias:
                 key = item.alias.text
@@ -421,7 +421,7 @@ class _Reader:
                 unnamed += 1
             else:
                 key = operand.keys[-1]
-            found.append(Column((key,), operand.type))
+            found.append(Column((key,), operand.sql, operand.type))
         taken: set[tuple[str, ...]] = set()
         for item, column in zip(items, found, strict=True):
             if column.keys in taken:
@@ -429,7 +429,7 @@ class _Reader:
                 code = "MALFORMED_QUERY" if groups is not None else "INVALID_FIELD"
                 raise Refused(code, f"{_context(self.soql, item.token.at)}{why}: {'.'.join(column.keys)}")
             taken.add(column.keys)
-        return tuple(found)
+        return found
 
     def operands(self, *words: str) -> list[_Operand]:
         """GROUP BY a, DAY_ONLY(b), ..."""
@@ -509,10 +509,7 @@ class _Reader:
     def condition(self) -> str:
         self.asked += 1
         if self.asked > _CONDITIONS or self.depth > _DEPTH:
-            raise Refused(
-                "QUERY_TOO_COMPLICATED",
-                "Query is either selecting too many fields or the filter conditions are too complicated.",
-            )
+            raise _too_complicated()
         if self.given("("):
             self.depth += 1
             inside = self.conditions()

@@ -692,7 +692,8 @@ def test_any_query_is_answered_or_refused(start: str, words: list[str]) -> None:
     except Refused as no:
         code = no.code
     else:
-        LIFE.select(query.sql, query.args)
+        place = () if query.grouped or query.counts else ("here",)
+        LIFE.select(query.sql, (*place, *query.args))
         return
     assert code in {"MALFORMED_QUERY", "INVALID_FIELD", "INVALID_TYPE", "INVALID_QUERY_FILTER_OPERATOR"}
 
