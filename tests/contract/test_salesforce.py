@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.connectors.http import Throttled
-from bot.connectors.salesforce import FLAWS, READ, span, thresholds
+from bot.connectors.salesforce_queries import FLAWS, READ, span, thresholds
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window
 from tests.orgs import FRIDAY, URL, Org, collected, coverage_of, facts_of

@@ -16,7 +16,7 @@ import pytest
 
 from bot.clock import SteeredClock
 from bot.connectors.http import Answer, Api, Policy, Send, Session, SessionRefused, Wire, check_base_url
-from bot.connectors.salesforce import api_used
+from bot.connectors.salesforce_answers import api_used
 from bot.domain.errors import ConfigurationError, Permanent, Retryable
 
 pytestmark = pytest.mark.anyio
