@@ -524,6 +524,7 @@ class Acts:
         if user.id in channel.members:
             raise Impossible(f"{user_id} is in {channel_id} already")
         channel.members.append(user.id)
+        workspace.changes += 1
         if workspace.bot_user_id not in channel.members:
             return Answer(200, reason="nobody asked")
         return await self.outbound.event(payloads.joined_event(workspace, user, channel))

@@ -460,6 +460,7 @@ class Workspace:
 
     def add_channel(self, name: str, *, private: bool = False, members: list[str] | None = None) -> Channel:
         """A new channel; the app is a member when it stands in `members`."""
+        self.changes += 1
         channel_id = f"C{self.count('channel'):08d}"
         kind = "group" if private else "channel"
         channel = Channel(channel_id, kind, int(self.clock.seconds()), name=name, members=list(members or []))
