@@ -214,7 +214,7 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
         ws_max_size=MAX_BODY,
         ws_ping_interval=10,
     )
-    server = _Server(config)
+    server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started and not task.done():  # noqa: ASYNC110 # uvicorn has a flag and no event
         await asyncio.sleep(0.005)
@@ -223,19 +223,45 @@ async def serving(slack: Slack, outbound: Outbound, sock: socket.socket) -> Asyn
     finally:
         await sandbox.page.close()
         await outbound.close()
-        # Nobody waits for an answer any more: connections that are kept alive are not waited for.
-        server.should_exit = server.force_exit = True
+        server.end()
         await task
         slack.record.close()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the command line decides when to stop."""
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling (the command line decides when to stop), which ends at once when told to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the command line."""
         yield
+
+    def end(self) -> None:
+        """Nobody waits for an answer any more: whatever is open is closed."""
+        self.should_exit = self.force_exit = True
+        self._told.set()
+
+    async def main_loop(self) -> None:
+        """Serve until told to end; uvicorn would look ten times a second whether it should."""
+        await self.on_tick(0)
+        await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listening sockets, the connections, and what still runs for them."""
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        running = list(self.server_state.tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def keep_agenda(slack: Slack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.app import Sandbox, listen, serving
+from sandbox.app import Sandbox, Server, listen, serving
 from sandbox.clock import Clock, SteeredClock
 from sandbox.events import Outbound
 from sandbox.limits import Limits
@@ -72,12 +72,6 @@ class FakeBot:
         return JSONResponse(found or {"error": "unknown user"}, status_code=200 if found else 404)
 
 
-class _Quiet(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self):
-        yield
-
-
 @asynccontextmanager
 async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     """Serve the fake bot."""
@@ -89,14 +83,14 @@ async def listening(bot: FakeBot) -> AsyncIterator[FakeBot]:
     if bot.decided is not None:
         routes.append(Route("/inspect/{user}", bot.serve_inspect, methods=["GET"]))
     app = Starlette(routes=routes)
-    server = _Quiet(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
+    server = Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started:  # noqa: ASYNC110 # uvicorn has a flag and no event
         await asyncio.sleep(0.005)
     try:
         yield bot
     finally:
-        server.should_exit = server.force_exit = True
+        server.end()
         await task
 
 
