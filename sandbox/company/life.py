@@ -53,7 +53,7 @@ PLAN_AHEAD = 14 * 3600
 NEW_DEALS = {SELLER: 0.22, SDR: 0.10, SUCCESS: 0.13, MANAGER: 0.03}
 """Deals that come up for somebody on a working day."""
 MOST_OPEN = 26
-PLANS, VISIT, ERRAND, READ, LATE, LEAVES, JOINS, ACCESS = range(8)
+PLANS, VISIT, ERRAND, READ, LATE, LEAVES, ACCESS = range(7)
 _NUMBER = 1 / (1 << 32)
 
 
@@ -162,10 +162,8 @@ class Life:
                 self._insert("Task", happening.detail)
             elif what == LEAVES:
                 self._leave(self.firm.people[number], happening.at, *happening.detail)
-            elif what == JOINS:
-                self._insert_user(self.firm.people[number], happening.at)
             else:
-                self._move_in(self.workers[number], happening.at)
+                self._get_access(self.workers[number], happening.at)
         self._flush()
 
     def _flush(self) -> None:
@@ -214,12 +212,7 @@ class Life:
             worker = Worker(person, nature(firm.seed, person, firm.start, firm.weeks), {})
             worker.habits = dict(worker.nature.habits)
             self.workers[person.number] = worker
-            made = self._midnight(person.joins) + 9 * 3600 if person.joins else self._began - 20 * DAY
-            if person.joins:
-                self._appoint(made, person.number, JOINS, None)
-            else:
-                self._insert_user(person, made)
-            if person.access and person.role in (*REPS, MANAGER):
+            if person.access:
                 opens = person.at(person.access, 0)
                 self._appoint(max(self._began, int(opens.timestamp())), person.number, ACCESS, None)
             if person.leaves:
@@ -233,7 +226,6 @@ class Life:
         email = person.email
         if person.quirk == "email_case":
             email = f"{person.first[0].upper()}{email[1:].replace('@kestrelworks', '@KestrelWorks')}"
-        access = person.access or self.firm.start
         row: dict[str, object] = {
             "Id": person.crm_id,
             "Name": person.name,
@@ -250,10 +242,7 @@ class Life:
             "Title": TITLES[person.role],
             "TimeZoneSidKey": region.zone,
             "LocaleSidKey": region.locale,
-            "CreatedDate": instant_text(
-                max(person.at(access, 0), datetime.fromtimestamp(self._began - 20 * DAY, UTC))
-            ),
-            "LastModifiedDate": instant_text(datetime.fromtimestamp(at, UTC)),
+            "CreatedDate": instant_text(datetime.fromtimestamp(at, UTC)),
         }
         self._insert("User", row)
         self._insert("UserLogin", {"UserId": person.crm_id, "IsFrozen": person.quirk == "frozen"})
@@ -270,8 +259,11 @@ class Life:
     def _crm_id(self, number: int | None) -> str | None:
         return (self.firm.people[number].crm_id or None) if number is not None else None
 
-    def _move_in(self, worker: Worker, at: int) -> None:
-        """Their deals come over from the old system, with its gaps."""
+    def _get_access(self, worker: Worker, at: int) -> None:
+        """They become a user, and their deals come over from the old system, with its gaps."""
+        self._insert_user(worker.person, at)
+        if worker.person.role not in NEW_DEALS:
+            return
         rng = self._seeded("moves in", worker.person.number)
         worker.accounts = [
             self._new_account(worker, at, rng, by=self.integration) for _ in range(rng.randrange(2, 5))

@@ -122,7 +122,11 @@ class Staff(Reacting):
         # Who comes back after more than three days does not read what has gathered.
         if at is not None and at > now.timestamp() + WITHIN_HOURS * 3600 - 2 * GRID:
             at = None
-        if read.family is None or at is None or self.draw(user, key, "read") >= READS + (0.95 - READS) * level:
+        if (
+            read.family is None
+            or at is None
+            or self.draw(user, key, "read") >= READS + (0.95 - READS) * level
+        ):
             self._note(person, message, about=read.kind, family=read.family, read=False, does="ignore")
             return
         habit = habit_of(read.family, read.habit)
