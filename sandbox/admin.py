@@ -142,7 +142,6 @@ class Admin:
             ("/close", "POST", self.close),
             ("/command", "POST", self.command),
             ("/shortcut", "POST", self.shortcut),
-            ("/options", "POST", self.options),
             ("/home", "POST", self.home),
         ]
         return [Route(f"/sandbox{path}", guarded(serve), methods=[verb]) for path, verb, serve in table]
@@ -347,18 +346,6 @@ class Admin:
         }
         value = body.get("selected", body.get("value"))
         return await self._done(body, lambda: self.acts.press(user, action_id, **where, value=value))
-
-    async def options(self, request: Request) -> Response:
-        """`user` types `query` into the menu `action_id`, whose options the app gives; answers with them."""
-        body = await body_of(request)
-        named = [text_of(body, "user"), text_of(body, "action_id"), text_of(body, "query", "")]
-        where = {
-            "channel_id": text_of(body, "channel", ""),
-            "message_ts": text_of(body, "message_ts", ""),
-            "view_id": text_of(body, "view_id", ""),
-            "block_id": text_of(body, "block_id", ""),
-        }
-        return JSONResponse({"ok": True, **await self.acts.suggest(*named, **where)})
 
     async def submit(self, request: Request) -> Response:
         """`user` fills in the open modal with `inputs` (value by action_id) and submits it."""

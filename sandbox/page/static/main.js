@@ -60,7 +60,7 @@ async function kindly(doing) {
 const person = (id) => state.people.get(id) ?? {id, name: id || 'Somebody', zone: 'UTC', title: '', role: '', team: ''};
 const zone = () => state.me?.zone || 'UTC';
 const isDm = (channel) => channel?.kind === 'im';
-const channelName = (channel) => (isDm(channel) ? state.app.name : channel.name
+const channelName = (channel) => (isDm(channel) ? state.app.name : channel.kind !== 'mpim' && channel.name
   || channel.members.filter((id) => id !== state.me.id).map((id) => person(id).name).join(', '));
 const clock = clockPanel({zone, tick: (now) => ticked(now)});
 
@@ -280,7 +280,9 @@ async function enterMessages(body) {
   });
   body.replaceChildren(scroller, down, readOnly || channel.archived
     ? h('p', {class: 'quiet empty'}, channel.archived ? 'This channel is archived.' : `${state.app.name} takes no messages here.`) : mainComposer.form);
-  new ResizeObserver(() => { if (sticks) toEnd(); }).observe(scroller);
+  const grown = new ResizeObserver(() => { if (sticks) toEnd(); });
+  grown.observe(scroller);
+  grown.observe(timeline.list);
   scroller.addEventListener('scroll', () => { sticks = atEnd(); }, {passive: true});
   scroller.addEventListener('scroll', () => { if (atEnd()) { down.hidden = true; readUp(); } }, {passive: true});
   if (isDm(channel)) kindly(() => act('home', {user: state.me.id, tab: 'messages'}));
@@ -572,8 +574,8 @@ async function globalShortcut(callback) {
   if (answer) toast(silence(answer, state.app.name));
 }
 
-async function options(given) {
-  return post('options', {user: state.me.id, ...given});
+async function options({action_id, query, ...where}) {
+  return post('suggest', {user: state.me.id, action_id, text: query, ...where});
 }
 
 async function copy(message) {

@@ -8,7 +8,16 @@ import {atTs, clockTime, dayKey, dayName, fullTime} from './times.js';
 
 const TOGETHER_SECONDS = 300;
 
-/** Text, blocks and attachments of a message in one fragment. */
+/** A file of a message: a picture is shown, anything else can be saved. It lies where the page does. */
+function fileOf(file) {
+  const place = new URL(file.url_private).pathname;
+  const size = file.size < 1024 ? `${file.size} B` : file.size < 1_048_576 ? `${Math.round(file.size / 1024)} KB` : `${(file.size / 1_048_576).toFixed(1)} MB`;
+  const name = h('a', {href: place, target: '_blank', rel: 'noopener', dir: 'auto'}, file.title || file.name);
+  const picture = file.mimetype.startsWith('image/') ? h('img', {src: place, alt: file.alt_txt || file.title || file.name, loading: 'lazy'}) : null;
+  return h('li', {}, picture, h('span', {}, name, h('small', {class: 'quiet'}, ` ${file.pretty_type}, ${size}`)));
+}
+
+/** Text, blocks, files and attachments of a message in one fragment. */
 function contentOf(message, context) {
   const drawn = document.createDocumentFragment();
   // What a person typed stands in both, and reads better as text; the blocks of the app say it in full.
@@ -18,6 +27,7 @@ function contentOf(message, context) {
     words.append(drawText(message.text, context));
     drawn.append(words);
   }
+  if (message.files?.length) drawn.append(h('ul', {class: 'files', 'aria-label': 'Files'}, message.files.map(fileOf)));
   if (message.attachments?.length) drawn.append(drawAttachments(message.attachments, context));
   return drawn;
 }
@@ -38,9 +48,7 @@ export class Timeline {
     this.marked = false;
     walkable(this.list, ':scope > .message');
     this.list.addEventListener('focusin', (event) => {
-      const row = event.target.closest('.message');
-      if (!row) return;
-      this.#reach(row);
+      if (event.target.matches('.message')) this.#reach(event.target);
     });
     this.list.addEventListener('keydown', (event) => {
       const row = event.target.closest('.message');
@@ -97,7 +105,7 @@ export class Timeline {
     if (before === row) return;
     for (const [each, at] of [[before, '-1'], [row, '0']]) {
       each?.setAttribute('tabindex', at);
-      for (const button of each?.querySelectorAll(':scope > .tools button') ?? []) button.setAttribute('tabindex', at);
+      for (const button of each?.querySelectorAll(':scope > .tools button, .author') ?? []) button.setAttribute('tabindex', at);
     }
   }
 
@@ -160,7 +168,7 @@ export class Timeline {
       onAction: (action) => room.press(message, action, row),
       options: (asked) => room.options({...asked, message_ts: message.ts, channel: room.channel().id}),
     };
-    const name = h('button', {type: 'button', class: 'author', 'aria-haspopup': 'menu', onclick: (event) => room.profile(event.currentTarget, author)}, author.name);
+    const name = h('button', {type: 'button', class: 'author', tabindex: '-1', 'aria-haspopup': 'menu', onclick: (event) => room.profile(event.currentTarget, author)}, author.name);
     const time = h('time', {datetime: when.toISOString(), title: fullTime(when, room.zone)}, clockTime(when, room.zone));
     const content = h('div', {class: 'content'});
     content.append(contentOf(message, context));
