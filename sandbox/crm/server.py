@@ -52,6 +52,7 @@ SMALLEST_BATCH = 200
 LONGEST_ADDRESS = 16_384
 DAILY_REQUESTS = 100_000
 OLDEST, NEWEST = 31, 68
+_VERSIONS = frozenset(f"v{number}.0" for number in range(OLDEST, NEWEST + 1))
 _JSON = "application/json;charset=UTF-8"
 _LENGTHS = {"id": 18, "reference": 18, "string": 255, "email": 80, "picklist": 255}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -259,7 +260,7 @@ class CrmServer:
             )
         if len(parts) == 1:
             return _encode([_version(number) for number in range(OLDEST, NEWEST + 1)])
-        if request.version not in {f"v{number}.0" for number in range(OLDEST, NEWEST + 1)}:
+        if request.version not in _VERSIONS:
             raise not_found()
         self._authorize(request)
         self._count(request, told)
