@@ -47,14 +47,14 @@ def show_desk(
     language = person.language if person is not None else programme.language
 
     def text(key: str, **values: object) -> str:
-        return word(content, key, values, language=language).text
+        return word(content, key, {"today": now.date(), **values}, language=language).text
 
     lines = []
     for row in newest:
         behaviour = content.behaviours.get(row.behaviour)
         lines.append(
             RecordLine(
-                row.text or text("desk_no_words"),
+                f"“{row.text}”" if row.text else text("desk_no_words"),
                 text(
                     "desk_line",
                     name=row.name,
