@@ -328,6 +328,8 @@ class SalesforceConnector:
                 if name in hidden or name in ("Id", "OwnerId") or re.search(rf"\b{re.escape(name)}\b", where):
                     raise
                 hidden.add(name)
+            except Denied as error:
+                raise Denied(str(error) or grant(entity), code=error.code) from error
 
     # -- people ---------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ The counts are held against a recount in SQL on the CRM's own tables; the faults
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -522,6 +524,13 @@ async def test_a_quiet_weekend_is_no_missing_right(org: Org) -> None:
     assert facts_of(parts)[people[1], TODAY] == {"active_day": 0.0}
 
 
+async def test_records_that_may_not_be_read_say_what_to_grant(org: Org) -> None:
+    people = people_of(org, 1)
+    org.crm.rights.denied.add("Opportunity")
+    with pytest.raises(Permanent, match='"View All" on Opportunity'):
+        await org.connector().evidence("opps_open", people, 3, TODAY)
+
+
 async def test_frozen_users_that_may_not_be_seen_are_named_to_the_admin(org: Org) -> None:
     people_of(org, 1)
     org.crm.rights.denied.add("UserLogin")
@@ -821,4 +830,34 @@ def test_spans_and_thresholds_are_whole_days() -> None:
         "quiet": "2026-10-22T00:00:00Z",
         "quiet_day": "2026-10-22",
         "stuck": "2026-09-22T00:00:00Z",
+    }
+
+
+async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
+    org: Org, repository: Path
+) -> None:
+    people = people_of(org, 1)
+    org.login(people[1], 0)
+    connector = org.connector()
+    await connector.users(TODAY)
+    await collected(connector, Window(TODAY, TODAY), ALL)
+    for metric in ("opps_open", "tasks_overdue"):
+        await connector.evidence(metric, people[1:], 3, TODAY)
+    page = (repository / "docs/connectors/salesforce.md").read_text()
+    written = set(re.findall(r"`(SELECT [^`]+)`", page))
+    values = span(TODAY, TODAY) | thresholds(TODAY) | {"owners": f"'{people[1]}'"}
+    now = {"b": f"{FRIDAY:%Y-%m-%dT%H:%M:%SZ}"}
+    spelled = {query.format_map(values | (now if " FROM Event " in query else {})) for query in written}
+    sent = {asked for asked in org.line.asked if asked.startswith("SELECT ")}
+    alike = {
+        query
+        for query in sent
+        if re.search(r"CreatedDate\) d, COUNT\(Id\) n FROM (Account|Contact|Lead) ", query)
+    }
+    assert len(alike) == 3
+    assert spelled == sent - alike
+    assert {metric for metric in READ if f"`{metric}`" not in page} <= {
+        *(f"records_created.{thing}" for thing in ("account", "contact", "lead")),
+        "activities_completed.email",
+        "activities_completed.task",
     }

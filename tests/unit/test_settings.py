@@ -12,6 +12,7 @@ from bot.commands import NOT_AVAILABLE, switch_sending, told
 from bot.config import read_settings
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.services.plan_messages import Planned
+from bot.wiring import connectors_of
 
 SECRET = "s" * 32
 
@@ -114,3 +115,51 @@ def test_a_plan_keeps_to_itself_what_is_the_persons_own(reason: str) -> None:
     planned = Planned("p1", "Ada", now.date(), now, "slot", "none", None, reason, None, None, None, ())
     assert told(planned)["why"] == NOT_AVAILABLE
     assert told(replace(planned, reason="weekly-cap"))["why"] == "weekly-cap"
+
+
+ORG = {
+    "SALESFORCE_URL": "https://acme.my.salesforce.com",
+    "SALESFORCE_CLIENT_ID": "3MVG9",
+    "SALESFORCE_CLIENT_SECRET": "very-secret",
+}
+
+
+def test_every_fault_of_the_salesforce_settings_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(
+            monkeypatch,
+            SALESFORCE_URL="http://acme.my.salesforce.com",
+            SALESFORCE_CLIENT_ID="3MVG9",
+            SALESFORCE_TOKEN_URL="http://127.0.0.1.example.com/token",
+            SALESFORCE_API_VERSION="68",
+            SALESFORCE_TIME_OUT="soon",
+        )
+    assert sorted(fault.split()[0] for fault in caught.value.faults) == [
+        "FULLSTEAM_SALESFORCE_API_VERSION",
+        "FULLSTEAM_SALESFORCE_CLIENT_SECRET",
+        "FULLSTEAM_SALESFORCE_TIME_OUT",
+        "FULLSTEAM_SALESFORCE_TOKEN_URL",
+        "FULLSTEAM_SALESFORCE_URL",
+    ]
+
+
+@pytest.mark.parametrize("missing", sorted(ORG))
+def test_what_reaches_an_org_is_all_set_or_none(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(monkeypatch, **{name: value for name, value in ORG.items() if name != missing})
+    [fault] = caught.value.faults
+    assert fault.startswith(f"FULLSTEAM_{missing} is not set")
+    assert "very-secret" not in fault
+
+
+def test_an_org_is_opened_from_the_settings_and_its_secret_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = read(
+        monkeypatch, **ORG, SALESFORCE_LICENCES="Salesforce, Sales Cloud ,", SALESFORCE_API_VERSION="v66.0"
+    )
+    found = connectors_of(settings, zone="Europe/Berlin")
+    assert list(found) == ["salesforce"]
+    assert (found["salesforce"].name, found["salesforce"].lag_days) == ("salesforce", 0)
+    assert "very-secret" not in repr(settings)
+    assert connectors_of(read_settings(env_file=None).model_copy(update={"salesforce_url": None})) == {}
