@@ -179,6 +179,8 @@ class Staff(Reacting):
         """Which of the named records they will mend, and when: within 72 hours, in their working time."""
         records: Sequence[str] = [""]
         if read.family != reading.FIRST_WEEKS:
+            # Which deals somebody has must not depend on when the CRM was last asked.
+            self.life.live_until(self.slack.clock.now())
             named = (each.id or self.life.deal_named(person.number, each.name) for each in read.records)
             records = [each for each in named if each]
         meant = [each for each in records if self.draw(person.slack_id, key, f"effect {each}") < chance]
