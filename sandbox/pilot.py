@@ -17,6 +17,8 @@ Json = dict[str, Any]
 #: What "run" does: so much time of the workspace in a real second.
 PACE = timedelta(hours=1)
 FURTHEST = timedelta(days=366)
+#: While somebody talks to the app, time passes as far as it needs to answer: it may have to wait for its turn to write.
+PATIENCE = timedelta(seconds=30)
 
 
 class NoJourney(Exception):
@@ -88,7 +90,7 @@ class Pilot:
             return
         self._settling = True
         try:
-            await self.steering.settle()
+            await self.steering.settle(PATIENCE)
         except BotKeepsItsTime:
             return
         except (BotAway, SteeringFailed) as exc:

@@ -79,16 +79,26 @@ class Steering:
         """End a run after the instant that it is at."""
         self._stopping = True
 
-    async def settle(self) -> None:
-        """Let the bot do at this instant what somebody's act has made due. Raises BotAway and SteeringFailed."""
+    async def settle(self, patience: timedelta = timedelta(0)) -> None:
+        """Let the bot do at this instant what somebody's act has made due, and what it makes due within `patience`.
+
+        Raises BotAway and SteeringFailed.
+        """
+        latest = self.clock.now() + patience
         self.slack.driven += 1
         try:
             for _ in range(SAME_INSTANT):
                 next_due = await self._instant()
-                at = self._agenda_at()
                 now = self.clock.now()
-                if (next_due is None or next_due > now) and (at is None or at > now.timestamp()):
+                at = self._agenda_at()
+                if at is not None and at <= now.timestamp():
+                    continue
+                if next_due is not None and next_due <= now:
+                    next_due = now + timedelta(seconds=1)
+                target = self._target(next_due, latest + timedelta(seconds=1))
+                if target > latest:
                     return
+                self._jump(target)
         finally:
             self.slack.driven -= 1
 

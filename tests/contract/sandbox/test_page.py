@@ -384,6 +384,27 @@ async def test_under_steered_time_the_bot_answers_an_act_at_once(here: Running, 
     assert here.slack.clock.now() == MORNING
 
 
+async def test_time_passes_as_far_as_the_bot_needs_to_answer(here: Running, bot: FakeBot) -> None:
+    due = (MORNING + timedelta(seconds=2)).isoformat()
+
+    async def tick(now: str) -> str:
+        if now == due:
+            await here.call("chat.postMessage", channel="U1", text="noted")
+        return due if now < due else (MORNING + timedelta(minutes=5)).isoformat()
+
+    bot.on_tick = tick
+    told = await here.do("say", user="U1", text="hello", settle=True)
+    assert [each["text"] for each in told["follow_ups"]] == ["noted"]
+    assert bot.ticks == [MORNING.isoformat(), due]
+    assert here.slack.clock.now().isoformat() == due
+
+
+async def test_a_bot_that_never_comes_to_rest_does_not_hold_up_an_act(here: Running, bot: FakeBot) -> None:
+    bot.on_tick = lambda now: now
+    await here.do("say", user="U1", text="hello", settle=True)
+    assert here.slack.clock.now() == MORNING + timedelta(seconds=30)
+
+
 async def test_an_act_that_the_bot_does_not_take_is_told_at_once(here: Running, bot: FakeBot) -> None:
     bot.answer = lambda _seen: Response(status_code=500)
     told = await here.do("say", user="U1", text="hello", settle=True)
