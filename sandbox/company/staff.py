@@ -189,7 +189,7 @@ class Staff(Reacting):
             wait = -math.log(1 - self.draw(person.slack_id, key, f"mends {record}")) * 8 * 3600
             when = self._at_work(person, at + 120 + wait)
             errand = Errand(str(delivery_of(message.metadata)), str(read.family), record, habit)
-            self.life.plan_errand(person.number, int(when if when and when <= latest else at + 120), errand)
+            self.life.plan_errand(person.number, int(when if when and when <= latest else at), errand)
         return meant
 
     @staticmethod
