@@ -16,9 +16,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.connectors.http import Throttled
+from bot.connectors.salesforce import CONNECTOR, SalesforceConnector
 from bot.connectors.salesforce_queries import FLAWS, READ, span, thresholds
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window
+from sandbox.crm.server import CrmServer
+from sandbox.faults import Fault
+from tests.contract.sandbox.workspace import running
 from tests.orgs import FRIDAY, URL, Org, collected, coverage_of, facts_of
 
 pytestmark = pytest.mark.anyio
@@ -861,3 +865,32 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
         "activities_completed.email",
         "activities_completed.task",
     }
+
+
+# --- over a socket -----------------------------------------------------------------------------------------------------------
+
+
+async def test_over_a_real_socket_it_is_all_the_same(org: Org) -> None:
+    lived(org, people_of(org, 3))
+    async with running(clock=org.clock) as there:
+        there.sandbox.crm = CrmServer(org.crm, there.slack)
+        settings = org.settings(url=there.slack.url)
+        del settings["transport"]
+        connector = CONNECTOR.open(settings, None)
+        assert isinstance(connector, SalesforceConnector)
+        users, _ = await connector.users(TODAY)
+        parts = await collected(connector, WEEK, ALL)
+        assert told(parts) == recounted(org, WEEK)
+        found = await connector.evidence("opps_open", [user.crm_id for user in users], 1, TODAY)
+        link = next(iter(found.values()))[1][0].link
+        assert str(link).startswith(f"{there.slack.url}/lightning/r/Opportunity/006")
+        there.slack.faults.plan(Fault("crm_dropped", "crm", count=2))
+        assert len((await connector.users(TODAY))[0]) == 4
+        there.slack.faults.plan(Fault("crm_slow", "crm", seconds=5))
+        hasty = CONNECTOR.open(settings | {"time_out": 0.05}, None)
+        assert isinstance(hasty, SalesforceConnector)
+        with pytest.raises(Retryable) as thrown:
+            await hasty.users(TODAY)
+        assert thrown.value.code == "timeout"
+        await hasty.close()
+        await connector.close()
