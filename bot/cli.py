@@ -512,10 +512,12 @@ def demo(
 
     plan = Demo(people=people, weeks=weeks, seed=seed, page_port=0 if once else port, stay=not once)
     aside = json_file is not None and str(json_file) == "-"
+    shown: list[str] = []
     with day_bar(sys.stderr.isatty()) as bar:
 
         def finished(report: dict[str, Any], url: str) -> None:
             bar.stop()
+            shown.append(url)
             if not _write_json(json_file, report) or not aside:
                 _print_demo(report)
             if not once:
@@ -523,7 +525,10 @@ def demo(
                     f"\nLook around: [bold]{url}[/bold]   Ctrl-C ends it.", highlight=False
                 )
 
-        report = run_demo(plan, tell=bar.tell, finished=finished)
+        try:
+            report = run_demo(plan, tell=bar.tell, finished=finished)
+        except KeyboardInterrupt:
+            raise typer.Exit(0 if shown else 130) from None
     if any(each["broken"] for each in report["broken_promises"].values() if "broken" in each):
         raise typer.Exit(1)
 

@@ -34,8 +34,9 @@ async def sandbox(options: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[st
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sandbox", "drive"),
-        *("--bot-token", BOT_TOKEN, "--signing-secret", SIGNING_SECRET),
+        *("--bot-token", BOT_TOKEN, "--signing-secret", SIGNING_SECRET, "--led"),
         *options,
+        stdin=asyncio.subprocess.PIPE,  # it ends with us, however we end
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=_ROOT,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Coroutine
 from datetime import datetime
@@ -135,10 +137,22 @@ def build(
     return slack
 
 
-async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it is done or somebody asks to stop (SIGINT, SIGTERM)."""
+async def until_stopped(work: Coroutine[Any, Any, None], *, led: bool = False) -> None:
+    """Run `work` until it is done or somebody asks to stop (SIGINT, SIGTERM).
+
+    `led`: or until standard input ends, because whoever started us is gone.
+    """
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+    if led:
+
+        def wait_for_the_end() -> None:
+            while sys.stdin.buffer.read(4096):
+                pass
+            with contextlib.suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(task.cancel)
+
+        threading.Thread(target=wait_for_the_end, daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     try:
@@ -228,6 +242,9 @@ def drive(
     abreast: Annotated[
         int, typer.Option(help="How many people may act at the same instant.", min=1, max=64)
     ] = 1,
+    led: Annotated[
+        bool, typer.Option("--led", help="Stop when standard input ends: whoever started it is gone.")
+    ] = False,
     promises: Annotated[
         bool, typer.Option("--promises", help="Check the bot's promises on what arrives; say how many broke.")
     ] = False,
@@ -289,7 +306,7 @@ def drive(
                 if firm:
                     firm.close()
 
-    uvloop.run(until_stopped(work()))
+    uvloop.run(until_stopped(work(), led=led))
     if failure:
         stop_with(failure[0], 1)
 
