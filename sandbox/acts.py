@@ -414,15 +414,34 @@ class Acts:
         view.state = fill_in(self._offered_blocks(user.id, view), inputs, view.state)
 
         def make() -> Json:
-            return payloads.view_submission(workspace, user, view, workspace.trigger_for(user.id))
+            urls = self._response_urls(user, view)
+            return payloads.view_submission(workspace, user, view, workspace.trigger_for(user.id), urls)
 
         callback_id = view.content.get("callback_id") or ""
         about = {"user": user.id, "view_id": view.id, "callback_id": callback_id}
         self.slack.record.add("submitted", **about, values=view.state)
         answer = await self.outbound.interaction(make, about)
         if answer.acked:
-            self._answered_submission(user, view, answer.content() or {})
+            try:
+                self._answered_submission(user, view, answer.content() or {})
+            except SlackError as no:  # the person is told that it went wrong, and the modal stays
+                self.slack.record.add("rejected", method="view_submission answer", error=no.code)
         return answer
+
+    def _response_urls(self, user: User, view: View) -> list[Json]:
+        """One for each conversation chosen in a menu with `response_url_enabled`."""
+        urls: list[Json] = []
+        for found in elements(view.content["blocks"]):
+            if not found.element.get("response_url_enabled"):
+                continue
+            action_id = found.element["action_id"]
+            held = view.state.get(found.block_id, {}).get(action_id, {})
+            channel = held.get("selected_conversation") or held.get("selected_channel")
+            if channel in self.slack.workspace.channels:
+                url = self.slack.url + self.slack.workspace.response_path_for(channel, user.id)
+                place = {"block_id": found.block_id, "action_id": action_id, "channel_id": channel}
+                urls.append({**place, "response_url": url})
+        return urls
 
     def _answered_submission(self, user: User, view: View, said: Json) -> None:
         workspace = self.slack.workspace

@@ -218,10 +218,17 @@ def block_actions(
     return payload
 
 
-def view_submission(workspace: Workspace, user: User, view: View, trigger_id: str) -> Json:
-    """`view_submission`."""
+def view_submission(
+    workspace: Workspace, user: User, view: View, trigger_id: str, response_urls: list[Json]
+) -> Json:
+    """`view_submission`; a response URL for each menu of conversations that asked for one."""
     payload = _interaction(workspace, "view_submission", user)
-    return {**payload, "trigger_id": trigger_id, "view": workspace.view_object(view), "response_urls": []}
+    return {
+        **payload,
+        "trigger_id": trigger_id,
+        "view": workspace.view_object(view),
+        "response_urls": response_urls,
+    }
 
 
 def view_closed(workspace: Workspace, user: User, view: View, *, cleared: bool) -> Json:

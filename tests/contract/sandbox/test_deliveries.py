@@ -562,3 +562,34 @@ async def test_an_ephemeral_message_is_changed_through_its_response_url(bot: Fak
     assert await respond(here, bot.seen[1], replace_original=True, text="Done") == (200, {"ok": True})
     _, shown = await here.admin("GET", "messages?user=U1")
     assert [(m["ts"], m["text"], m["ephemeral"]) for m in shown["messages"]] == [(asked["ts"], "Done", True)]
+
+
+async def test_a_conversation_chosen_in_a_modal_comes_with_a_response_url_where_it_was_asked_for(
+    bot: FakeBot, here: Running
+) -> None:
+    workspace = here.slack.workspace
+    channel = workspace.add_channel("sales", members=["U1", workspace.bot_user_id]).id
+    menu = {"type": "conversations_select", "action_id": "where", "response_url_enabled": True}
+    label = {"type": "plain_text", "text": "Where?"}
+    blocks = [{"type": "input", "block_id": "b", "label": label, "element": menu}]
+    view = {**MODAL, "blocks": blocks}
+    await here.call("views.open", trigger_id=workspace.trigger_for("U1"), view=view)
+    await here.do("submit", user="U1", inputs={"where": channel})
+    (given,) = payload_of(bot.seen[0])["response_urls"]
+    assert (given["block_id"], given["action_id"], given["channel_id"]) == ("b", "where", channel)
+    async with here.session.post(
+        given["response_url"], json={"text": "Said", "response_type": "in_channel"}
+    ) as response:
+        assert response.status == 200
+    assert [message.text for message in workspace.channels[channel].messages] == ["Said"]
+
+
+async def test_a_view_in_the_answer_that_slack_would_not_show_leaves_the_modal_as_it_was(
+    bot: FakeBot, here: Running
+) -> None:
+    bot.answer = lambda _seen: JSONResponse({"response_action": "update", "view": {"type": "modal"}})
+    await here.call("views.open", trigger_id=here.slack.workspace.trigger_for("U1"), view=MODAL)
+    await here.do("submit", user="U1", inputs={"text": "words"})
+    _, shown = await here.admin("GET", "views?user=U1")
+    assert [view["callback_id"] for view in shown["modals"]] == ["ask"]
+    assert here.slack.record.totals()["rejected"] == {"invalid_arguments": 1}

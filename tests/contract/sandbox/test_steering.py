@@ -447,7 +447,7 @@ async def test_the_command_drives_a_bot_and_reports(bot: TinyBot, tmp_path: Path
         assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
         reports.append(json.loads(report.read_text()))
         assert reports[-1]["acks"] == sum(1 for line in lines if line["kind"] == "delivery" and line["acked"])
-    real = {"seconds": 0, "cpu_seconds": 0}
+    real = {"seconds": 0, "cpu_seconds": 0, "memory_mib": 0}
     assert {**reports[0], **real} == {**reports[1], **real}
 
 
