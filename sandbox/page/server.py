@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -190,10 +189,9 @@ class Page:
         return _told(state="unknown" if unknown else "closed", inspection=None)
 
     async def close(self) -> None:
-        """End what is under way: streams and journeys."""
-        self.stream.close()
+        """End what is under way: journeys, and streams, which get a moment to say their last word."""
         await self.pilot.close()
-        await asyncio.sleep(0)
+        await self.stream.close()
 
 
 def _told(**more: Any) -> Response:

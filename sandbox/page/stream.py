@@ -70,11 +70,17 @@ class Stream:
             if user in (None, listener.user):
                 listener.hear(event)
 
-    def close(self) -> None:
-        """End every stream."""
+    async def close(self) -> None:
+        """End every stream; whoever does not take its last words within half a second goes without."""
         self.closed = True
         for listener in self.listeners:
             listener.woken.set()
+        for _ in range(50):
+            if not self.listeners:
+                break
+            await asyncio.sleep(0.01)
+        # The empty chunk that ends an answer follows the stream's own end.
+        await asyncio.sleep(0.01)
 
     async def follow(self, user: str) -> AsyncIterator[str]:
         """The events for one open page, as lines of the protocol."""

@@ -252,7 +252,7 @@ async function enter() {
   $('main').replaceChildren(
     h('header', {class: 'room-head'},
       h('div', {class: 'room-title'},
-        h('h1', {dir: 'auto'}, isDm(channel) ? avatar(person(state.app.user), 'tiny') : icon(channel.kind === 'group' ? 'lock' : 'hash'), channelName(channel)),
+        h('h1', {dir: 'auto'}, isDm(channel) ? avatar(person(state.app.user), 'tiny') : icon(channel.kind === 'group' ? 'lock' : 'hash'), h('span', {}, channelName(channel))),
         isDm(channel) ? null : h('button', {type: 'button', class: 'btn quiet-btn small', 'aria-haspopup': 'menu', 'aria-expanded': 'false', onclick: (event) => showMembers(event.currentTarget)},
           channel.members.length === 1 ? '1 member' : `${channel.members.length} members`),
         h('button', {type: 'button', class: 'btn small inspect-button', title: 'What was decided, and why (i)', onclick: () => inspect(state.inspecting ? null : state.me.id)}, icon('lens'), 'Inspect')),
@@ -756,6 +756,8 @@ document.addEventListener('click', (event) => {
   if (document.body.classList.contains('drawer') && !event.target.closest('.sidebar, .drawer-button')) toggleDrawer(false);
 });
 document.addEventListener('visibilitychange', readUp);
+// The address bar says whom one is: the link must not go there.
+document.querySelector('.skip').addEventListener('click', (event) => { event.preventDefault(); $('main').focus(); });
 walkable($('sidebar'), 'a');
 dress(localStorage.getItem('theme') ?? 'auto');
 addEventListener('hashchange', route);
