@@ -59,7 +59,10 @@ class Switches:
         return JSONResponse({"ok": True, "id": add_usergroup(await body_of(request), self.slack.workspace)})
 
     async def suggest(self, request: Request) -> Response:
-        """`user` types `text` into the menu `action_id` of `message_ts` in `channel`, or of `view_id`: the options."""
+        """`user` types `text` into the menu `action_id` of `message_ts` in `channel`, or of `view_id`: the options.
+
+        `block_id` tells two menus of one name apart.
+        """
         body: Json = await body_of(request)
         user = text_of(body, "user")
         options = await self.acts.suggest(
@@ -69,6 +72,7 @@ class Switches:
             channel_id=text_of(body, "channel", "D" + user[1:]),
             message_ts=text_of(body, "message_ts", ""),
             view_id=text_of(body, "view_id", ""),
+            block_id=text_of(body, "block_id", ""),
         )
         return JSONResponse({"ok": True, **options})
 

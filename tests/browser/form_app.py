@@ -23,6 +23,7 @@ from bot.wiring import listening, served
 from sandbox.app import listen, serving
 from sandbox.clock import SteeredClock
 from sandbox.events import Outbound
+from sandbox.limits import Limits
 from sandbox.roster import add_channel, read_user
 from sandbox.slack import Slack
 
@@ -235,7 +236,8 @@ def _app(forms: Forms) -> AsyncApp:
 @contextlib.asynccontextmanager
 async def forms_at_work() -> AsyncIterator[tuple[Forms, str]]:
     """The app and a workspace of two people and a channel; yields what it was told, and where the page is."""
-    slack = Slack(SteeredClock(datetime(2026, 3, 10, 9, tzinfo=UTC)))
+    # Time stands still here, and so would a limit: what a bot does about limits is tested elsewhere.
+    slack = Slack(SteeredClock(datetime(2026, 3, 10, 9, tzinfo=UTC)), limits=Limits(on=False))
     slack.manifest = MANIFEST
     slack.workspace.grant(TOKEN)
     for number, name in enumerate(("Ada Marsh", "Bo Lind"), 1):

@@ -27,7 +27,7 @@ class Visitor:
     @property
     def composer(self) -> Locator:
         """Where one writes."""
-        return self.page.get_by_role("main").get_by_role("combobox", name="Message to")
+        return self.page.get_by_role("main").get_by_label("Message to")
 
     @property
     def conversation(self) -> Locator:
@@ -80,6 +80,6 @@ class Visitor:
 
     def writes(self, words: str, *, under: bool = False) -> None:
         """Write into the conversation, or into the open thread."""
-        field = self.page.get_by_role("textbox", name="Reply").last if under else self.composer
+        field = self.page.get_by_label("Reply", exact=True) if under else self.composer
         field.fill(words)
         field.press("Enter")
