@@ -333,7 +333,9 @@ class Promises:
         person = self._people.get(entry.get("user") or "")
         if kind is None or person is None:
             return
-        act = next((act for act in person.owed if not act.acked and _same(act.entry, entry, kind)), None)
+        # The latest: who got no answer does the same again, and what was not handed over before never is.
+        again = reversed(person.owed)
+        act = next((act for act in again if not act.acked and _same(act.entry, entry, kind)), None)
         if act is None:
             return
         act.acked = True
@@ -403,39 +405,44 @@ class Promises:
         """Whether it follows something that this person did; it then counts as the answer to that."""
         now = self._now.timestamp()
         self._expire(person, now)
-        open_acts = [act for act in person.owed if not act.settled]
+        kept = [act for act in person.owed if act.acked and not act.settled]
+        # What Slack has not handed over (yet) is the last that an answer can be to, and then to the latest of it.
+        open_acts = kept + [act for act in reversed(person.owed) if not act.acked and not act.settled]
         if ephemeral:
             person.private.append(entry["ts"])
             if entry["via"] == "answer":
                 return self._acknowledged(person, open_acts, now)
         thread = entry["thread_ts"]
-        words = [act for act in open_acts if act.entry["kind"] in ("said", "commanded", "submitted")]
-        clicks = [act for act in open_acts if act.entry["kind"] == "pressed"]
-        ranked = [
-            *(act for act in words if thread is not None and act.entry.get("thread_ts") == thread),
-            *(act for act in clicks if thread is not None and act.entry["ts"] == thread),
-            *words,
-        ]
-        if ranked:
-            self._settle(person, ranked[0])
-            return True
-        while person.credit and person.credit[0] < now:
-            person.credit.popleft()
-        if person.credit:
-            person.credit.popleft()
-            return True
-        # What hangs on a message that only they see cannot be answered in a thread.
-        private = [act for act in clicks if act.entry["ts"] in person.private]
-        if private:
-            self._settle(person, private[0])
-        return bool(private)
+        found = next((act for act in kept if _fits(act, thread)), None)
+        found = found or next((act for act in kept if act.entry["kind"] != "pressed"), None)
+        if found is None:
+            while person.credit and person.credit[0] < now:
+                person.credit.popleft()
+            if person.credit:
+                person.credit.popleft()
+                return True
+            # What hangs on a message that only they see cannot be answered in a thread.
+            found = next(
+                (
+                    act
+                    for act in open_acts
+                    if act.entry["kind"] != "pressed"
+                    or act.entry["ts"] in person.private
+                    or _fits(act, thread)
+                ),
+                None,
+            )
+        if found is not None:
+            self._settle(person, found)
+        return found is not None
 
     def _acknowledged(self, person: Person, open_acts: list[Act], now: float) -> bool:
         """The body of an acknowledgement answers the command that it acknowledges."""
         commands = [act for act in open_acts if act.entry["kind"] == "commanded"]
         if commands:
-            self._settle(person, commands[-1])
-            if told.speaks(commands[-1].entry["text"]):
+            latest = max(commands, key=lambda act: act.at)
+            self._settle(person, latest)
+            if told.speaks(latest.entry["text"]):
                 person.credit.append(now + DAY)
         return True
 
@@ -458,8 +465,8 @@ class Promises:
             self.tallies["reply_lost"].examined += not act.silent
 
     def _expire(self, person: Person, now: float) -> None:
-        while person.owed and now - person.owed[0].at > DAY:
-            act = person.owed.popleft()
+        for act in [act for act in person.owed if now - act.at > (DAY if act.acked else SOON)]:
+            person.owed.remove(act)
             if act.acked:
                 self.tallies["reply_lost"].examined += 1
                 self.tallies["reply_lost"].add(act.entry, f"no answer to {act.entry['kind']}")
@@ -645,6 +652,12 @@ class Promises:
             for user_id, name in names.get(word[0], ()):
                 if text.startswith(name, word.start()):
                     yield user_id, name
+
+
+def _fits(act: Act, thread: str | None) -> bool:
+    """Whether a message in this thread can only be about that act: words in it, or a click on its root."""
+    at = act.entry["ts"] if act.entry["kind"] == "pressed" else act.entry.get("thread_ts")
+    return thread is not None and at == thread
 
 
 def _action(entry: Json) -> str:
