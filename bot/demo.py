@@ -141,7 +141,7 @@ async def _bot(
     """The production house on a database of its own, served to the sandbox; yields what counts its rows."""
     content = load()
     programme_file = folder / "programme.toml"
-    programme_file.write_text(programme_text(demo, ready), encoding="utf-8")
+    programme_file.write_text(programme_text(ready), encoding="utf-8")
     programme = load_programme(programme_file, content.behaviours)
     clock = SteeredClock(demo.begin)
     connector = connector_kinds()[CRM].open(
@@ -180,14 +180,14 @@ async def _bot(
         await asyncio.to_thread(database.close)
 
 
-def programme_text(demo: Demo, ready: dict[str, Any]) -> str:
+def programme_text(ready: dict[str, Any]) -> str:
     """The programme of the sandbox's company, as its owner would write it."""
     roles = ready["roles"]
     owners = "\n".join(f"{kind} = {json.dumps(email)}" for kind, email in sorted(roles["owners"].items()))
     return f"""[programme]
 name = "CRM that pays back"
 crm = "Salesforce"
-go_live = {(demo.first - timedelta(weeks=8)).isoformat()}
+go_live = {ready["go_live"]}
 zone = "Europe/Berlin"
 country = "DE"
 pilot_teams = ["*"]

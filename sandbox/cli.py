@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import signal
 import sys
@@ -147,7 +148,7 @@ async def until_stopped(work: Coroutine[Any, Any, None], *, led: bool = False) -
     if led:
 
         def wait_for_the_end() -> None:
-            while sys.stdin.buffer.read(4096):
+            while os.read(0, 4096):  # not sys.stdin: its lock would be held when we end
                 pass
             with contextlib.suppress(RuntimeError):  # the loop has ended before
                 loop.call_soon_threadsafe(task.cancel)
