@@ -246,6 +246,7 @@ function drawSidebar() {
 
 async function enter() {
   const {channel} = state;
+  state.keepUnread = false;
   shutPanes(true);
   const body = h('div', {class: 'room-body'});
   const tabs = isDm(channel) ? [state.app.home_tab && ['home', 'Home'], state.app.messages_tab && ['messages', 'Messages'], ['about', 'About']].filter(Boolean) : [];
@@ -342,13 +343,14 @@ function toEnd(focus = false) {
 function readUp() {
   const {channel} = state;
   const last = channel?.latest;
-  if (!last || document.hidden || state.tab !== 'messages' || !atEnd() || !channel.unread) return;
+  if (!last || document.hidden || state.tab !== 'messages' || !atEnd() || !channel.unread || state.keepUnread) return;
   channel.unread = 0;
   drawSidebar();
   kindly(() => post('page/read', {user: state.me.id, channel: channel.id, ts: last}));
 }
 
 async function markUnread(message) {
+  state.keepUnread = true;
   await kindly(() => post('page/read', {user: state.me.id, channel: state.channel.id, ts: message.ts, unread: true}));
   await kindly(readConversations);
   timeline.read = state.channel.read;
