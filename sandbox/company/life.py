@@ -218,7 +218,7 @@ class Life:
             if person.leaves:
                 gone = int(person.at(person.leaves, person.working_seconds).timestamp()) + 3600
                 self._appoint(gone, person.number, LEAVES, ("off",))
-        self._appoint(self._began, -1, PLANS, first_day)
+        self._appoint(self._began - PLAN_AHEAD, -1, PLANS, first_day)
         self._flush()
 
     def _insert_user(self, person: Person, at: int) -> None:

@@ -29,7 +29,7 @@ from sandbox.company.firm import MANAGER, REPS, SELLER, Firm, Person, found
 from sandbox.company.life import Errand, Life
 from sandbox.company.reading import FAMILIES as READ_FAMILIES
 from sandbox.company.words import KINDS, banks
-from sandbox.crm.records import Crm
+from sandbox.crm.records import Crm, instant_text
 
 START = date(2026, 2, 23)
 BEGIN = datetime(2026, 2, 23, tzinfo=UTC)
@@ -152,6 +152,29 @@ def test_another_seed_lives_another_life(lived: World) -> None:
     other = World(seed=8)
     other.life.live_until(BEGIN)
     assert other.dump()["Opportunity"][:50] != lived.dump()["Opportunity"][:50]
+
+
+@pytest.mark.parametrize("hour", [1, 8, 14, 22])
+def test_what_was_done_by_a_moment_is_there_at_that_moment_all_round_the_world(hour: int) -> None:
+    world = World(people=60, weeks=1)
+    at = BEGIN + timedelta(days=1, hours=hour, minutes=45)
+
+    def known() -> list[tuple[object, ...]]:
+        return [
+            row
+            for table, when in (
+                ("LoginHistory", "LoginTime"),
+                ("Task", "CreatedDate"),
+                ("Lead", "CreatedDate"),
+            )
+            for row in world.crm.select(f'SELECT Id FROM "{table}" WHERE {when} <= ?', (instant_text(at),))
+        ]
+
+    world.life.live_until(at)
+    then = known()
+    world.life.live_until(at + timedelta(days=2))
+    assert len(then) > 100
+    assert known() == then
 
 
 def test_asking_for_the_past_changes_nothing(lived: World) -> None:
