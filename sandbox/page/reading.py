@@ -50,10 +50,15 @@ class Reading:
                 "status": self._status(user),
                 "gone": user.deleted,
                 "bot": user.is_bot,
+                "messages": self._with_app(user),
             }
             for user in self.workspace.users.values()
             if user.id != "USLACKBOT"
         ]
+
+    def _with_app(self, user: User) -> int:
+        channel = self.workspace.channels.get("D" + user.id[1:])
+        return len(channel.messages) if channel else 0
 
     def _status(self, user: User) -> str:
         expired = bool(user.status_expiration) and user.status_expiration <= self.slack.clock.seconds()

@@ -15,14 +15,17 @@ const ABOUT = {
 
 function facts(person, now) {
   const local = `${town(person.zone)}, ${clockTime(now, person.zone)} there`;
-  return [person.role ? roleWords(person.role) : person.title, person.team ? `Team ${person.team}` : '', local].filter(Boolean).join(' · ');
+  const messages = person.messages === 1 ? '1 message' : person.messages ? `${person.messages} messages` : '';
+  return [person.role ? roleWords(person.role) : person.title, person.team ? `Team ${person.team}` : '', local, messages].filter(Boolean).join(' · ');
 }
 
 /** The page on which one chooses. `open`: id of whom one is now, if anybody. */
 export function drawChooser({people, now, team, open}) {
   const there = people.filter((each) => !each.bot);
   const here = there.filter((each) => !each.gone).sort((a, b) => a.name.localeCompare(b.name));
-  const featured = FEATURED.map((role) => here.find((each) => roleKey(each.role) === role)).filter(Boolean);
+  // Of each role the one with whom the app has spoken most: there is something to see.
+  const featured = FEATURED.map((role) => here.filter((each) => roleKey(each.role) === role)
+    .reduce((best, each) => (best && best.messages >= each.messages ? best : each), null)).filter(Boolean);
   const field = h('input', {type: 'search', id: 'find', placeholder: 'Name, role, team or town', autocomplete: 'off', 'aria-describedby': 'found'});
   const found = h('p', {id: 'found', class: 'quiet', role: 'status'});
   const list = h('ul', {class: 'people', 'aria-label': 'People'});

@@ -151,6 +151,10 @@ async def test_whom_one_can_be_is_told_with_role_team_and_zone(here: Running) ->
         "North",
         "Asia/Kolkata",
     )
+    assert rita["messages"] == 0
+    await here.call("chat.postMessage", channel=rita["id"], text="hello")
+    _status, told = await look(here, "/sandbox/page/workspace")
+    assert next(each for each in told["people"] if each["handle"] == "rep")["messages"] == 1
     assert next(each for each in told["people"] if each["id"] == "U2")["gone"]
     assert told["clock"]["steered"]
     assert told["clock"]["now"] == MORNING.isoformat()
