@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.commands import NOT_AVAILABLE, switch_sending, told
-from bot.config import read_settings
+from bot.config import Settings, read_settings
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.services.plan_messages import Planned
 from bot.wiring import connectors_of
@@ -143,10 +143,16 @@ def test_every_fault_of_the_salesforce_settings_comes_at_once(monkeypatch: pytes
     ]
 
 
+def of_org(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    return read(monkeypatch)
+
+
 @pytest.mark.parametrize("missing", sorted(ORG))
 def test_what_reaches_an_org_is_all_set_or_none(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        read(monkeypatch, **{name: value for name, value in ORG.items() if name != missing})
+        of_org(monkeypatch, {name: value for name, value in ORG.items() if name != missing})
     [fault] = caught.value.faults
     assert fault.startswith(f"FULLSTEAM_{missing} is not set")
     assert "very-secret" not in fault
@@ -155,8 +161,9 @@ def test_what_reaches_an_org_is_all_set_or_none(monkeypatch: pytest.MonkeyPatch,
 def test_an_org_is_opened_from_the_settings_and_its_secret_is_never_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = read(
-        monkeypatch, **ORG, SALESFORCE_LICENCES="Salesforce, Sales Cloud ,", SALESFORCE_API_VERSION="v66.0"
+    settings = of_org(
+        monkeypatch,
+        {**ORG, "SALESFORCE_LICENCES": "Salesforce, Sales Cloud ,", "SALESFORCE_API_VERSION": "v66.0"},
     )
     found = connectors_of(settings, zone="Europe/Berlin")
     assert list(found) == ["salesforce"]
