@@ -100,7 +100,10 @@ function asked() {
 async function route() {
   closeMenu();
   const to = asked();
-  if (!to.me) return choose();
+  if (!to.me) {
+    if (state.me) await kindly(readWorkspace);
+    return choose();
+  }
   const wanted = state.people.get(to.me);
   if (!wanted || wanted.bot || wanted.gone) {
     toast('There is nobody by this address. Choose somebody.');

@@ -62,15 +62,25 @@ const ABOUT = {
   past_close_date: 'close dates in the past', no_next_step: 'no next step', missing_amount: 'no amount', missing_account: 'no account',
   no_activity: 'gone quiet', stuck_step: 'stuck in a step', open_long: 'open for long', first_weeks: 'first weeks',
 };
-const FOR = {performance: 'to hit targets', productivity: 'to save time', personal: 'to grow skills', seller: 'as a seller', manager: 'as a manager'};
+const FOR = {performance: 'to hit targets', productivity: 'to save time', personal: 'to grow skills', seller: 'as a seller', manager: 'as a manager', sales_development: 'in sales development'};
+
+const ANSWERS = {
+  ask_mode: 'who may see what they said', noted: 'noted', help: 'what one can say', thanks: 'thanks', privacy: 'who sees what',
+  ask_goal: 'what would help them', why: 'why this', desk: 'what people said',
+};
 
 /** What a tip is about and what it promises, from its name: `no_next_step_seller_performance`. */
 export function tipWords(name) {
-  const words = String(name ?? '').split('_');
+  let about = String(name ?? '');
   const ends = [];
-  while (words.length > 1 && Object.hasOwn(FOR, words.at(-1))) ends.unshift(FOR[words.pop()]);
-  const about = words.join('_');
-  return [capital(ABOUT[about] ?? plain(about)), ...ends].join(' · ');
+  for (let found = true; found;) {
+    found = Object.keys(FOR).find((end) => about.endsWith(`_${end}`));
+    if (found) {
+      ends.unshift(FOR[found]);
+      about = about.slice(0, -found.length - 1);
+    }
+  }
+  return [capital(ABOUT[about] ?? ANSWERS[about] ?? plain(about)), ...ends].join(' · ');
 }
 
 const STATES = {
