@@ -170,7 +170,7 @@ class Admin:
         except ValueError:
             raise BadRequest("since is a number") from None
         kind = request.query_params.get("kind")
-        entries = [e for e in self.slack.record.entries[max(0, since) :] if kind is None or e["kind"] == kind]
+        entries = [e for e in self.slack.record.since(since) if kind is None or e["kind"] == kind]
         return JSONResponse({"ok": True, "entries": entries, "totals": self.slack.record.totals()})
 
     async def messages(self, request: Request) -> Response:
@@ -386,10 +386,10 @@ class Admin:
         self, body: Json, act: Callable[[], Awaitable[Answer]], *, more: Json | None = None
     ) -> Response:
         """Do it; with `settle` not within an instant of a drive, and under steered time the bot then does what is due."""
-        seq = len(self.slack.record.entries)
+        seq = self.slack.record.last
         if body.get("settle"):
             async with self.slack.turn:
-                seq = len(self.slack.record.entries)
+                seq = self.slack.record.last
                 answer = await act()
                 if answer.acked:
                     await self.pilot.settle()
@@ -405,7 +405,7 @@ class Admin:
         except (TypeError, ValueError):
             raise BadRequest("wait is a number of seconds") from None
         while True:
-            done = [entry for entry in self.slack.record.entries[seq:] if entry["kind"] in follow]
+            done = [entry for entry in self.slack.record.since(seq) if entry["kind"] in follow]
             if done or time.monotonic() >= patience:
                 break
             await asyncio.sleep(0.01)

@@ -33,12 +33,18 @@ def delivery_of(metadata: dict[str, Any] | None) -> str | None:
     return str(given) if given is not None else None
 
 
+KEPT = 20_000
+"""Entries that are kept in memory: half a year of five hundred people would take hundreds of megabytes."""
+
+
 class Record:
-    """An append-only list, mirrored line by line to a file when one is given."""
+    """An append-only list, of which the newest `KEPT` stay in memory, mirrored line by line to a file when one is given."""
 
     def __init__(self, clock: Clock, path: Path | None = None) -> None:
         self._clock = clock
         self.entries: list[dict[str, Any]] = []
+        #: `seq` of the newest entry.
+        self.last = 0
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.duplicates = 0
@@ -49,8 +55,11 @@ class Record:
 
     def add(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Append one entry and return it."""
-        entry = {"seq": len(self.entries) + 1, "at": self._clock.now().isoformat(), "kind": kind, **fields}
+        self.last += 1
+        entry = {"seq": self.last, "at": self._clock.now().isoformat(), "kind": kind, **fields}
         self.entries.append(entry)
+        if len(self.entries) > KEPT + KEPT // 4:
+            del self.entries[: KEPT // 4]
         self.counts[kind] += 1
         if kind == "rejected":
             self.errors[fields["error"]] += 1
@@ -64,6 +73,10 @@ class Record:
         for watch in self.watchers:
             watch(entry)
         return entry
+
+    def since(self, seq: int) -> list[dict[str, Any]]:
+        """The entries after `seq` that are still in memory."""
+        return self.entries[max(0, seq - (self.last - len(self.entries))) :]
 
     def _look_for_a_double(self, metadata: dict[str, Any] | None) -> None:
         delivery_id = delivery_of(metadata)
