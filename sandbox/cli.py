@@ -302,8 +302,8 @@ def drive(
                 report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
             try:
                 if stay and not failure:
-                # Nobody may be reading days any more: the page shows them.
-                steering.on_day = None
+                    # Nobody may be reading days any more: the page shows them.
+                    steering.on_day = None
                     await keep_agenda(slack)
             finally:
                 if firm:
