@@ -24,7 +24,7 @@ say      = @printf '\033[36m==>\033[0m %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev demo test lint format unit slow bench mutants lock foreign clean
+.PHONY: help setup setup-dev demo test lint format unit slow bench mutants lock foreign screenshots clean
 
 help: ## This list
 	@echo "make ..."
@@ -67,6 +67,9 @@ bench: $(DEV) ## Measures and prints, with the machine named; no pass or fail
 
 mutants: $(DEV) ## Switches each promise off in turn and checks that a test notices
 	@$(BIN)/python tests/mutants.py $(ARGS)
+
+screenshots: $(DEV) ## Takes the pictures of the README anew, of the demo (needs Chromium)
+	@$(BIN)/python docs/screenshots.py
 
 lock: $(DEV) ## Writes requirements/*.txt from *.in; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements/runtime.in -o requirements/runtime.txt
