@@ -1,6 +1,7 @@
 // Whom to be: everybody in the workspace, those with a role first.
 
 import {avatar, h, walkable} from './dom.js';
+import {drawPlain} from './mrkdwn.js';
 import {clockTime, town} from './times.js';
 import {roleKey, roleWords} from './words.js';
 
@@ -38,7 +39,8 @@ export function drawChooser({people, now, team, open}) {
     found.textContent = wanted.length ? `${fitting.length} of ${here.length} people` : `${here.length} people`;
     list.replaceChildren(...fitting.map((each) => h('li', {}, h('a', {
       href: `#/as/${each.id}`, class: 'person', 'aria-current': each.id === open ? 'true' : null,
-    }, avatar(each), h('span', {class: 'who'}, h('strong', {dir: 'auto'}, each.name), h('small', {}, facts(each, now))),
+    }, avatar(each), h('span', {class: 'who'}, h('strong', {dir: 'auto'}, each.name), h('small', {}, facts(each, now)),
+      each.status ? h('small', {}, drawPlain(each.status)) : null),
     each.id === open ? h('span', {class: 'tag'}, 'You now') : null))));
     if (!fitting.length) list.append(h('li', {class: 'quiet empty'}, 'Nobody fits these words.'));
   };
