@@ -226,6 +226,8 @@ class Admin:
             raise BadRequest("time does not run backwards")
         if body.get("drive"):
             await self.pilot.drive(target)
+        elif self.pilot.journey is not None:
+            raise NoJourney("time is on its way already; stop it first")
         else:
             clock.move_to(target)
             await deliver_due(self.slack)

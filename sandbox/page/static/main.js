@@ -25,6 +25,7 @@ let threadLine = null;
 let mainComposer = null;
 let threadComposer = null;
 let refreshing = 0;
+let looking = 0;
 /** Whether the reader looks at the newest message, and wants to when another comes. */
 let sticks = true;
 
@@ -641,7 +642,7 @@ async function heard(event) {
     if (channel && event.ts >= channel.latest && channel.unread) { channel.unread = 0; drawSidebar(); }
     return null;
   }
-  if (event.type === 'people') return kindly(async () => { await readWorkspace(); await readConversations(); drawSidebar(); });
+  if (event.type === 'people') return lookAround();
   if (event.type === 'reset') return readAgain();
   return null;
 }
@@ -695,6 +696,20 @@ async function readWorkspace() {
   if (bot) bot.name = found.app.name;
   if (state.me) state.me = state.people.get(state.me.id) ?? state.me;
   clock.update(found.clock);
+}
+
+/** Somebody came or changed: look who is there, once things have calmed down. */
+function lookAround() {
+  if (looking) return;
+  looking = setTimeout(() => {
+    looking = 0;
+    kindly(async () => {
+      await readWorkspace();
+      if (!state.me) return;
+      await readConversations();
+      drawSidebar();
+    });
+  }, clock.busy() ? 2000 : 50);
 }
 
 /** After a break: everything that is shown is read again. */
