@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -13,17 +12,18 @@ from tests.browser.visitor import Visitor
 from tests.browser.windows import Windows
 from tests.story import Firm, Story
 
-ADA, BO, CAI, LEAD = "Ada Marsh", "Bo Lind", "Cai Wu", "Lee Brandt"
+ADA, BO, CAI, DEE, LEAD = "Ada Marsh", "Bo Lind", "Cai Wu", "Dee Okafor", "Lee Brandt"
 TIP = "of your deals have a close date in the past"
 
 
-@pytest.fixture
-def office(tmp_path: Path, sqlite_url: str) -> Iterator[Office[Story]]:
-    firm = Firm(tmp_path / "crm")
-    for name in (ADA, BO, CAI):
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office[Story]]:
+    folder = tmp_path_factory.mktemp("office")
+    firm = Firm(folder / "crm")
+    for name in (ADA, BO, CAI, DEE):
         firm.hires(name)
         firm.neglects_dates(name)
-    with at_work(firm, sqlite_url, "2026-11-16 07:00") as at:
+    with at_work(firm, f"sqlite:///{folder}/fullsteam.db", "2026-11-16 07:00") as at:
         yield at
 
 
@@ -71,3 +71,42 @@ def test_a_visitor_is_reps_and_then_the_lead(office: Office[Story], windows: Win
     desk = visitor.message("Approval takes four days")
     expect(desk).to_contain_text("Only visible to you", ignore_case=True)
     expect(desk).to_contain_text(BO)
+
+
+def test_the_inspector_says_in_words_what_was_decided_and_why(
+    office: Office[Story], windows: Windows
+) -> None:
+    visitor = Visitor(windows.open(), office.url)
+    visitor.becomes(DEE)
+    visitor.waits_for(TIP)
+    visitor.page.locator("body").press("i")
+    pane = visitor.page.get_by_role("complementary")
+    expect(pane.get_by_role("heading", name=f"What Fullsteam decided about {DEE}")).to_be_visible()
+    expect(pane).to_contain_text("Stage")
+    decided = pane.get_by_role("listitem").filter(has_text="Decided to send").first
+    decided.locator("summary").click()
+    expect(decided).to_contain_text("close date", ignore_case=True)
+    assert not set('{}[]"_') & set(pane.inner_text())
+
+    # Who is not in the CRM is not known to the bot, and that is said kindly.
+    field = pane.get_by_label("Inspect another person")
+    field.fill(LEAD)
+    field.press("Enter")
+    expect(pane).to_contain_text(f"doesn't know {LEAD}")
+
+
+def test_time_moves_for_all_windows_and_what_it_brings_arrives_by_itself(
+    office: Office[Story], windows: Windows
+) -> None:
+    here, there = (Visitor(windows.open(), office.url) for _ in range(2))
+    here.becomes(LEAD)
+    there.becomes(ADA)
+    before = there.clock.inner_text()
+    here.moves("+1 hour")
+    expect(there.clock).not_to_have_text(before)
+    run = here.page.get_by_role("button", name="Run")
+    run.click()
+    expect(there.page.get_by_role("button", name="+1 week")).to_be_disabled()
+    here.page.get_by_role("button", name="Pause").click()
+    expect(run).to_be_visible(timeout=30_000)
+    expect(there.page.get_by_role("button", name="+1 week")).to_be_enabled()

@@ -43,6 +43,11 @@ class Visitor:
             .last
         )
 
+    @property
+    def clock(self) -> Locator:
+        """The workspace's time, as it is shown."""
+        return self.page.get_by_test_id("clock")
+
     def moves(self, by: str) -> None:
         """Press a button of the clock and wait until time stands again."""
         button = self.page.get_by_role("group", name="Move time").get_by_role("button", name=by)
