@@ -86,7 +86,7 @@ def test_the_inspector_says_in_words_what_was_decided_and_why(
     decided = pane.get_by_role("listitem").filter(has_text="Decided to send").first
     decided.locator("summary").click()
     expect(decided).to_contain_text("close date", ignore_case=True)
-    assert not set('{}[]"_') & set(pane.inner_text())
+    assert not set("{}[]_") & set(pane.inner_text())
 
     # Who is not in the CRM is not known to the bot, and that is said kindly.
     field = pane.get_by_label("Inspect another person")
