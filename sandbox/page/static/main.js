@@ -449,6 +449,7 @@ async function showThread(ts) {
   $('panes').append(pane);
   drawPanes();
   scroller.scrollTop = scroller.scrollHeight;
+  timeline?.lookedInto(ts, found.messages.at(-1).ts);
   threadComposer.field.focus({preventScroll: true});
 }
 
@@ -670,6 +671,7 @@ function heardMessage({kind, channel: id, message, parent}) {
       const fresh = timeline.put(message);
       if (fresh && !stick) document.querySelector('.to-end').hidden = false;
     }
+    if (parent && state.thread === parent.ts) timeline.looked.set(parent.ts, message.ts);
     if (parent && timeline.row(parent.ts)) timeline.put(parent);
     if (reply && state.thread === message.thread_ts) {
       const scroller = $('thread-scroller');

@@ -44,6 +44,8 @@ export class Timeline {
     this.list = h('ol', {class: 'timeline', 'aria-label': label});
     this.shown = new Map();
     this.read = '';
+    /** Threads that were looked into, by the ts of their first message, up to which reply. */
+    this.looked = new Map();
     /** Whether something here is marked as new. */
     this.marked = false;
     walkable(this.list, ':scope > .message');
@@ -80,6 +82,14 @@ export class Timeline {
     this.#place(message);
     this.arrange();
     return !before;
+  }
+
+  /** Somebody has looked into a thread: what is in it is no news any more. */
+  lookedInto(ts, last) {
+    this.looked.set(ts, last);
+    const found = this.shown.get(ts);
+    if (found) this.#place(found.message);
+    this.arrange();
   }
 
   /** A message was deleted. */
@@ -205,7 +215,7 @@ export class Timeline {
   #replies(message) {
     if (this.thread || !message.reply_count) return null;
     const {room} = this;
-    const unread = this.read && message.latest_reply > this.read;
+    const unread = this.read && message.latest_reply > this.read && message.latest_reply > (this.looked.get(message.ts) ?? '');
     return h('button', {type: 'button', class: `replies${unread ? ' unread' : ''}`, onclick: () => room.openThread(message)},
       h('span', {class: 'faces', 'aria-hidden': 'true'}, (message.reply_users ?? []).slice(0, 3).map((id) => avatar(room.person(id), 'tiny'))),
       h('strong', {}, message.reply_count === 1 ? '1 reply' : `${message.reply_count} replies`),
