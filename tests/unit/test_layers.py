@@ -134,6 +134,7 @@ MODULES = [
         for name in ("handlers", "services", "delivery", "connectors", "nudges", "recognition")
     ),
     "bot/replay.py",
+    "bot/demo.py",
     "bot/doctor.py",
     "bot/commands.py",
     *(f"bot/{name}/__init__.py" for name in ("surveys", "digests", "content", "domain")),
