@@ -120,6 +120,7 @@ LETTER: list[Json] = [
             },
         ],
     },
+    question("note", "A note", {"type": "plain_text_input"}),
     {"type": "actions", "block_id": "second", "elements": [button("yes", "Yes, the second")]},
     {
         "type": "container",
@@ -226,9 +227,13 @@ def _app(forms: Forms) -> AsyncApp:
     @app.action({"type": "block_actions", "action_id": "wipe"})
     @app.action({"type": "block_actions", "action_id": "step"})
     @app.action({"type": "block_actions", "action_id": "deep"})
-    async def pressed(ack: Any, body: Json) -> None:
+    async def pressed(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
         forms.told.append(("pressed", body))
+        if body["actions"][0]["action_id"] == "wipe":
+            where = {"channel": body["channel"]["id"], "ts": body["message"]["ts"]}
+            wiped: Json = {"type": "section", "text": plain("Wiped.")}
+            await client.chat_update(**where, text="Two things", blocks=[*LETTER, wiped])
 
     return app
 

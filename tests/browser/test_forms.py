@@ -117,9 +117,23 @@ def test_each_element_of_a_message_tells_what_it_is_and_where(office: Office[For
         assert (action["block_id"], action["action_id"], action["type"]) == (block_id, action_id, "button")
     letter.get_by_role("combobox", name="Step").select_option("Offer")
     assert last()["selected_option"]["value"] == "offer"
+
+
+def test_what_stands_in_a_message_is_told_with_a_press_and_outlives_an_update(
+    office: Office[Forms], ada: Visitor
+) -> None:
+    ada.writes("/form letter")
+    letter = ada.message("Two things")
+    letter.get_by_label("A note").fill("half a thought")
+    letter.get_by_role("combobox", name="Step").select_option("Offer")
     letter.get_by_role("button", name="Wipe").click()
     ada.page.get_by_role("alertdialog").get_by_role("button", name="Wipe").click()
-    assert last()["action_id"] == "wipe"
+    expect(letter.get_by_text("Wiped.")).to_be_visible()
+    expect(letter.get_by_label("A note")).to_have_value("half a thought")
+    expect(letter.get_by_role("combobox", name="Step")).to_have_value("offer")
+    values = office.work.of("pressed")[-1]["state"]["values"]
+    assert values["note"]["it"]["value"] == "half a thought"
+    assert values["first"]["step"]["selected_option"]["value"] == "offer"
 
 
 def test_the_home_tab_is_asked_for_and_drawn_and_its_date_is_told(

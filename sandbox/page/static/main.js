@@ -76,10 +76,10 @@ const room = {
   channel: () => state.channel,
   context: () => ({
     names: {
-      users: Object.fromEntries([...state.people.values()].map((each) => [each.id, {name: each.name}])),
+      users: Object.fromEntries([...state.people.values()].map((each) => [each.id, {name: each.name, title: each.title, deleted: each.gone}])),
       channels: Object.fromEntries(Object.entries(state.names).map(([id, name]) => [id, {name}])),
     },
-    zone: zone(), me: state.me.id, channel: state.channel?.id ?? '',
+    zone: zone(), now: clock.now(), me: state.me.id, channel: state.channel?.id ?? '',
   }),
   press, react, openThread, shortcut, profile, copy, markUnread, options,
 };

@@ -1,6 +1,6 @@
 // Messages: one list of them, in a conversation or in a thread, kept up to date message by message.
 
-import {drawAttachments, drawBlocks, drawText} from './blocks.js';
+import {drawAttachments, drawBlocks, drawText, keepValues, restoreValues} from './blocks.js';
 import {avatar, h, icon, iconButton, walkable} from './dom.js';
 import {emojiOf} from './emoji.js';
 import {showEmoji, showMenu} from './menu.js';
@@ -126,7 +126,10 @@ export class Timeline {
       const held = before.row.contains(document.activeElement);
       const action = held ? document.activeElement.dataset?.action : '';
       const reached = before.row.tabIndex === 0;
+      // What was typed or chosen in it stays where the block is the same.
+      const kept = keepValues(before.row);
       before.row.replaceWith(row);
+      restoreValues(row, kept);
       if (reached) this.#reach(row);
       if (held) ((action && row.querySelector(`[data-action="${CSS.escape(action)}"]`)) || row).focus({preventScroll: true});
     } else {
