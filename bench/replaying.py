@@ -1,4 +1,4 @@
-"""Simulated days a second: the demo, and a month of Maven where it lies beside the repository.
+"""Simulated days a second: a small team of four weeks, and a month of Maven where it lies beside the repository.
 
 Reference: the same days with messages printed instead of sent, without a sandbox and without HTTP; nobody answers there.
 """
@@ -19,10 +19,12 @@ from bot.replay import EXAMPLES, Replay, run_replay
 
 
 def measure(_kind: str) -> Iterator[Figure]:
-    """On SQLite, as ``fullsteam demo`` and ``fullsteam replay`` do it."""
+    """On SQLite, as ``fullsteam replay`` does it."""
     demo = json.loads((EXAMPLES / "demo" / "demo.json").read_text(encoding="utf-8"))
     first, last = date.fromisoformat(demo["from"]), date.fromisoformat(demo["to"])
-    yield _figure("replaying the demo", EXAMPLES / "demo" / "mapping.toml", None, first, last, demo["seed"])
+    yield _figure(
+        "replaying a small team", EXAMPLES / "demo" / "mapping.toml", None, first, last, demo["seed"]
+    )
     folder = maven()
     if folder is not None:
         mapping = EXAMPLES / "maven" / "mapping.toml"
