@@ -79,7 +79,7 @@ def test_the_inspector_says_in_words_what_was_decided_and_why(
     visitor = Visitor(windows.open(), office.url)
     visitor.becomes(DEE)
     visitor.waits_for(TIP)
-    visitor.page.locator("body").press("i")
+    visitor.message(TIP).press("i")
     pane = visitor.page.get_by_role("complementary")
     expect(pane.get_by_role("heading", name=f"What Fullsteam decided about {DEE}")).to_be_visible()
     expect(pane).to_contain_text("Stage")
