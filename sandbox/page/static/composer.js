@@ -135,5 +135,5 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
         h('span', {class: 'quiet hint', 'aria-hidden': 'true'}, 'Enter sends, Shift+Enter starts a line'),
         button)),
     count, trouble);
-  return {form, field, say: (words) => { trouble.textContent = words; }};
+  return {form, field};
 }

@@ -31,8 +31,6 @@ const SHAPES = {
   stop: 'M6.5 6.5h11v11h-11z',
   hash: 'M9 4 7 20M17 4l-2 16M4.5 9h16M3.5 15h16',
   lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
-  swap: 'M4 8h14l-4-4M20 16H6l4 4',
-  keys: 'M3 7h18v10H3zM7 10.5h.01M11 10.5h.01M15 10.5h.01M8 13.8h8',
   down: 'M12 5v13M6 12.5l6 6 6-6',
 };
 

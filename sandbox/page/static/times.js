@@ -11,7 +11,7 @@ function format(zone, options) {
 export const atTs = (ts) => new Date(Number(ts) * 1000);
 export const clockTime = (when, zone) => format(zone, {hour: '2-digit', minute: '2-digit'}).format(when);
 export const dayKey = (when, zone) => format(zone, {year: 'numeric', month: '2-digit', day: '2-digit'}).format(when);
-export const longDay = (when, zone) =>
+const longDay = (when, zone) =>
   format(zone, {weekday: 'long', day: 'numeric', month: 'long', year: 'numeric'}).format(when);
 export const shortDay = (when, zone) => format(zone, {weekday: 'short', day: 'numeric', month: 'short'}).format(when);
 export const fullTime = (when, zone) =>

@@ -131,7 +131,7 @@ const REACTIONS = {
 };
 export const reactionWords = (reaction) => REACTIONS[reaction] ?? plain(String(reaction).replace(/^[a-z]+:/, ''));
 
-export const ROLES = {
+const ROLES = {
   sponsor: 'Sponsor', adoption_lead: 'Adoption lead', privacy_officer: 'Privacy officer', manager: 'Manager', rep: 'Sales rep',
   owner: 'Owner of barriers', crm_admin: 'CRM admin', member: 'Member', seller: 'Seller',
 };
