@@ -172,9 +172,13 @@ def _app(forms: Forms) -> AsyncApp:
     async def command(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
         forms.told.append(("command", body))
-        if body["text"] == "letter":
+        if body["text"].startswith("letter"):
+            heading = {"type": "header", "text": plain(body["text"])}
             await client.chat_postMessage(
-                channel=body["user_id"], text="Two things", blocks=[*LETTER, CARDS], attachments=ATTACHED
+                channel=body["user_id"],
+                text=body["text"],
+                blocks=[heading, *LETTER, CARDS],
+                attachments=ATTACHED,
             )
         else:
             await client.views_open(trigger_id=body["trigger_id"], view=FORM)
@@ -233,7 +237,9 @@ def _app(forms: Forms) -> AsyncApp:
         if body["actions"][0]["action_id"] == "wipe":
             where = {"channel": body["channel"]["id"], "ts": body["message"]["ts"]}
             wiped: Json = {"type": "section", "text": plain("Wiped.")}
-            await client.chat_update(**where, text="Two things", blocks=[*LETTER, wiped])
+            text = body["message"]["text"]
+            heading = {"type": "header", "text": plain(text)}
+            await client.chat_update(**where, text=text, blocks=[heading, *LETTER, wiped])
 
     return app
 

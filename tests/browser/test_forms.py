@@ -94,8 +94,8 @@ def test_a_modal_that_is_open_is_there_again_after_a_reload(ada: Visitor) -> Non
 
 
 def test_each_element_of_a_message_tells_what_it_is_and_where(office: Office[Forms], ada: Visitor) -> None:
-    ada.writes("/form letter")
-    letter = ada.message("Two things")
+    ada.writes("/form letter one")
+    letter = ada.message("letter one")
 
     def last() -> Json:
         count = len(office.work.of("pressed"))
@@ -122,8 +122,8 @@ def test_each_element_of_a_message_tells_what_it_is_and_where(office: Office[For
 def test_what_stands_in_a_message_is_told_with_a_press_and_outlives_an_update(
     office: Office[Forms], ada: Visitor
 ) -> None:
-    ada.writes("/form letter")
-    letter = ada.message("Two things")
+    ada.writes("/form letter two")
+    letter = ada.message("letter two")
     letter.get_by_label("A note").fill("half a thought")
     letter.get_by_role("combobox", name="Step").select_option("Offer")
     letter.get_by_role("button", name="Wipe").click()

@@ -62,7 +62,7 @@ def test_a_visitor_is_reps_and_then_the_lead(office: Office[Story], windows: Win
     expect(visitor.message(TIP)).to_contain_text("Noted as “The process”, for Robin Weber, with your name.")
     visitor.presses("Reply in thread", on=visitor.message(TIP))
     visitor.writes("Approval takes four days", under=True)
-    expect(visitor.thread).to_contain_text("Noted", timeout=15_000)
+    expect(visitor.thread).to_contain_text("Noted")
 
     # The lead types a command and reads it. Until ten minutes are over Bo could have taken it back.
     visitor.moves("+1 hour")

@@ -6,8 +6,6 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-PATIENCE = 15_000
-
 
 class Visitor:
     """One window on the page at ``url``."""
@@ -60,7 +58,7 @@ class Visitor:
             if self.message(words).count():
                 break
             self.moves(by)
-        expect(self.message(words)).to_be_visible(timeout=PATIENCE)
+        expect(self.message(words)).to_be_visible()
         return self.message(words)
 
     def presses(self, label: str, *, on: Locator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 
 PATIENCE = 15_000
 """Milliseconds to wait for what comes in a few hundred: the machine may be busy."""
@@ -17,6 +17,7 @@ class Windows:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        expect.set_options(timeout=PATIENCE)
         self._contexts: list[BrowserContext] = []
         self.faults: list[str] = []
         """Uncaught exceptions, console errors and requests to anywhere but this machine."""
