@@ -42,7 +42,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 
 # The folders of the repository that hold Python, and what belongs at the root.
-FOLDERS = {"bot", "store", "sandbox", "tests", "bench", "examples"}
+FOLDERS = {"bot", "store", "sandbox", "tests", "bench", "docs", "examples"}
 
 
 def misplaced(file: SourceFile) -> list[str]:
