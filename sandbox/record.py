@@ -15,12 +15,13 @@ socket                                a socket of the app: `what` is opened, clo
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from sandbox.clock import Clock
+from sandbox.shelf import Shelf
 
 # Made once: json.dumps with options makes an encoder for every call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -35,6 +36,8 @@ def delivery_of(metadata: dict[str, Any] | None) -> str | None:
 
 KEPT = 20_000
 """Entries that are kept in memory: half a year of five hundred people would take hundreds of megabytes."""
+PARCEL = 500
+"""Entries that are put on the shelf together, once as many newer ones lie in front of them."""
 
 
 class Record:
@@ -42,7 +45,9 @@ class Record:
 
     def __init__(self, clock: Clock, path: Path | None = None) -> None:
         self._clock = clock
-        self.entries: list[dict[str, Any]] = []
+        self._fresh: list[dict[str, Any]] = []
+        self._shelf = Shelf()
+        self._shelved: deque[bytes] = deque(maxlen=KEPT // PARCEL)
         #: `seq` of the newest entry.
         self.last = 0
         self.counts: Counter[str] = Counter()
@@ -57,9 +62,10 @@ class Record:
         """Append one entry and return it."""
         self.last += 1
         entry = {"seq": self.last, "at": self._clock.now().isoformat(), "kind": kind, **fields}
-        self.entries.append(entry)
-        if len(self.entries) > KEPT + KEPT // 4:
-            del self.entries[: KEPT // 4]
+        self._fresh.append(entry)
+        if len(self._fresh) >= 2 * PARCEL:
+            self._shelved.append(self._shelf.pack(self._fresh[:PARCEL]))
+            del self._fresh[:PARCEL]
         self.counts[kind] += 1
         if kind == "rejected":
             self.errors[fields["error"]] += 1
@@ -74,9 +80,22 @@ class Record:
             watch(entry)
         return entry
 
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """Every entry that is still in memory, in order."""
+        return self.since(0)
+
     def since(self, seq: int) -> list[dict[str, Any]]:
         """The entries after `seq` that are still in memory."""
-        return self.entries[max(0, seq - (self.last - len(self.entries))) :]
+        wanted = self.last - max(0, seq)
+        if wanted <= len(self._fresh):
+            return self._fresh[len(self._fresh) - wanted :] if wanted > 0 else []
+        parcels = min(len(self._shelved), -(-(wanted - len(self._fresh)) // PARCEL))
+        found: list[dict[str, Any]] = []
+        for place in range(len(self._shelved) - parcels, len(self._shelved)):
+            found += self._shelf.unpack(self._shelved[place])
+        found += self._fresh
+        return found[max(0, len(found) - wanted) :]
 
     def _look_for_a_double(self, metadata: dict[str, Any] | None) -> None:
         delivery_id = delivery_of(metadata)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sandbox.clock import Clock
+from sandbox.shelf import Shelf
 
 Json = dict[str, Any]
 
@@ -124,18 +126,50 @@ class Usergroup:
     disabled: bool = False
 
 
-@dataclass(slots=True)
+Content = TypeVar("Content")
+Lying = list[Any] | tuple[Shelf, bytes]
+"""Blocks, attachments and metadata of a message, at hand or on the shelf."""
+AT_HAND = 500
+"""Messages whose content lies at hand; that of older ones is on the shelf."""
+_NOTHING: Lying = [None, None, None]
+
+
+class Shelved(Generic[Content]):
+    """A field of a message that is on the shelf once the message is old. What is read from there is a copy."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    @overload
+    def __get__(self, message: None, owner: type[Message]) -> None: ...
+    @overload
+    def __get__(self, message: Message, owner: type[Message]) -> Content | None: ...
+    def __get__(self, message: Message | None, owner: type[Message]) -> Content | None:
+        """The content; asked of the class, None: what a message has that is given none."""
+        found: Content | None = None if message is None else message.content()[self._place]
+        return found
+
+    def __set__(self, message: Message, value: Content | None) -> None:
+        """Other content: everything lies at hand again."""
+        content = [*message.content()]
+        content[self._place] = value
+        message.lying = content
+
+
+@dataclass(eq=False)
 class Message:
     """One message. `user` is who wrote it; `bot` is True when it was the app."""
+
+    lying = _NOTHING
 
     ts: str
     channel: str
     user: str
     text: str
     bot: bool = False
-    blocks: list[Json] | None = None
-    attachments: list[Json] | None = None
-    metadata: Json | None = None
+    blocks: Shelved[list[Json]] = Shelved(0)
+    attachments: Shelved[list[Json]] = Shelved(1)
+    metadata: Shelved[Json] = Shelved(2)
     thread_ts: str | None = None
     edited: Json | None = None
     ephemeral_for: str | None = None
@@ -145,6 +179,20 @@ class Message:
     files: list[File] = field(default_factory=list)
     reactions: dict[str, list[str]] = field(default_factory=dict)
     replies: list[Message] = field(default_factory=list)
+
+    def content(self) -> list[Any]:
+        """Blocks, attachments and metadata."""
+        lying = self.lying
+        if isinstance(lying, list):
+            return lying
+        shelf, packed = lying
+        found: list[Any] = shelf.unpack(packed)
+        return found
+
+    def put_away(self, shelf: Shelf) -> None:
+        """Put the content on the shelf, unless it is there."""
+        if isinstance(self.lying, list):
+            self.lying = shelf, shelf.pack(self.lying)
 
 
 @dataclass(slots=True)
@@ -254,6 +302,8 @@ class Workspace:
         self.reactions_seen_by: list[Callable[[Message], None]] = []
         #: How often somebody, or a channel, came or changed.
         self.changes = 0
+        self._shelf = Shelf()
+        self._at_hand: deque[Message] = deque()
         self._last_micros = 0
         self._counts: dict[str, int] = {}
         self._bot_scopes = scopes
@@ -486,6 +536,9 @@ class Workspace:
         """Tell everybody who looks: kind is posted, ephemeral, updated or deleted."""
         for look in self.seen_by:
             look(kind, message)
+        self._at_hand.append(message)
+        if len(self._at_hand) > AT_HAND:
+            self._at_hand.popleft().put_away(self._shelf)
 
     def reacted(self, message: Message) -> None:
         """Tell everybody who looks that the reactions to a message changed."""
