@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from store.database import UnitOfWork
+from store.statements import chunks, of_ids, select_by
 from store.tables import barrier
 from store.upsert import insert
 
@@ -87,13 +90,24 @@ def close_on(uow: UnitOfWork, person: str, behaviour: str, why: str, at: datetim
 
 def open_for(uow: UnitOfWork, person_ids: Sequence[str] | None) -> dict[str, frozenset[str]]:
     """Behaviours that are frozen, by person; people without any are absent. None: everybody."""
-    query = sa.select(barrier.c.person, barrier.c.behaviour).where(barrier.c.closed_at.is_(None))
-    if person_ids is not None:
-        query = query.where(barrier.c.person.in_(person_ids))
+    rows = (
+        uow.rows(_open())
+        if person_ids is None
+        else [
+            row
+            for chunk in chunks(person_ids)
+            for row in uow.rows(of_ids(_open(), barrier.c.person), {"ids": chunk})
+        ]
+    )
     frozen: dict[str, set[str]] = {}
-    for row in uow.rows(query):
+    for row in rows:
         frozen.setdefault(row.person, set()).add(row.behaviour)
     return {person: frozenset(behaviours) for person, behaviours in frozen.items()}
+
+
+@cache
+def _open() -> sa.Select[Any]:
+    return sa.select(barrier.c.person, barrier.c.behaviour).where(barrier.c.closed_at.is_(None))
 
 
 def of_person(uow: UnitOfWork, person: str) -> list[Barrier]:
@@ -104,7 +118,7 @@ def of_person(uow: UnitOfWork, person: str) -> list[Barrier]:
 
 def by_feedback(uow: UnitOfWork, feedback: str) -> Barrier | None:
     """The barrier that this feedback reported."""
-    row = uow.one(sa.select(barrier).where(barrier.c.feedback == feedback))
+    row = uow.one(select_by(barrier.c.feedback), {"which": feedback})
     return None if row is None else _read(row)
 
 

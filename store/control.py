@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from store.database import UnitOfWork
+from store.statements import select_by, update_by
 from store.tables import control
 from store.upsert import insert
 
@@ -30,12 +32,13 @@ class Stopped:
 
 def stopped(uow: UnitOfWork) -> Stopped | None:
     """The stop that is in force, or None."""
-    row = uow.one(sa.select(control).where(control.c.name == _SENDING))
+    row = uow.one(select_by(control.c.name), {"which": _SENDING})
     if row is None or not is_stopped(row.value):
         return None
     return Stopped(row.value["by"], row.at, row.value.get("why", ""))
 
 
+@cache
 def switch() -> sa.Select[Any]:
     """The switch of sending as it is kept, as a query; no row before it was first turned."""
     return sa.select(control.c.value).where(control.c.name == _SENDING)
@@ -71,7 +74,7 @@ def _locked(uow: UnitOfWork, at: datetime) -> bool:
 
 
 def _switch(uow: UnitOfWork, value: dict[str, object], at: datetime) -> None:
-    uow.execute(sa.update(control).where(control.c.name == _SENDING).values(value=value, at=at))
+    uow.execute(update_by(control.c.name), {"which": _SENDING, "value": value, "at": at})
 
 
 def replayed(uow: UnitOfWork) -> dict[str, object] | None:
@@ -87,7 +90,7 @@ def mark_replay(uow: UnitOfWork, mark: dict[str, object], at: datetime) -> None:
 
 def keep_instant(uow: UnitOfWork, now: datetime) -> None:
     """Steered time only: where the clock stands, so that a restart goes on from there."""
-    done = uow.execute(sa.update(control).where(control.c.name == _INSTANT).values(at=now))
+    done = uow.execute(update_by(control.c.name), {"which": _INSTANT, "at": now})
     if done.rowcount == 0:
         uow.execute(sa.insert(control).values(name=_INSTANT, value={}, at=now))
 
@@ -100,7 +103,7 @@ def kept_instant(uow: UnitOfWork) -> datetime | None:
 
 def kept_workspace(uow: UnitOfWork) -> str | None:
     """Slack's id of this installation's workspace, None before it was asked."""
-    row = uow.one(sa.select(control.c.value).where(control.c.name == _WORKSPACE))
+    row = uow.one(select_by(control.c.name), {"which": _WORKSPACE})
     return None if row is None else str(row.value)
 
 

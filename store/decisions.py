@@ -16,9 +16,9 @@ from bot.domain.messages import TIP
 from bot.domain.nudging import NONE, REST_DAYS, SAME_TEXT_DAYS, History
 from bot.domain.usage import CoverageStatus
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids
+from store.statements import chunks, of_ids, select_by
 from store.tables import coverage, decision, feedback, outbox
-from store.upsert import insert
+from store.upsert import inserting
 
 OUTCOMES = {"72h": 3, "7d": 7, "28d": 28}
 """Outcome windows in days, the local day of the decision included: the day is the finest grain of usage."""
@@ -69,6 +69,9 @@ class DecisionRow:
     stale_at_send: bool | None = None
 
 
+_ID = sa.select(decision.c.id)
+
+
 def add_many(uow: UnitOfWork, rows: Sequence[DecisionRow]) -> None:
     """Keep decisions. One that exists stays as it is: the same decision point is never decided twice."""
     if rows:
@@ -80,33 +83,36 @@ def add_many(uow: UnitOfWork, rows: Sequence[DecisionRow]) -> None:
             }
             for row in rows
         ]
-        uow.execute(insert(uow, decision).on_conflict_do_nothing(index_elements=["id"]), values)
+        uow.execute(_insert_once(uow.dialect), values)
+
+
+@cache
+def _insert_once(dialect: str) -> sa.Executable:
+    return inserting(dialect, decision).on_conflict_do_nothing(index_elements=["id"])
 
 
 def existing(uow: UnitOfWork, ids: Collection[str]) -> frozenset[str]:
     """Which of these decisions were made already."""
     return frozenset(
-        row.id
-        for chunk in chunks(ids)
-        for row in uow.rows(sa.select(decision.c.id).where(decision.c.id.in_(chunk)))
+        row.id for chunk in chunks(ids) for row in uow.rows(of_ids(_ID, decision.c.id), {"ids": chunk})
     )
 
 
 def get(uow: UnitOfWork, id: str) -> DecisionRow | None:  # noqa: A002 - the column's name
     """One decision."""
-    row = uow.one(sa.select(decision).where(decision.c.id == id))
+    row = uow.one(select_by(decision.c.id), {"which": id})
     return None if row is None else _read(row)
 
 
 def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> tuple[DecisionRow, ...]:
     """The latest decisions about a person, newest first: what they may read about themselves (D9)."""
-    query = (
-        sa.select(decision)
-        .where(decision.c.person == person_id)
-        .order_by(decision.c.at.desc(), decision.c.id)
-        .limit(limit)
-    )
-    return tuple(_read(row) for row in uow.rows(query))
+    return tuple(_read(row) for row in uow.rows(_of_person(), {"which": person_id, "most": limit}))
+
+
+@cache
+def _of_person() -> sa.Select[Any]:
+    newest = select_by(decision.c.person).order_by(decision.c.at.desc(), decision.c.id)
+    return newest.limit(sa.bindparam("most"))
 
 
 def between(uow: UnitOfWork, since: datetime, until: datetime) -> tuple[DecisionRow, ...]:
@@ -208,13 +214,15 @@ def _tipped() -> sa.Select[Any]:
 
 def outcome_due(uow: UnitOfWork, now: datetime, limit: int) -> tuple[DecisionRow, ...]:
     """Decisions with an outcome to measure, longest due first."""
-    query = (
-        sa.select(decision)
-        .where(decision.c.outcome_due.is_not(None), decision.c.outcome_due <= now)
-        .order_by(decision.c.outcome_due, decision.c.id)
-        .limit(limit)
+    return tuple(_read(row) for row in uow.rows(_outcome_due(), {"now": now, "most": limit}))
+
+
+@cache
+def _outcome_due() -> sa.Select[Any]:
+    due = sa.select(decision).where(
+        decision.c.outcome_due.is_not(None), decision.c.outcome_due <= sa.bindparam("now")
     )
-    return tuple(_read(row) for row in uow.rows(query))
+    return due.order_by(decision.c.outcome_due, decision.c.id).limit(sa.bindparam("most"))
 
 
 def next_outcome_due(uow: UnitOfWork) -> datetime | None:
@@ -223,6 +231,7 @@ def next_outcome_due(uow: UnitOfWork) -> datetime | None:
     return found
 
 
+@cache
 def earliest_outcome() -> sa.Select[Any]:
     """What :func:`next_outcome_due` asks, as a query."""
     return sa.select(sa.func.min(decision.c.outcome_due)).where(decision.c.outcome_due.is_not(None))
@@ -271,17 +280,23 @@ def covered_share(
     wanted = len(metrics) * ((through - since).days + 1)
     if not wanted:
         return 0.0
-    query = (
+    span = {"source": source, "metrics": sorted(metrics), "since": since, "through": through}
+    return float(uow.execute(_covered(), span).scalar_one()) / wanted
+
+
+@cache
+def _covered() -> sa.Select[Any]:
+    """How many (metric, day) were read well."""
+    return (
         sa.select(sa.func.count())
         .select_from(coverage)
         .where(
-            coverage.c.source == source,
-            coverage.c.metric.in_(sorted(metrics)),
-            coverage.c.day.between(since, through),
+            coverage.c.source == sa.bindparam("source"),
+            coverage.c.metric.in_(sa.bindparam("metrics", expanding=True)),
+            coverage.c.day.between(sa.bindparam("since"), sa.bindparam("through")),
             coverage.c.status == CoverageStatus.OK.value,
         )
     )
-    return float(uow.execute(query).scalar_one()) / wanted
 
 
 def _read(row: sa.Row[Any]) -> DecisionRow:

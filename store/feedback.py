@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from bot.domain.feedback import CONFIDENTIAL, DELETED, KEPT, NAMED, WAITING, Feedback
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids
+from store.statements import chunks, of_ids, select_by, update_by
 from store.tables import feedback
-from store.upsert import insert
+from store.upsert import inserting
 
 _COLUMNS = [column.name for column in feedback.columns]
 
@@ -21,35 +21,56 @@ _COLUMNS = [column.name for column in feedback.columns]
 def add(uow: UnitOfWork, said: Feedback) -> bool:
     """Write it. False when something with its key is there already."""
     values = {name: getattr(said, name) for name in _COLUMNS}
-    once = insert(uow, feedback).values(values).on_conflict_do_nothing(index_elements=["key"])
-    return uow.one(once.returning(feedback.c.id)) is not None
+    return uow.one(_insert_once(uow.dialect), values) is not None
+
+
+@cache
+def _insert_once(dialect: str) -> sa.Executable:
+    return (
+        inserting(dialect, feedback).on_conflict_do_nothing(index_elements=["key"]).returning(feedback.c.id)
+    )
 
 
 def get(uow: UnitOfWork, feedback_id: str) -> Feedback | None:
     """One thing that was said, deleted or not."""
-    row = uow.one(sa.select(feedback).where(feedback.c.id == feedback_id))
+    row = uow.one(select_by(feedback.c.id), {"which": feedback_id})
     return None if row is None else _read(row)
 
 
 def by_words(uow: UnitOfWork, channel: str, ts: str) -> Feedback | None:
     """The feedback that a Slack message became."""
-    row = uow.one(sa.select(feedback).where(feedback.c.channel == channel, feedback.c.ts == ts))
+    row = uow.one(_by_words(), {"which": ts, "channel": channel})
     return None if row is None else _read(row)
+
+
+@cache
+def _by_words() -> sa.Select[Any]:
+    return select_by(feedback.c.ts).where(feedback.c.channel == sa.bindparam("channel"))
 
 
 def by_message(uow: UnitOfWork, outbox: str, kind: str) -> Feedback | None:
     """The newest feedback of this kind on one of our messages that is not deleted."""
-    query = sa.select(feedback).where(
-        feedback.c.outbox == outbox, feedback.c.kind == kind, feedback.c.state != DELETED
-    )
-    row = uow.one(query.order_by(feedback.c.created_at.desc(), feedback.c.id).limit(1))
+    row = uow.one(_by_message(), {"which": outbox, "kind": kind})
     return None if row is None else _read(row)
+
+
+@cache
+def _by_message() -> sa.Select[Any]:
+    said = select_by(feedback.c.outbox).where(
+        feedback.c.kind == sa.bindparam("kind"), feedback.c.state != DELETED
+    )
+    return said.order_by(feedback.c.created_at.desc(), feedback.c.id).limit(1)
 
 
 def of_person(uow: UnitOfWork, person: str, limit: int = 50) -> list[Feedback]:
     """What a person said, newest first, without what they deleted. For that person only."""
-    query = sa.select(feedback).where(feedback.c.person == person, feedback.c.state != DELETED)
-    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at.desc()).limit(limit))]
+    return [_read(row) for row in uow.rows(_of_person(), {"which": person, "most": limit})]
+
+
+@cache
+def _of_person() -> sa.Select[Any]:
+    said = select_by(feedback.c.person).where(feedback.c.state != DELETED)
+    return said.order_by(feedback.c.created_at.desc()).limit(sa.bindparam("most"))
 
 
 def latest(uow: UnitOfWork, ids: Collection[str]) -> dict[str, tuple[str, datetime]]:
@@ -70,8 +91,13 @@ def _latest() -> sa.Select[Any]:
 
 def waiting_of(uow: UnitOfWork, person: str) -> list[Feedback]:
     """What waits for this person's word on how to pass it on, oldest first."""
-    query = sa.select(feedback).where(feedback.c.person == person, feedback.c.state == WAITING)
-    return [_read(row) for row in uow.rows(query.order_by(feedback.c.created_at))]
+    return [_read(row) for row in uow.rows(_waiting_of(), {"which": person})]
+
+
+@cache
+def _waiting_of() -> sa.Select[Any]:
+    waiting = select_by(feedback.c.person).where(feedback.c.state == WAITING)
+    return waiting.order_by(feedback.c.created_at)
 
 
 def unconfirmed(uow: UnitOfWork, before: datetime, limit: int = 500) -> list[Feedback]:
@@ -86,6 +112,7 @@ def oldest_waiting(uow: UnitOfWork) -> datetime | None:
     return instant
 
 
+@cache
 def earliest_waiting() -> sa.Select[Any]:
     """What :func:`oldest_waiting` asks, as a query."""
     return sa.select(sa.func.min(feedback.c.created_at)).where(feedback.c.state == WAITING)
@@ -103,7 +130,7 @@ def choose_mode(uow: UnitOfWork, ids: Sequence[str], mode: str, visible_at: date
 def label(uow: UnitOfWork, feedback_id: str, barrier_type: str | None, owner: str) -> None:
     """What stands in the way, as the author said, and who owns that."""
     uow.execute(
-        sa.update(feedback).where(feedback.c.id == feedback_id).values(barrier_type=barrier_type, owner=owner)
+        update_by(feedback.c.id), {"which": feedback_id, "barrier_type": barrier_type, "owner": owner}
     )
 
 

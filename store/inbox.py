@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from bot.domain.ports import Envelope
 from store.database import UnitOfWork
+from store.statements import select_by, update_by
 from store.tables import inbox
 from store.upsert import inserting
 
@@ -81,10 +82,18 @@ def due(
     uow: UnitOfWork, now: datetime, *, limit: int = 200, only: str | None = None
 ) -> list[tuple[int, str | None]]:
     """Ids and users of new rows that are due, oldest first; ``only``: the row with this key, if it is new and due."""
-    query = sa.select(inbox.c.id, inbox.c.user).where(_is_new(), inbox.c.next_at <= now)
+    parameters: dict[str, Any] = {"now": now, "most": limit}
     if only is not None:
-        query = query.where(inbox.c.key == only)
-    return [(row.id, row.user) for row in uow.rows(query.order_by(inbox.c.id).limit(limit))]
+        parameters["only"] = only
+    return [(row.id, row.user) for row in uow.rows(_due(one=only is not None), parameters)]
+
+
+@cache
+def _due(*, one: bool) -> sa.Select[Any]:
+    query = sa.select(inbox.c.id, inbox.c.user).where(_is_new(), inbox.c.next_at <= sa.bindparam("now"))
+    if one:
+        query = query.where(inbox.c.key == sa.bindparam("only"))
+    return query.order_by(inbox.c.id).limit(sa.bindparam("most"))
 
 
 def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
@@ -93,17 +102,18 @@ def take(uow: UnitOfWork, row_id: int, now: datetime) -> InboxRow | None:
     What one person said is worked in the order in which they said it: a row waits for an older one of the same person
     that has not been tried yet.
     """
-    query = sa.select(inbox).where(
-        inbox.c.id == row_id, _is_new(), inbox.c.next_at <= now, sa.not_(_older_waits())
-    )
-    if uow.dialect == "postgresql":
-        query = query.with_for_update(skip_locked=True, of=inbox)
-    row = uow.one(query)
+    row = uow.one(_taking(), {"which": row_id, "now": now})
     if row is None:
         return None
     return InboxRow(
         row.id, row.key, row.kind, row.name, row.user, row.body or {}, row.received_at, row.attempts
     )
+
+
+@cache
+def _taking() -> sa.Select[Any]:
+    free = (_is_new(), inbox.c.next_at <= sa.bindparam("now"), sa.not_(_older_waits()))
+    return select_by(inbox.c.id).where(*free).with_for_update(skip_locked=True, of=inbox)
 
 
 def _older_waits() -> sa.ColumnElement[bool]:
@@ -116,11 +126,8 @@ def _older_waits() -> sa.ColumnElement[bool]:
 
 def settle(uow: UnitOfWork, row_id: int, state: str, reason: str | None, now: datetime) -> None:
     """End a row: ``done`` or ``refused``. What it held is blanked; key and kind stay, so twice is once."""
-    uow.execute(
-        sa.update(inbox)
-        .where(inbox.c.id == row_id)
-        .values(state=state, reason=reason, body=None, settled_at=now)
-    )
+    settled = {"state": state, "reason": reason, "body": None, "settled_at": now}
+    uow.execute(update_by(inbox.c.id), {"which": row_id, **settled})
 
 
 def worked(
@@ -136,21 +143,14 @@ def worked(
 
     After ``lease_until`` another worker shows it.
     """
-    uow.execute(
-        sa.update(inbox)
-        .where(inbox.c.id == row_id)
-        .values(
-            body={SHOW: [dict(one) for one in show], "state": state, "reason": reason},
-            reason=reason,
-            next_at=lease_until,
-            attempts=1,
-        )
-    )
+    body = {SHOW: [dict(one) for one in show], "state": state, "reason": reason}
+    shown = {"body": body, "reason": reason, "next_at": lease_until, "attempts": 1}
+    uow.execute(update_by(inbox.c.id), {"which": row_id, **shown})
 
 
 def lease(uow: UnitOfWork, row_id: int, until: datetime) -> None:
     """Nobody else takes this row before then."""
-    uow.execute(sa.update(inbox).where(inbox.c.id == row_id).values(next_at=until))
+    uow.execute(update_by(inbox.c.id), {"which": row_id, "next_at": until})
 
 
 def push_on(uow: UnitOfWork, row_id: int, reason: str, now: datetime, after: timedelta | None = None) -> bool:
@@ -206,6 +206,7 @@ def next_due(uow: UnitOfWork) -> datetime | None:
     return instant
 
 
+@cache
 def earliest() -> sa.Select[Any]:
     """What :func:`next_due` asks, as a query."""
     return sa.select(sa.func.min(inbox.c.next_at)).where(_is_new())

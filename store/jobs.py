@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
 from store.database import UnitOfWork
+from store.statements import select_by, update_by
 from store.tables import job
 from store.upsert import insert
 
@@ -25,7 +27,7 @@ class JobRow:
 
 def get(uow: UnitOfWork, name: str) -> JobRow | None:
     """The row of a job, None before its first run."""
-    row = uow.one(sa.select(job).where(job.c.name == name))
+    row = uow.one(select_by(job.c.name), {"which": name})
     return None if row is None else JobRow(row.name, row.next_at, row.last_at, row.last_error, row.failures)
 
 
@@ -34,16 +36,17 @@ def claim(uow: UnitOfWork, name: str, now: datetime, lease: timedelta) -> bool:
 
     A process that dies holds nothing: after the lease the job is due again.
     """
-    taken = uow.execute(
-        sa.update(job)
-        .where(job.c.name == name, job.c.next_at <= now)
-        .values(next_at=now + lease, claimed_at=now)
-    )
+    taken = uow.execute(_taking(), {"which": name, "now": now, "next_at": now + lease, "claimed_at": now})
     if taken.rowcount == 1:
         return True
     if get(uow, name) is not None:
         return False
     return _insert_if_new(uow, name, now + lease, now)
+
+
+@cache
+def _taking() -> sa.Update:
+    return update_by(job.c.name).where(job.c.next_at <= sa.bindparam("now"))
 
 
 def take_back(uow: UnitOfWork) -> int:

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from bot.domain.attention import Sent
 from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids
+from store.statements import chunks, of_ids, select_by, update_by
 from store.tables import decision, hold, outbox, person
 from store.upsert import inserting
 
@@ -181,7 +181,7 @@ def add_many(uow: UnitOfWork, messages: Sequence[NewMessage]) -> list[str]:
         }
         for new in messages
     ]
-    return [row.id for row in uow.rows(_insert_new(uow.dialect), rows)]
+    return [row.id for row in uow.rows(_insert_new(uow.dialect), rows if len(rows) > 1 else rows[0])]
 
 
 @cache
@@ -191,14 +191,19 @@ def _insert_new(dialect: str) -> sa.Executable:
 
 def by_id(uow: UnitOfWork, id: str) -> OutboxRow | None:  # noqa: A002 - the column's name
     """A row by its id, the value that travels in buttons and metadata."""
-    row = uow.one(sa.select(outbox).where(outbox.c.id == id))
+    row = uow.one(select_by(outbox.c.id), {"which": id})
     return None if row is None else _row(row)
 
 
 def by_message(uow: UnitOfWork, channel: str, ts: str) -> OutboxRow | None:
     """The row behind a posted message, by where it stands in Slack."""
-    row = uow.one(sa.select(outbox).where(outbox.c.channel == channel, outbox.c.ts == ts))
+    row = uow.one(_by_message(), {"which": ts, "channel": channel})
     return None if row is None else _row(row)
+
+
+@cache
+def _by_message() -> sa.Select[Any]:
+    return select_by(outbox.c.ts).where(outbox.c.channel == sa.bindparam("channel"))
 
 
 def last_to(
@@ -208,29 +213,33 @@ def last_to(
 
     ``without``: kinds that do not count; an answer to a click is no message of its own.
     """
-    row = uow.one(
-        sa.select(outbox)
+    row = uow.one(_last_to(), {"which": person_id, "since": since, "without": sorted(without)})
+    return None if row is None else _row(row)
+
+
+@cache
+def _last_to() -> sa.Select[Any]:
+    return (
+        select_by(outbox.c.person)
         .where(
-            outbox.c.person == person_id,
             outbox.c.state.in_((SENT, UNCERTAIN)),
-            outbox.c.claimed_at >= since,
-            outbox.c.kind.not_in(tuple(without)),
+            outbox.c.claimed_at >= sa.bindparam("since"),
+            outbox.c.kind.not_in(sa.bindparam("without", expanding=True)),
         )
         .order_by(outbox.c.claimed_at.desc(), outbox.c.id)
         .limit(1)
     )
-    return None if row is None else _row(row)
 
 
 def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> list[OutboxRow]:
     """The latest messages of a person, whatever became of them, newest first."""
-    statement = (
-        sa.select(outbox)
-        .where(outbox.c.person == person_id)
-        .order_by(outbox.c.created_at.desc(), outbox.c.id)
-        .limit(limit)
-    )
-    return [_row(row) for row in uow.rows(statement)]
+    return [_row(row) for row in uow.rows(_of_person(), {"which": person_id, "most": limit})]
+
+
+@cache
+def _of_person() -> sa.Select[Any]:
+    newest = select_by(outbox.c.person).order_by(outbox.c.created_at.desc(), outbox.c.id)
+    return newest.limit(sa.bindparam("most"))
 
 
 def sent_history(
@@ -286,17 +295,18 @@ def _history() -> sa.Select[Any]:
 
 def record_reaction(uow: UnitOfWork, id: str, action: str, at: datetime) -> bool:  # noqa: A002
     """Note the first thing a person did with a message; later ones change nothing. True when it was the first."""
-    done = uow.execute(
-        sa.update(outbox)
-        .where(outbox.c.id == id, outbox.c.reaction.is_(None))
-        .values(reaction=action, reacted_at=at)
-    )
+    done = uow.execute(_no_reaction_yet(), {"which": id, "reaction": action, "reacted_at": at})
     return bool(done.rowcount)
+
+
+@cache
+def _no_reaction_yet() -> sa.Update:
+    return update_by(outbox.c.id).where(outbox.c.reaction.is_(None))
 
 
 def replace_shown(uow: UnitOfWork, id: str, message: Message) -> None:  # noqa: A002
     """Keep what a message shows after a click."""
-    uow.execute(sa.update(outbox).where(outbox.c.id == id).values(updated_message=message.to_json()))
+    uow.execute(update_by(outbox.c.id), {"which": id, "updated_message": message.to_json()})
 
 
 def withdraw(
@@ -325,7 +335,7 @@ def withdraw(
     dropped = sa.update(outbox).where(waiting).values(state=DROPPED, reason=reason, settled_at=now)
     ids = [row.id for row in uow.rows(dropped.returning(outbox.c.id))]
     for each in sorted(ids):
-        uow.execute(sa.insert(hold).values(outbox=each, person=person_id, at=now, reason=reason, until=None))
+        _note_hold(uow, each, person_id, now, reason, None)
     return len(ids)
 
 
@@ -359,41 +369,67 @@ def claim(uow: UnitOfWork, now: datetime, limit: int, *, urgent: bool = False) -
     which sees everything committed until then, looks whether a row of theirs is in flight. (Locking outbox rows alone
     would not do: a row that becomes due a moment later could be claimed by a second process.)
     """
-    due = sa.and_(_LIVE, outbox.c.state == READY, outbox.c.due_at <= now)
-    wanted = sa.and_(due, _urgency() == 0) if urgent else due
-    candidates = (
-        sa.select(outbox.c.person)
-        .where(wanted, outbox.c.person.is_not(None), ~_in_flight())
-        .order_by(_urgency(), outbox.c.due_at, outbox.c.id)
-        .limit(limit * 4)
-    )
-    persons = list(dict.fromkeys(row.person for row in uow.rows(candidates)))
+    candidates = uow.rows(_candidates(urgent=urgent), {"now": now, "most": limit * 4})
+    persons = list(dict.fromkeys(row.person for row in candidates))
     locked: list[str] = []
     for start in range(0, len(persons), limit):
-        lock = sa.select(person.c.id).where(person.c.id.in_(persons[start : start + limit]))
-        locked = [row.id for row in uow.rows(lock.with_for_update(skip_locked=True, key_share=True))]
+        locked = [row.id for row in uow.rows(_locking(), {"ids": persons[start : start + limit]})]
         if locked:
             break  # else another process is at work on all of these: take the next ones
     claimed: list[OutboxRow] = []
-    values = {"state": SENDING, "claimed_at": now, "attempts": outbox.c.attempts + 1}
     if locked:
-        take = sa.update(outbox).where(due, outbox.c.person.in_(locked), ~_in_flight()).values(values)
-        claimed += [_row(row) for row in uow.rows(take.returning(outbox))]
+        claimed += [_row(row) for row in uow.rows(_taking_of_people(), {"now": now, "ids": locked})]
     if len(claimed) < limit:
-        free = (
-            sa.select(outbox.c.id)
-            .where(wanted, outbox.c.person.is_(None))
-            .order_by(outbox.c.due_at, outbox.c.id)
-            .limit(limit - len(claimed))
-            .with_for_update(skip_locked=True)
-        )
-        ids = [row.id for row in uow.rows(free)]
-        if ids:
-            take = sa.update(outbox).where(outbox.c.id.in_(ids), outbox.c.state == READY).values(values)
-            claimed += [_row(row) for row in uow.rows(take.returning(outbox))]
+        free = uow.rows(_to_nobody(urgent=urgent), {"now": now, "most": limit - len(claimed)})
+        if free:
+            taken = uow.rows(_taking_these(), {"now": now, "ids": [row.id for row in free]})
+            claimed += [_row(row) for row in taken]
     return sorted(
         claimed, key=lambda row: (KINDS[row.kind].windowed, KINDS[row.kind].place, row.due_at, row.id)
     )
+
+
+def _due(*, urgent: bool = False) -> sa.ColumnElement[bool]:
+    due = sa.and_(_LIVE, outbox.c.state == READY, outbox.c.due_at <= sa.bindparam("now"))
+    return sa.and_(due, _urgency() == 0) if urgent else due
+
+
+@cache
+def _candidates(*, urgent: bool) -> sa.Select[Any]:
+    """Whom something is due for."""
+    wanted = sa.select(outbox.c.person).where(
+        _due(urgent=urgent), outbox.c.person.is_not(None), ~_in_flight()
+    )
+    return wanted.order_by(_urgency(), outbox.c.due_at, outbox.c.id).limit(sa.bindparam("most"))
+
+
+@cache
+def _locking() -> sa.Select[Any]:
+    return of_ids(sa.select(person.c.id), person.c.id).with_for_update(skip_locked=True, key_share=True)
+
+
+@cache
+def _taking_of_people() -> sa.Executable:
+    theirs = outbox.c.person.in_(sa.bindparam("ids", expanding=True))
+    return _taking(_due(), theirs, ~_in_flight())
+
+
+@cache
+def _to_nobody(*, urgent: bool) -> sa.Select[Any]:
+    """What is due to channels and the like."""
+    wanted = sa.select(outbox.c.id).where(_due(urgent=urgent), outbox.c.person.is_(None))
+    first = wanted.order_by(outbox.c.due_at, outbox.c.id).limit(sa.bindparam("most"))
+    return first.with_for_update(skip_locked=True)
+
+
+@cache
+def _taking_these() -> sa.Executable:
+    return _taking(outbox.c.id.in_(sa.bindparam("ids", expanding=True)), outbox.c.state == READY)
+
+
+def _taking(*where: sa.ColumnElement[bool]) -> sa.Executable:
+    claimed = {"state": SENDING, "claimed_at": sa.bindparam("now"), "attempts": outbox.c.attempts + 1}
+    return sa.update(outbox).where(*where).values(claimed).returning(outbox)
 
 
 def renew(uow: UnitOfWork, rows: Sequence[OutboxRow], now: datetime) -> frozenset[str]:
@@ -446,7 +482,7 @@ def claim_lookups(uow: UnitOfWork, now: datetime, limit: int) -> list[OutboxRow]
 
 def settle(uow: UnitOfWork, settlements: Sequence[Settlement], now: datetime) -> int:
     """Settle claimed rows; returns how many. A row that is no longer ``sending`` is left as it is."""
-    return sum(_settle(uow, each, now, outbox.c.state == SENDING) for each in sorted(settlements, key=_by_id))
+    return sum(_settle(uow, each, now) for each in sorted(settlements, key=_by_id))
 
 
 def settle_lookup(
@@ -456,8 +492,7 @@ def settle_lookup(
 
     ``final``: an uncertain row is not looked for again.
     """
-    held = sa.and_(outbox.c.state == UNCERTAIN, outbox.c.due_at == row.due_at)
-    return bool(_settle(uow, found, now, held, final=final))
+    return bool(_settle(uow, found, now, lease=row.due_at, final=final))
 
 
 def _by_id(settlement: Settlement) -> str:
@@ -465,35 +500,53 @@ def _by_id(settlement: Settlement) -> str:
 
 
 def _settle(
-    uow: UnitOfWork, each: Settlement, now: datetime, held: sa.ColumnElement[bool], *, final: bool = False
+    uow: UnitOfWork,
+    each: Settlement,
+    now: datetime,
+    *,
+    lease: datetime | None = None,
+    final: bool = False,
 ) -> int:
+    """``lease``: the row is one that was looked for, until then it is ours; None: it is one that was claimed."""
     values: dict[str, Any] = {"state": each.state, "reason": each.reason}
     if each.due_at is not None:
         values["due_at"] = each.due_at
     if each.channel is not None:
         values |= {"channel": each.channel, "ts": each.ts}
-    if not each.counted:
-        values["attempts"] = outbox.c.attempts - 1
     if each.state == READY:
         values["claimed_at"] = None
     elif each.state != UNCERTAIN or final:
         values["settled_at"] = now
-    done = uow.execute(sa.update(outbox).where(outbox.c.id == each.id, held).values(values)).rowcount
-    if not done:
+    ours = {"which": each.id} if lease is None else {"which": each.id, "lease": lease}
+    settling = _settling(claimed=lease is None, counted=each.counted)
+    if not uow.execute(settling, {**ours, **values}).rowcount:
         return 0
     if each.held or each.state == DROPPED:
-        uow.execute(
-            sa.insert(hold).values(
-                outbox=each.id,
-                person=each.person,
-                at=now,
-                reason=each.reason,
-                until=each.due_at if each.state == READY else None,
-            )
-        )
+        _note_hold(uow, each.id, each.person, now, each.reason, each.due_at if each.state == READY else None)
     if each.stale and each.decision is not None:
-        uow.execute(sa.update(decision).where(decision.c.id == each.decision).values(stale_at_send=True))
+        uow.execute(update_by(decision.c.id), {"which": each.decision, "stale_at_send": True})
     return 1
+
+
+@cache
+def _settling(*, claimed: bool, counted: bool) -> sa.Update:
+    one = update_by(outbox.c.id)
+    if claimed:
+        ours = one.where(outbox.c.state == SENDING)
+    else:
+        ours = one.where(outbox.c.state == UNCERTAIN, outbox.c.due_at == sa.bindparam("lease"))
+    return ours if counted else ours.values(attempts=outbox.c.attempts - 1)
+
+
+def _note_hold(
+    uow: UnitOfWork,
+    id: str,  # noqa: A002 - the column's name
+    person_id: str | None,
+    at: datetime,
+    reason: str | None,
+    until: datetime | None,
+) -> None:
+    uow.execute(_HOLD, {"outbox": id, "person": person_id, "at": at, "reason": reason, "until": until})
 
 
 # --- what is due, and what happened ------------------------------------------------------------------------------
@@ -655,3 +708,4 @@ def _row(row: sa.Row[Any]) -> OutboxRow:
 
 # Asked at every tick: put together once, because that takes longer than the answer.
 _LIVE_ROWS = live_rows()
+_HOLD = sa.insert(hold)

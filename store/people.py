@@ -31,7 +31,7 @@ from bot.domain.people import (
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids
+from store.statements import chunks, of_ids, update_by
 from store.tables import person, preference, slack_user
 from store.upsert import upsert
 
@@ -129,14 +129,24 @@ def get(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, Person
 
 def by_slack(uow: UnitOfWork, slack_id: str) -> Person | None:
     """The person who was matched to this Slack user."""
-    row = uow.one(_PERSON.where(person.c.slack_id == slack_id))
+    row = uow.one(_by_slack(), {"which": slack_id})
     return _person(row) if row is not None else None
+
+
+@cache
+def _by_slack() -> sa.Select[Any]:
+    return _PERSON.where(person.c.slack_id == sa.bindparam("which"))
 
 
 def by_email(uow: UnitOfWork, email: str) -> Person | None:
     """The one active person with this address; None when there is none, or more than one."""
-    rows = uow.rows(_PERSON.where(person.c.email == fold_email(email), person.c.active))
+    rows = uow.rows(_by_email(), {"which": fold_email(email)})
     return _person(rows[0]) if len(rows) == 1 else None
+
+
+@cache
+def _by_email() -> sa.Select[Any]:
+    return _PERSON.where(person.c.email == sa.bindparam("which"), person.c.active)
 
 
 def mark_welcomed(uow: UnitOfWork, person_id: str, at: datetime) -> None:
@@ -260,13 +270,9 @@ def keep_dnd(uow: UnitOfWork, windows: Mapping[str, DndWindow], now: datetime) -
     """Do-not-disturb by Slack user id. Users that were never read are left out."""
     if windows:
         uow.execute(
-            sa.update(slack_user)
-            .where(slack_user.c.id == sa.bindparam("who"))
-            .values(
-                dnd_start=sa.bindparam("from_"), dnd_end=sa.bindparam("until"), read_at=sa.bindparam("at")
-            ),
+            update_by(slack_user.c.id),
             [
-                {"who": who, "from_": window.start, "until": window.end, "at": now}
+                {"which": who, "dnd_start": window.start, "dnd_end": window.end, "read_at": now}
                 for who, window in windows.items()
             ],
         )
@@ -274,12 +280,10 @@ def keep_dnd(uow: UnitOfWork, windows: Mapping[str, DndWindow], now: datetime) -
 
 def slack_users(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, SlackUser]:
     """Slack users by id; None: all of them, bots and deactivated ones included."""
-    statements = (
-        [sa.select(slack_user)]
-        if ids is None
-        else [sa.select(slack_user).where(slack_user.c.id.in_(chunk)) for chunk in chunks(ids)]
-    )
-    return {row.id: _slack_user(row) for statement in statements for row in uow.rows(statement)}
+    if ids is None:
+        return {row.id: _slack_user(row) for row in uow.rows(_SLACK_USER)}
+    theirs = of_ids(_SLACK_USER, slack_user.c.id)
+    return {row.id: _slack_user(row) for chunk in chunks(ids) for row in uow.rows(theirs, {"ids": chunk})}
 
 
 def slack_name(uow: UnitOfWork, email: str) -> str | None:
@@ -399,6 +403,7 @@ def _presence() -> sa.Select[Any]:
 # --- rows ----------------------------------------------------------------------------------------------------------
 
 _PREFERENCE = sa.select(preference)
+_SLACK_USER = sa.select(slack_user)
 _PERSON = sa.select(person, slack_user.c.zone.label("slack_zone")).outerjoin(
     slack_user, slack_user.c.id == person.c.slack_id
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from bot.domain.nudging import SLOT
 from bot.domain.people import MATCHED
 from store.database import UnitOfWork
-from store.statements import chunks
+from store.statements import chunks, of_ids
 from store.tables import person, slot
 from store.upsert import upsert
 
@@ -28,13 +29,16 @@ class Slot:
 
 def due(uow: UnitOfWork, now: datetime, limit: int, people: Sequence[str] | None = None) -> tuple[Slot, ...]:
     """Up to ``limit`` slots that are due, longest overdue first. ``people``: only theirs."""
-    query = sa.select(slot).where(slot.c.next_at <= now)
+    query, parameters = _due(), {"now": now, "most": limit}
     if people is not None:
-        query = query.where(slot.c.person.in_(people))
-    return tuple(
-        Slot(row.person, row.next_at, row.point)
-        for row in uow.rows(query.order_by(slot.c.next_at, slot.c.person).limit(limit))
-    )
+        query, parameters = of_ids(query, slot.c.person), {**parameters, "ids": list(people)}
+    return tuple(Slot(row.person, row.next_at, row.point) for row in uow.rows(query, parameters))
+
+
+@cache
+def _due() -> sa.Select[Any]:
+    due = sa.select(slot).where(slot.c.next_at <= sa.bindparam("now"))
+    return due.order_by(slot.c.next_at, slot.c.person).limit(sa.bindparam("most"))
 
 
 def of(uow: UnitOfWork, person_ids: Sequence[str] | None, *, lock: bool = False) -> dict[str, Slot]:
@@ -42,22 +46,36 @@ def of(uow: UnitOfWork, person_ids: Sequence[str] | None, *, lock: bool = False)
 
     ``lock``: until the end of this unit of work nobody else moves them (PostgreSQL; on SQLite there is one writer).
     """
+    query = _of(lock=lock)
+    if person_ids is None:
+        return _by_person(uow.rows(query))
     found: dict[str, Slot] = {}
-    for chunk in chunks(person_ids) if person_ids is not None else (None,):
-        query = sa.select(slot).order_by(slot.c.person)
-        if chunk is not None:
-            query = query.where(slot.c.person.in_(chunk))
-        if lock:
-            query = query.with_for_update()
-        found |= {row.person: Slot(row.person, row.next_at, row.point) for row in uow.rows(query)}
+    for chunk in chunks(person_ids):
+        found |= _by_person(uow.rows(of_ids(query, slot.c.person), {"ids": chunk}))
     return found
+
+
+@cache
+def _of(*, lock: bool) -> sa.Select[Any]:
+    query = sa.select(slot).order_by(slot.c.person)
+    return query.with_for_update() if lock else query
+
+
+def _by_person(rows: Sequence[sa.Row[Any]]) -> dict[str, Slot]:
+    return {row.person: Slot(row.person, row.next_at, row.point) for row in rows}
 
 
 def without(uow: UnitOfWork) -> tuple[str, ...]:
     """People who may be written to (active, matched, in a pilot team) and have no slot yet."""
-    return tuple(row.id for row in uow.rows(newcomers().order_by(person.c.id)))
+    return tuple(row.id for row in uow.rows(_newcomers_in_order()))
 
 
+@cache
+def _newcomers_in_order() -> sa.Select[Any]:
+    return newcomers().order_by(person.c.id)
+
+
+@cache
 def newcomers() -> sa.Select[Any]:
     """The ids of :func:`without`, as a query."""
     return (
@@ -93,6 +111,7 @@ def next_due(uow: UnitOfWork) -> datetime | None:
     return found
 
 
+@cache
 def earliest() -> sa.Select[Any]:
     """What :func:`next_due` asks, as a query."""
     return sa.select(slot.c.next_at).order_by(slot.c.next_at).limit(1)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.domain.adoption import Fact, StageState
 from store.database import UnitOfWork
-from store.statements import chunks
+from store.statements import chunks, select_by
 from store.tables import person, person_stage
 from store.upsert import upsert
 
@@ -55,13 +55,13 @@ def _latest(*, everybody: bool) -> sa.Select[Any]:
 
 def of_person(uow: UnitOfWork, person_id: str, limit: int = 60) -> tuple[StageRow, ...]:
     """The weeks of one person, newest first."""
-    query = (
-        sa.select(person_stage)
-        .where(person_stage.c.person == person_id)
-        .order_by(person_stage.c.week.desc())
-        .limit(limit)
-    )
-    return tuple(_read(row) for row in uow.rows(query))
+    return tuple(_read(row) for row in uow.rows(_of_person(), {"which": person_id, "most": limit}))
+
+
+@cache
+def _of_person() -> sa.Select[Any]:
+    newest = select_by(person_stage.c.person).order_by(person_stage.c.week.desc())
+    return newest.limit(sa.bindparam("most"))
 
 
 def since(uow: UnitOfWork, week: date) -> dict[str, tuple[StageRow, ...]]:

@@ -15,6 +15,18 @@ def of_ids(statement: sa.Select[Any], column: sa.ColumnElement[str]) -> sa.Selec
     return statement.where(column.in_(sa.bindparam("ids", expanding=True)))
 
 
+@lru_cache(maxsize=64)
+def select_by(column: sa.Column[Any]) -> sa.Select[Any]:
+    """Whole rows of a table, those whose ``column`` is what is bound to ``which``."""
+    return sa.select(column.table).where(column == sa.bindparam("which"))
+
+
+@lru_cache(maxsize=64)
+def update_by(column: sa.Column[Any]) -> sa.Update:
+    """Change the rows whose ``column`` is what is bound to ``which``: every other parameter is a column to set."""
+    return sa.update(column.table).where(column == sa.bindparam("which"))
+
+
 CHUNK = 500
 """Ids bound into one IN list."""
 

@@ -44,6 +44,9 @@ _SINCE, _THROUGH = sa.bindparam("since", type_=sa.Date), sa.bindparam("through",
 _IN_SPAN = usage_day.c.day.between(_SINCE, _THROUGH)
 
 
+_SOURCES = sa.select(source).order_by(source.c.name)
+
+
 @dataclass(frozen=True, slots=True)
 class KeptFacts:
     """``facts``: rows written; ``unknown``: facts of people that the CRM's user list does not have, left out."""
@@ -277,7 +280,7 @@ def sources(uow: UnitOfWork) -> dict[str, Source]:
         row.name: Source(
             row.name, row.kind, row.settings, row.watermark, row.fingerprint, row.polled_at, row.error
         )
-        for row in uow.rows(sa.select(source).order_by(source.c.name))
+        for row in uow.rows(_SOURCES)
     }
 
 
