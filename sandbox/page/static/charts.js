@@ -61,6 +61,11 @@ function patterns(drawing, count) {
   });
 }
 
+/** Whether the letters in a chart are large, because the chart itself is small (blocks.css). */
+function isNarrow() {
+  return matchMedia('(max-width: 480px)').matches;
+}
+
 function drawAxes(drawing, box, steps, categories, axis) {
   const low = steps[0];
   const high = steps[steps.length - 1];
@@ -70,7 +75,10 @@ function drawAxes(drawing, box, steps, categories, axis) {
     drawing.append(svg('text', {x: box.left - 6, y: y(step) + 4, class: 'tick', 'text-anchor': 'end'}, shortAmount(step)));
   }
   const width = (box.right - box.left) / categories.length;
-  const every = Math.ceil(categories.length / Math.max(1, Math.floor((box.right - box.left) / 64)));
+  // Labels that would run into each other are left out, evenly.
+  const letter = isNarrow() ? 10 : 6.5;
+  const longest = Math.max(0, ...categories.map((words) => [...String(words)].length));
+  const every = Math.max(1, Math.ceil((longest * letter + 10) / width));
   categories.forEach((words, at) => {
     if (at % every) return;
     drawing.append(svg('text', {x: box.left + width * (at + 0.5), y: box.bottom + 17, class: 'tick', 'text-anchor': 'middle'}, words));
@@ -115,11 +123,12 @@ function drawSeriesChart(chart) {
     for (const [px, py] of points) drawing.append(marker(at, px, py));
     // The name and the last value stand at the line's end, each in a row of its own.
     let labelAt = points.at(-1)[1] + 4;
-    while (taken.some((each) => Math.abs(each - labelAt) < 26)) labelAt += 13;
+    const row = isNarrow() ? 18 : 13;
+    while (taken.some((each) => Math.abs(each - labelAt) < 2 * row)) labelAt += row;
     taken.push(labelAt);
     const last = line.values.filter((value) => value !== null).at(-1);
     drawing.append(svg('text', {x: points.at(-1)[0] + 10, y: labelAt, class: 'series-name'}, line.name));
-    drawing.append(svg('text', {x: points.at(-1)[0] + 10, y: labelAt + 12, class: 'tick'}, shortAmount(last)));
+    drawing.append(svg('text', {x: points.at(-1)[0] + 10, y: labelAt + row - 1, class: 'tick'}, shortAmount(last)));
   });
   const legend = chart.type === 'bar' && series.length > 1 ? make('ul', 'legend', ...series.map((line, at) => {
     const sample = svg('svg', {viewBox: '0 0 16 16', class: 'sample', 'aria-hidden': 'true'});
