@@ -75,7 +75,9 @@ class Reacting(ABC):
         self.grid = grid
         self._seed = str(seed).encode()
         self._answered: set[str] = set()
-        self._buttons_seen: dict[tuple[str, str], set[str]] = {}
+        self._buttons_seen: dict[tuple[str, str], frozenset[str]] = {}
+        #: Each set of buttons once: thousands of messages have the same.
+        self._sets: dict[frozenset[str], frozenset[str]] = {frozenset(): frozenset()}
         self._times: Counter[tuple[str, str]] = Counter()
         slack.workspace.seen_by.append(self._sees)
         slack.workspace.views_seen_by.append(self._sees_view)
@@ -156,9 +158,10 @@ class Reacting(ABC):
         if user is None or user not in self.hours:
             return
         offered = offers(message.blocks)
-        actions = set(offered)
+        actions = frozenset(offered)
+        actions = self._sets.setdefault(actions, actions)
         place = (message.channel, message.ts)
-        new = frozenset(actions - self._buttons_seen.get(place, set()))
+        new = actions - self._buttons_seen.get(place, frozenset())
         self._buttons_seen[place] = actions
         if (kind == "updated" and not new) or not self.cares(new):
             return

@@ -128,8 +128,11 @@ class WebApi:
             except ConnectionLost as lost:
                 await hang_up(send, receive, reset=lost.reset)
                 return
+            body = _encode(answer).encode()
+            # Without it the answer goes out in chunks, which both sides take longer over.
+            headers.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": _encode(answer).encode()})
+            await send({"type": "http.response.body", "body": body})
         finally:
             slack.inside -= 1
             slack.touched()

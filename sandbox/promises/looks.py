@@ -7,6 +7,7 @@ in particular: what makes it one is that somebody did something just before (san
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,8 @@ def _tip(text: str, blocks: list[Json] | None, buttons: frozenset[str], *, why: 
     count = None
     if counted:
         count = int(counted[1]) if counted[1].isdigit() else 1
-    return Look(TIP, why, about, f"{about}|{_gain(blocks)}", count, records)
+    # The same few words for everybody, remembered for each of their tips.
+    return Look(TIP, why, sys.intern(about), sys.intern(f"{about}|{_gain(blocks)}"), count, records)
 
 
 def _gain(blocks: list[Json] | None) -> str:
