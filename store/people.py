@@ -31,7 +31,7 @@ from bot.domain.people import (
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids, update_by
+from store.statements import chunks, of_ids, select_by, update_by
 from store.tables import person, preference, slack_user
 from store.upsert import upsert
 
@@ -76,7 +76,7 @@ def keep_users(
     Zone, country and language fall back to the programme's. ``complete=False`` (rows were unreadable) and an empty list
     make nobody leave: a broken export is not a resignation.
     """
-    known = {row.id: row for row in uow.rows(sa.select(person).where(person.c.source == source))}
+    known = {row.id: row for row in uow.rows(select_by(person.c.source), {"which": source})}
     emails = {user.crm_id: fold_email(user.email) for user in users}
     rows: dict[str, dict[str, Any]] = {}
     for user in users:
@@ -105,13 +105,10 @@ def keep_users(
     changed = sorted(
         identity
         for identity in rows.keys() & known.keys()
-        if any(
-            value != getattr(known[identity], column)
-            for column, value in rows[identity].items()
-            if column != "seen_at"
-        )
+        if _differs(known[identity], rows[identity], but="seen_at")
     )
-    upsert(uow, person, [{**row, "match": UNMATCHED} for row in rows.values()], keep=["match"])
+    upsert(uow, person, [{**rows[each], "match": UNMATCHED} for each in (*added, *changed)], keep=["match"])
+    _stamp(uow, person.c.seen_at, rows.keys() - {*added, *changed}, now)
     gone = (
         sorted(identity for identity in known.keys() - rows.keys() if known[identity].active)
         if users and complete
@@ -120,6 +117,22 @@ def keep_users(
     for chunk in chunks(gone):
         uow.execute(sa.update(person).where(person.c.id.in_(chunk)).values(active=False))
     return KeptUsers(tuple(added), tuple(changed), tuple(gone), len(rows) - len(added) - len(changed))
+
+
+def _differs(known: sa.Row[Any], row: Mapping[str, Any], *, but: str) -> bool:
+    """Whether a row that is there says something else, ``but`` aside: of hundreds that are read, few do."""
+    return any(value != getattr(known, column) for column, value in row.items() if column != but)
+
+
+def _stamp(uow: UnitOfWork, column: sa.Column[datetime], ids: Collection[str], now: datetime) -> None:
+    """Write into ``column`` that these rows were read again and stay as they are."""
+    for chunk in chunks(ids):
+        uow.execute(_stamping(column), {"ids": chunk, column.name: now})
+
+
+@cache
+def _stamping(column: sa.Column[datetime]) -> sa.Update:
+    return sa.update(column.table).where(column.table.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
 def get(uow: UnitOfWork, ids: Collection[str] | None = None) -> dict[str, Person]:
@@ -228,31 +241,33 @@ def keep_slack_users(
     addresses = {each for user in given.values() if (each := fold_email(user.email)) is not None}
     ours = set(roles) & addresses
     for chunk in chunks(addresses):
-        known = sa.select(person.c.email).where(person.c.email.in_(chunk), person.c.active)
-        ours |= {row.email for row in uow.rows(known)}
+        ours |= {row.email for row in uow.rows(of_ids(_ACTIVE, person.c.email), {"ids": chunk})}
     for chunk in chunks(user.id for user in given.values() if fold_email(user.email) not in ours):
         uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
-    upsert(
-        uow,
-        slack_user,
-        [
-            {
-                "id": user.id,
-                "email": fold_email(user.email),
-                "name": user.name,
-                "zone": user.zone,
-                "language": user.language,
-                "is_bot": user.is_bot,
-                "is_guest": user.is_guest,
-                "deleted": user.deleted,
-                "away": user.away,
-                "away_until": user.away_until,
-                "read_at": now,
-            }
-            for user in given.values()
-            if fold_email(user.email) in ours
-        ],
-    )
+    rows: dict[str, dict[str, Any]] = {
+        user.id: {
+            "id": user.id,
+            "email": fold_email(user.email),
+            "name": user.name,
+            "zone": user.zone,
+            "language": user.language,
+            "is_bot": user.is_bot,
+            "is_guest": user.is_guest,
+            "deleted": user.deleted,
+            "away": user.away,
+            "away_until": user.away_until,
+            "read_at": now,
+        }
+        for user in given.values()
+        if fold_email(user.email) in ours
+    }
+    same: set[str] = set()
+    for chunk in chunks(rows):
+        for known in uow.rows(of_ids(_SLACK_USER, slack_user.c.id), {"ids": chunk}):
+            if not _differs(known, rows[known.id], but="read_at"):
+                same.add(known.id)
+    upsert(uow, slack_user, [row for each, row in rows.items() if each not in same])
+    _stamp(uow, slack_user.c.read_at, same, now)
 
 
 def forget_slack_users(uow: UnitOfWork, roles: Collection[str]) -> int:
@@ -404,6 +419,7 @@ def _presence() -> sa.Select[Any]:
 
 _PREFERENCE = sa.select(preference)
 _SLACK_USER = sa.select(slack_user)
+_ACTIVE = sa.select(person.c.email).where(person.c.active)
 _PERSON = sa.select(person, slack_user.c.zone.label("slack_zone")).outerjoin(
     slack_user, slack_user.c.id == person.c.slack_id
 )

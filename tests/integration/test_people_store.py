@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from bot.domain.errors import Retryable
 from bot.domain.people import (
@@ -28,6 +29,7 @@ from bot.domain.programme import Programme
 from bot.services.match_people import match
 from store import people
 from store.database import Database, open_database
+from store.tables import person, slack_user
 from tests.fakes import FakeDirectory
 
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
@@ -94,6 +96,29 @@ def test_keeping_the_same_people_again_changes_nothing(kept: Database) -> None:
     again = kept.write_now(people.keep_users, "crm", [BOSS, ANA, LEO], PROGRAMME, NOW + timedelta(days=1))
     assert again == people.KeptUsers((), (), (), 3)
     assert kept.read_now(people.get) == before
+
+
+def test_whoever_is_listed_was_seen_though_nothing_of_them_changed(kept: Database) -> None:
+    day = timedelta(days=1)
+    kept.write_now(people.keep_users, "crm", [BOSS, replace(ANA, name="Ana Maria")], PROGRAMME, NOW + day)
+    rows = kept.read_now(lambda uow: uow.rows(sa.select(person.c.id, person.c.name, person.c.seen_at)))
+    assert {row.id: (row.name, row.seen_at) for row in rows} == {
+        pid("boss"): (BOSS.name, NOW + day),
+        pid("ana"): ("Ana Maria", NOW + day),
+        pid("leo"): (LEO.name, NOW),
+    }
+
+
+def test_accounts_that_are_read_again_are_written_where_they_changed_and_stamped_where_not(
+    kept: Database,
+) -> None:
+    day = timedelta(days=1)
+    one, two = slack("U1", "ana@example.com"), slack("U2", "leo@example.com")
+    kept.write_now(people.keep_slack_users, [one, two], NOW)
+    kept.write_now(people.keep_slack_users, [one, replace(two, away=True)], NOW + day)
+    assert kept.read_now(people.slack_users) == {"U1": one, "U2": replace(two, away=True)}
+    rows = kept.read_now(lambda uow: uow.rows(sa.select(slack_user.c.read_at)))
+    assert [row.read_at for row in rows] == [NOW + day, NOW + day]
 
 
 def test_who_is_no_longer_listed_has_left_unless_the_list_is_broken(kept: Database) -> None:
@@ -218,8 +243,8 @@ def test_do_not_disturb_and_out_of_office_last_as_long_as_they_say(kept: Databas
     assert (ana.dnd_until, ana.away) == (until, False)
     assert (leo.away, leo.away_until, leo.dnd_until) == (True, until, None)
     assert (boss.away, unknown.away) == (False, False)
-    for person in kept.read_now(people.presence, ids, until).values():
-        assert (person.dnd_until, person.away) == (None, False)
+    for there in kept.read_now(people.presence, ids, until).values():
+        assert (there.dnd_until, there.away) == (None, False)
     # What users.list says later does not wipe out what dnd.teamInfo said.
     kept.write_now(people.keep_slack_users, [slack("U1", "ana@example.com")], NOW)
     assert kept.read_now(people.presence, ids, NOW)[pid("ana")].dnd_until == until
