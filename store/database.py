@@ -39,6 +39,9 @@ GROUP_UNITS = 2_000
 GROUP_SECONDS = 0.05
 BUSY_MILLISECONDS = 30_000
 POOL_THREADS = 8
+WRITE_CACHE_KIB, READ_CACHE_KIB = 32 * 1024, 8 * 1024
+"""Pages that a SQLite connection keeps. A reader forgets its own whenever somebody has written since its last look
+(https://sqlite.org/wal.html), so a large cache in each of them is memory for nothing; the system keeps the file anyway."""
 LISTEN_SECONDS = 1.0
 """How long a listener waits before it looks whether it should stop."""
 
@@ -429,7 +432,7 @@ def _sqlite_engine(url: str, *, durable: bool, read_only: bool) -> sa.Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}")
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
