@@ -73,7 +73,7 @@
   for (const node of top.querySelectorAll('button,select,input:not([type=checkbox],[type=radio]),textarea,summary,a[href]')) {
     if (!shown(node) || (node.tagName === 'A' && getComputedStyle(node).display === 'inline')) continue;
     const box = node.getBoundingClientRect();
-    if (box.width > 2 && (box.width < 24 || box.height < 20)) faults.push(`too small to hit (${Math.round(box.width)} x ${Math.round(box.height)}): ${told(node)}`);
+    if (box.width > 2 && (box.width < 24 || box.height < 24)) faults.push(`too small to hit (${Math.round(box.width)} x ${Math.round(box.height)}): ${told(node)}`);
   }
 
   // Width

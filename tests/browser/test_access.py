@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.browser.access import faults
 from tests.browser.form_app import Forms, forms_at_work
 from tests.browser.office import Office, at_work, running
 from tests.browser.visitor import Visitor
@@ -18,23 +18,6 @@ from tests.story import Firm, Story
 ADA = "Ada Marsh"
 LONG = "Maximiliana-Theodora von Hohenstein-Württemberg zu Oettingen"
 ARAB = "جمال عبد الرحمن خالد"
-CHECKS = (Path(__file__).parent / "access.js").read_text(encoding="utf-8")
-NAMED = frozenset(
-    {"button", "link", "combobox", "textbox", "checkbox", "radio", "menuitem", "option", "tab", "searchbox"}
-    | {
-        "listbox",
-        "menu",
-        "dialog",
-        "alertdialog",
-        "radiogroup",
-        "main",
-        "navigation",
-        "Date",
-        "image",
-        "region",
-    }
-)
-UNNAMED_IS_FINE = frozenset({"main", "image", "region"})
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +42,6 @@ def firm_at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office[St
 def forms() -> Iterator[Office[Forms]]:
     with running(forms_at_work()) as office:
         yield office
-
-
-def nameless(page: Page) -> list[str]:
-    """Controls and landmarks that a screen reader could only call by their kind."""
-    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    return [
-        str(node["role"]["value"])
-        for node in nodes
-        if not node["ignored"]
-        and node["role"]["value"] in NAMED - UNNAMED_IS_FINE
-        and not node.get("name", {}).get("value", "").strip()
-    ]
-
-
-def faults(page: Page, where: str) -> list[str]:
-    """Everything that is amiss on the page as it stands."""
-    narrow = (page.viewport_size or {"width": 0})["width"] <= NARROW[0]
-    found: list[str] = page.evaluate(CHECKS, narrow)
-    return [f"{where}: {each}" for each in [*found, *(f"a {role} without a name" for role in nameless(page))]]
 
 
 WRONG = """

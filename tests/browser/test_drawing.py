@@ -6,14 +6,16 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import expect
 
 from sandbox.blocks import BLOCKS, ELEMENTS, IN_ACTIONS, IN_INPUT
+from tests.browser.access import faults
 from tests.browser.drawing import Bench, Json
-from tests.installation import eventually
+from tests.browser.windows import NARROW, WIDE, Windows
+from tests.installation import SlackOnThisMachine, eventually
 
 _KINDS = ("attachments", "blocks", "elements", "messages", "objects", "rich_text", "views")
 _LABEL = {"type": "plain_text", "text": "What it is about"}
@@ -262,6 +264,22 @@ def test_every_control_has_a_name_for_a_screen_reader(bench: Bench) -> None:
         and not node.get("name", {}).get("value", "").strip()
     ]
     assert not nameless
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark and narrow"]
+)
+def test_everything_drawn_has_contrast_names_and_room(
+    windows: Windows,
+    empty_workspace: SlackOnThisMachine,
+    valid: Path,
+    theme: Literal["light", "dark"],
+    size: tuple[int, int],
+) -> None:
+    bench = Bench(windows.open(theme=theme, size=size), empty_workspace.url)
+    bench.draw([*(given for _, given in _fixtures(valid, "blocks")), *_CONTROLS])
+    found = faults(bench.page, theme)
+    assert not found, "\n".join(found)
 
 
 # What each control tells --------------------------------------------------------------------------------------------
