@@ -120,7 +120,9 @@ def photograph(url: str, browser: Browser) -> None:
     take(page, "thread")
     page.get_by_role("button", name="Inspect").click()
     page.get_by_role("heading", name="Decisions").wait_for()
-    page.locator("summary").filter(has_text="Decided to send").first.click()
+    decided = page.locator("details").filter(has_text="Decided to send").first
+    decided.locator("summary").click()
+    decided.evaluate("(node) => node.scrollIntoView({block: 'end'})")
     take(page, "inspector")
 
     page = window(browser)
