@@ -1,7 +1,7 @@
 """The database: engines, the unit of work, group commit on SQLite, migration under a lock.
 
-    SQLite      one writer thread; units of work that wait together share one commit, each in its own SAVEPOINT,
-                inbox first (reference/engine.md §4, §11). Reads use a second, read-only engine.
+    SQLite      one writer thread; units of work that wait together share one commit, each after the first in its own
+                SAVEPOINT, inbox first (reference/engine.md §4, §11). Reads use a second, read-only engine.
     PostgreSQL  a pool of threads; every unit of work is a transaction of its own.
 
 A unit of work is a synchronous function ``fn(uow, *args) -> result``. It never waits for a socket.
@@ -163,21 +163,29 @@ class _SqliteWriter:
         if stop:
             self._queue.put((NORMAL + 1, next(self._order), None))
 
-    @staticmethod
-    def _one(connection: sa.Connection, unit: _Unit, done: list[tuple[_Unit, Any]]) -> None:
+    def _one(self, connection: sa.Connection, unit: _Unit, done: list[tuple[_Unit, Any]]) -> None:
         if not unit.future.set_running_or_notify_cancel():
             return
-        connection.exec_driver_sql("SAVEPOINT unit")
+        alone = not done  # then the transaction holds nothing else, and is its SAVEPOINT
+        if not alone:
+            connection.exec_driver_sql("SAVEPOINT unit")
         try:
             result = unit.work(UnitOfWork(connection))
         except (
             BaseException
         ) as error:  # the unit's own failure belongs to whoever waits for it, whatever it is
+            if alone:
+                connection.exec_driver_sql("ROLLBACK")
+                connection.rollback()
+                unit.future.set_exception(error)
+                self._begin(connection)
+                return
             connection.exec_driver_sql("ROLLBACK TO unit")
             connection.exec_driver_sql("RELEASE unit")
             unit.future.set_exception(error)
             return
-        connection.exec_driver_sql("RELEASE unit")
+        if not alone:
+            connection.exec_driver_sql("RELEASE unit")
         done.append((unit, result))
 
 
@@ -332,9 +340,7 @@ class Database:
     def _reading(self, work: Callable[[UnitOfWork], R]) -> R:
         try:
             with self._read_engine.connect() as connection:
-                result = work(UnitOfWork(connection))
-                connection.rollback()
-                return result
+                return work(UnitOfWork(connection))
         except (OperationalError, ProgrammingError) as error:
             raise self._meaning(error) from error
 
@@ -441,7 +447,10 @@ def _sqlite_engine(url: str, *, durable: bool, read_only: bool) -> sa.Engine:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
+            # By the driver itself: through SQLAlchemy it takes as long as a small query.
+            driver = connection.connection.driver_connection
+            assert driver is not None, "a connection that begins is open"
+            driver.execute("BEGIN")
 
     return engine
 
