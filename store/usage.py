@@ -418,17 +418,19 @@ def _coverage(parameters: frozenset[str]) -> sa.Select[Any]:
         where.append(coverage_table.c.metric.in_(sa.bindparam("metrics", expanding=True)))
     if "source" in parameters:
         where.append(coverage_table.c.source == sa.bindparam("source"))
-    # Per metric and day the best over the sources, then per metric how many days have which status.
     rank = sa.case(
         *((coverage_table.c.status == status.value, place) for status, place in _RANK.items()),
         else_=_RANK[CoverageStatus.ERROR],
     )
-    best = (
-        sa.select(coverage_table.c.metric, coverage_table.c.day, sa.func.min(rank).label("rank"))
-        .where(*where)
-        .group_by(coverage_table.c.metric, coverage_table.c.day)
-        .subquery()
-    )
+    days = sa.select(coverage_table.c.metric, coverage_table.c.day).where(*where)
+    if "source" in parameters:
+        best = days.add_columns(rank.label("rank")).subquery()
+    else:  # per metric and day the best over the sources
+        best = (
+            days.add_columns(sa.func.min(rank).label("rank"))
+            .group_by(coverage_table.c.metric, coverage_table.c.day)
+            .subquery()
+        )
     last = sa.case((best.c.day == _THROUGH, best.c.rank), else_=None)
     return sa.select(
         best.c.metric,
