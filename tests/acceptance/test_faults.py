@@ -63,9 +63,11 @@ from tests.story import SECRET, SIGNING_SECRET, TOKEN, Firm, Story, moment
 pytestmark = pytest.mark.anyio
 
 APP_TOKEN = "xapp-story"
-BEGIN, END = "2026-11-16 05:00", "2026-11-24 18:00"
-"""Monday morning to Tuesday evening of the week after."""
+BEGIN, END = "2026-11-16 05:00", "2026-11-26 15:30"
+"""Monday morning to Thursday of the week after."""
 NAMES = ("Ada Marsh", "Ben Okafor", "Cleo Ray", "Dan Pike", "Eve Holt", "Finn Mora")
+BY_PLAN = ("Ada Marsh", "Ben Okafor", "Dan Pike", "Eve Holt")
+"""They do what they_also says, and nothing else; the others follow SCRIPT."""
 ALWAYS_EXAMINED = (
     *(
         "reply_lost",
@@ -174,16 +176,19 @@ async def runs(
     for number, name in enumerate(NAMES):
         firm.hires(name, zone=("Europe/Berlin", "America/New_York", "Asia/Kolkata")[number % 3])
         firm.neglects_dates(name, 2 + number % 2)
-        firm.deal(name, 2, next="")
+        if (
+            name != "Ada Marsh"
+        ):  # for her there are two things to say, so that what stands in the way of one matters
+            firm.deal(name, 2, next="")
+            firm.deal(name, 1, amount="")
         firm.deal(name, 2, account="")
-        firm.deal(name, 1, amount="")
     (folder / "script.toml").write_text(SCRIPT, encoding="utf-8")
     migrate(url)
     async with firm.at_work(url, BEGIN) as story, contextlib.AsyncExitStack() as stack:
         if socket:
             await stack.enter_async_context(through_a_socket(story))
         promises = Promises(story.slack)
-        hours = {story.account(name): Hours() for name in NAMES if name not in ("Ada Marsh", "Ben Okafor")}
+        hours = {story.account(name): Hours() for name in NAMES if name not in BY_PLAN}
         script = read_script(folder / "script.toml")
         people = People(story.slack, story.sandbox.acts, script, hours, 6)
         they_also(people, story)
@@ -212,8 +217,9 @@ async def runs(
 
 
 def they_also(people: People, story: Story) -> None:
-    """What they do besides the script, which Ada and Ben do not follow: all want five tips a week; something is in one's way, one tip is not for one, one wants silence
-    for a day, one for good. Slack says when it failed, and then they do it again.
+    """All want five tips a week. Something is in Ada's way, a tip is not for Ben, Dan wants silence for a while, Eve for good.
+
+    Slack says when it failed, and then they do it again.
     """
     acts = story.sandbox.acts
 
@@ -224,7 +230,7 @@ def they_also(people: People, story: Story) -> None:
         at("2026-11-16 05:30", name, lambda user: acts.command(user, "/fullsteam", "weekly 5"))
     at("2026-11-18 17:30", "Ada Marsh", lambda user: press_latest(story, user, "tip:blocked"))
     at("2026-11-18 17:30", "Ben Okafor", lambda user: press_latest(story, user, "tip:not_for_me"))
-    at("2026-11-18 15:00", "Dan Pike", lambda user: acts.command(user, "/fullsteam", "pause until tomorrow"))
+    at("2026-11-20 15:00", "Dan Pike", lambda user: acts.command(user, "/fullsteam", "pause 2 weeks"))
     at("2026-11-19 15:00", "Eve Holt", lambda user: acts.command(user, "/fullsteam", "stop"))
 
 
