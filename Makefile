@@ -34,7 +34,7 @@ setup: $(RUNTIME) ## A local .venv with fullsteam in it (what runs; `make test` 
 
 setup-dev: $(DEV) ## The same with everything that builds, checks and tests
 
-demo: $(RUNTIME) ## A small team and a few weeks, played against a Slack on this machine
+demo: $(RUNTIME) ## A company of 500 and half a year of it in a few minutes, then a page to look around
 	@$(BIN)/fullsteam demo
 
 test: lint $(DEV) ## What CI checks: format, lint, types, import layers, all tests on SQLite and PostgreSQL

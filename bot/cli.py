@@ -492,7 +492,7 @@ def replay(
 
 @app.command()
 def demo(
-    people: Annotated[int, typer.Option(help="How many people the company has.", min=12, max=5000)] = 500,
+    people: Annotated[int, typer.Option(help="How many people the company has.", min=12, max=3000)] = 500,
     weeks: Annotated[int, typer.Option(help="How many weeks to go through.", min=1, max=104)] = 26,
     seed: Annotated[int, typer.Option(help="Another seed, another company and other coins.")] = 1,
     once: Annotated[
@@ -503,7 +503,7 @@ def demo(
     ] = 8686,
     json_file: JsonFile = None,
 ) -> None:
-    """A company with a CRM and a Slack, on this machine: half a year in a minute or two, then a page to click through.
+    """A company with a CRM and a Slack, on this machine: half a year in a few minutes, then a page to click through.
 
     Needs no account. The bot is the real one; only its clock is steered.
     """
@@ -544,7 +544,10 @@ def _print_demo(report: dict[str, Any]) -> None:
         ("Decisions", f"{report['decisions']:,} (one per person and working day, each with its reason)"),
         ("Sent", f"{report['sent']:,}: " + _most(sent, 5)),
         ("Not sent", f"{sum(report['held'].values()):,}: " + _most(held, 4)),
-        ("Replies", f"{report['replies']:,} clicks and words, {report['answers']:,} answered in words"),
+        (
+            "Replies",
+            f"{report['replies']:,} clicks, words and commands; {report['answers']:,} answered in words",
+        ),
         ("Feedback", f"{report['feedback']:,} kept, each tied to its person, message and stage"),
         ("Stages", f"{report['adoption_stage_moves']:,} moves; now " + _most(report["stages"].items(), 4)),
         (
@@ -552,7 +555,14 @@ def _print_demo(report: dict[str, Any]) -> None:
             f"{sum(each['broken'] for each in broken.values()):,} broken in {examined:,} cases looked at from outside"
             + (": " + ", ".join(sorted(broken)) if broken else ""),
         ),
-        ("Took", f"{report['seconds']:,} s, memory at most {report['memory_mib']['bot']:,} MiB"),
+        (
+            "Time",
+            f"{report['seconds']:,} s for {report['people'] * report['weeks_run']:,} weeks of a person's work",
+        ),
+        (
+            "Memory",
+            f"at most {report['memory_mib']['bot']:,} MiB for the bot, {report['memory_mib']['sandbox']:,} MiB for the sandbox",
+        ),
     ]
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, words in lines:

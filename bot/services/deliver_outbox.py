@@ -152,7 +152,8 @@ async def deliver(
         )
         for each in gated.refused:
             tally.add(each)
-        await database.write(_keep, gated.refused, (), gated.windows, now)
+        if gated.refused or gated.windows:
+            await database.write(_keep, gated.refused, (), gated.windows, now)
         await _send_all(database, gated.passed, messenger, pacing, clock, now, tally)
         state = await database.read(_state, now)
     return _report(state, tally, now, wait)

@@ -75,3 +75,8 @@ def note_desk(uow: UnitOfWork, row: InboxRow, reader: str, programme: Programme,
     count = len(readable(uow, reader, programme, row.received_at))
     audit.append(uow, now, reader.casefold(), "feedback-read", "feedback", {"rows": min(count, SHOWN)})
     return Outcome("command-desk")
+
+
+def note_refused(uow: UnitOfWork, row: InboxRow, now: datetime) -> None:
+    """Remember that somebody without the right asked, as refused exports are remembered."""
+    audit.append(uow, now, str(row.user), "feedback-read-refused", "feedback", {})

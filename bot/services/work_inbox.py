@@ -42,7 +42,7 @@ from bot.services import (
 )
 from bot.services.answer_stranger import answer_stranger
 from bot.services.hearing import Heard, Outcome, Show, refused
-from bot.services.show_desk import asks_for_desk, note_desk, reader_of
+from bot.services.show_desk import asks_for_desk, note_desk, note_refused, reader_of
 from bot.services.stop_sending import stop_sending
 from store import inbox, people
 from store.database import Database, UnitOfWork
@@ -254,6 +254,7 @@ def _do(uow: UnitOfWork, house: _House, row: InboxRow, now: datetime) -> Outcome
         reader = reader_of(uow, row.user, house.programme)
         if reader is not None:
             return note_desk(uow, row, reader, house.programme, now)
+        note_refused(uow, row, now)
     person = people.by_slack(uow, row.user) if row.user else None
     if person is None or not person.active:
         answered = answer_stranger(uow, row, house.content, house.programme, now)

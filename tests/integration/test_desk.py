@@ -111,7 +111,10 @@ async def test_each_look_is_in_the_audit_log_once(slack: Workspace) -> None:
     assert [(row.actor, row.detail) for row in looked] == [(PROGRAMME.adoption_lead, {"rows": 1})]
 
 
-async def test_a_stranger_s_look_is_not_one(slack: Workspace) -> None:
-    await desk(slack, STRANGER)
+@pytest.mark.parametrize("number", [STRANGER, 1])
+async def test_who_may_not_look_is_refused_and_that_is_kept(slack: Workspace, number: int) -> None:
+    await desk(slack, number)
     report = await slack.work()
     assert "command-desk" not in report.reasons
+    rows = slack.database.read_now(lambda uow: uow.rows(sa.select(audit)))
+    assert [(row.actor, row.action) for row in rows] == [(f"U{number:08d}", "feedback-read-refused")]
