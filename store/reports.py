@@ -103,7 +103,10 @@ def _week(uow: UnitOfWork, monday: date) -> WeekCounts:
             uow,
             inbox,
             *within(inbox.c.received_at),
-            inbox.c.kind.in_(("event", "action", "command", "submission")),
+            sa.or_(
+                inbox.c.kind.in_(("action", "command", "submission")),
+                sa.and_(inbox.c.kind == "event", inbox.c.name == "message"),
+            ),
         ),
         feedback=_count(uow, feedback, *within(feedback.c.created_at)),
         adoption_stage_moves=_moves(uow, monday),
