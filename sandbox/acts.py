@@ -40,14 +40,18 @@ class Element:
 def elements(blocks: list[Json] | None) -> Iterator[Element]:
     """Every interactive element of some blocks, in order."""
     for block in blocks or []:
-        block_id = str(block.get("block_id") or "")
-        inner = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
-        inner.extend(block.get("actions") or [])
+        inner = (
+            block.get("accessory"),
+            block.get("element"),
+            *(block.get("elements") or ()),
+            *(block.get("actions") or ()),
+        )
         for element in inner:
             if isinstance(element, dict) and element.get("action_id"):
-                yield Element(block_id, element)
+                yield Element(str(block.get("block_id") or ""), element)
         # A container holds blocks, and a carousel cards.
-        yield from elements(block.get("child_blocks"))
+        if block.get("child_blocks"):
+            yield from elements(block["child_blocks"])
         if block.get("type") == "carousel":
             yield from elements(block.get("elements"))
 

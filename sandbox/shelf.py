@@ -9,8 +9,11 @@ import marshal
 import zlib
 from typing import Any
 
-_SAMPLES = 32 * 1024
-"""Bytes that zlib looks back (its window): of a message nearly everything stands in earlier ones too."""
+_WINDOW, _MEMORY = 13, 6
+"""Of zlib: how far it looks back (bits) and how much it works with. Most of its time goes into getting ready, and with
+more of either nothing becomes smaller."""
+_SAMPLES = 1 << _WINDOW
+"""Bytes of the first things: of a message nearly everything stands in earlier ones too."""
 _PLAIN, _PRESSED = b"p", b"z"
 
 
@@ -26,12 +29,12 @@ class Shelf:
         if len(self._samples) < _SAMPLES:
             self._samples = (self._samples + raw)[:_SAMPLES]
             return _PLAIN + raw
-        press = zlib.compressobj(1, zdict=self._samples)
+        press = zlib.compressobj(1, zlib.DEFLATED, _WINDOW, _MEMORY, zdict=self._samples)
         return _PRESSED + press.compress(raw) + press.flush()
 
     def unpack(self, packed: bytes) -> Any:
         """What was packed."""
         raw = packed[1:]
         if packed[:1] == _PRESSED:
-            raw = zlib.decompressobj(zdict=self._samples).decompress(raw)
+            raw = zlib.decompressobj(_WINDOW, zdict=self._samples).decompress(raw)
         return marshal.loads(raw)  # noqa: S302 # written by `pack` in this process
