@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FLAWS = {
     "past_close_date": ("CloseDate < ?2", "day"),
     "no_next_step": ("NextStep IS NULL AND CreatedDate < ?2", "week"),
-    "no_activity": ("(LastActivityDate <= ?2 OR (LastActivityDate IS NULL AND CreatedDate < ?2))", "month"),
+    "no_activity": ("coalesce(LastActivityDate, substr(CreatedDate, 1, 10)) <= ?2", "month"),
     "stuck_step": (
         "(LastStageChangeDate < ?2 OR (LastStageChangeDate IS NULL AND CreatedDate < ?2))",
         "long",
