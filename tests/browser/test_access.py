@@ -152,7 +152,8 @@ def test_everything_is_done_without_a_mouse(firm_at_work: Office[Story], windows
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="No reminder")).to_be_visible()
     page.reload()
-    expect(composer).to_be_visible()
+    expect(composer).to_be_focused()
+    expect(page.get_by_text("close date in the past")).to_be_visible()
     page.keyboard.press("Tab")
     for _ in range(30):
         if page.evaluate("document.activeElement.matches('.skip')"):
