@@ -26,7 +26,7 @@ from bot.clock import SteeredClock
 from bot.content.load import load
 from bot.content.programme import load_programme
 from bot.domain.errors import Permanent
-from bot.sandboxed import SIGNING_SECRET, sandbox, slack_at
+from bot.sandboxed import Keys, new_keys, sandbox, slack_at
 from bot.wiring import (
     House,
     Steered,
@@ -107,11 +107,12 @@ async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict
         *(["--stay"] if demo.stay else []),
         *(["--manifest", str(MANIFEST)] if MANIFEST.is_file() else []),
     ]
-    async with sandbox(options) as lines:
+    keys = new_keys()
+    async with sandbox(keys, options) as lines:
         ready = await anext(lines, None)
         if ready is None or not ready.get("ready"):
             return {}  # it died at once: leaving the block says why
-        async with _bot(demo, folder, ready, bound) as count:
+        async with _bot(demo, folder, ready, bound, keys) as count:
             report: dict[str, Any] = {}
             async for line in lines:
                 if "day" in line:
@@ -138,7 +139,7 @@ async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict
 
 @contextlib.asynccontextmanager
 async def _bot(
-    demo: Demo, folder: Path, ready: dict[str, Any], bound: Any
+    demo: Demo, folder: Path, ready: dict[str, Any], bound: Any, keys: Keys
 ) -> AsyncIterator[Callable[[], Any]]:
     """The production house on a database of its own, served to the sandbox; yields what counts its rows."""
     content = load()
@@ -154,7 +155,7 @@ async def _bot(
     database = open_database(url, durable=False)
     try:
         mark = {"demo": demo.people, "weeks": demo.weeks, "seed": demo.seed}
-        async with slack_at(str(ready["url"])) as (connection, messenger, directory):
+        async with slack_at(str(ready["url"]), keys.bot_token) as (connection, messenger, directory):
             house = House(
                 clock=clock,
                 database=database,
@@ -175,7 +176,7 @@ async def _bot(
             async def count() -> dict[str, Any]:
                 return await database.read(replay_counts, demo.first, last)
 
-            async with served(asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance), bound):
+            async with served(asgi_of(house, connection, keys.signing_secret, steer=steered.advance), bound):
                 yield count
     finally:
         await let_go({connector.name: connector})

@@ -38,7 +38,7 @@ from bot.domain.people import SlackUser
 from bot.domain.ports import Connector, Directory, Messenger
 from bot.domain.programme import Programme
 from bot.progress import day_bar
-from bot.sandboxed import SIGNING_SECRET, sandbox, slack_at
+from bot.sandboxed import new_keys, sandbox, slack_at
 from bot.transcript import tell_story
 from bot.wiring import (
     House,
@@ -244,14 +244,15 @@ async def _by_sandbox(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]
             *("--record", str(files / "record.jsonl")),
             *plan.replay.sandbox_options,
         ]
-        async with sandbox(options) as lines:
+        keys = new_keys()
+        async with sandbox(keys, options) as lines:
             ready = await anext(lines, None)
             if ready is None or not ready.get("ready"):
                 return {}  # it died at once: leaving the block says why
-            async with slack_at(str(ready["url"])) as (connection, messenger, directory):
+            async with slack_at(str(ready["url"]), keys.bot_token) as (connection, messenger, directory):
                 house = plan.house(messenger, directory)
                 steered = Steered(house, plan.clock)
-                app = asgi_of(house, connection, SIGNING_SECRET, steer=steered.advance)
+                app = asgi_of(house, connection, keys.signing_secret, steer=steered.advance)
                 async with served(app, bound):
                     async for line in lines:
                         if "day" in line:

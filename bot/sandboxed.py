@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,33 @@ from bot.delivery.slack import SlackConnection, SlackMessenger, connect
 from bot.domain.errors import Permanent
 from bot.domain.ports import Directory, Messenger
 
-BOT_TOKEN = "xoxb-replay"  # noqa: S105 - opens nothing but the sandbox that this process starts
-SIGNING_SECRET = "replay-signing-secret"  # noqa: S105 - the same
 _ROOT = Path(__file__).resolve().parent.parent
 _LAST_WORDS = 4
 """Lines of a failed sandbox that are repeated to whoever started it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens one sandbox and its bot to each other; repr keeps them to itself."""
+
+    bot_token: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+
+
+def new_keys() -> Keys:
+    """Keys for one run, which nobody can know beforehand. Nothing that a run decides or says depends on them."""
+    return Keys(f"xoxb-{secrets.token_hex(16)}", secrets.token_hex(16))
+
+
 @contextlib.asynccontextmanager
-async def sandbox(options: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def sandbox(keys: Keys, options: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Run ``python -m sandbox drive`` with these options; yields the JSON lines that it prints.
 
     Raises Permanent with its last words when it fails.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sandbox", "drive"),
-        *("--bot-token", BOT_TOKEN, "--signing-secret", SIGNING_SECRET, "--led"),
+        *("--bot-token", keys.bot_token, "--signing-secret", keys.signing_secret, "--led"),
         *options,
         stdin=asyncio.subprocess.PIPE,  # it ends with us, however we end
         stdout=asyncio.subprocess.PIPE,
@@ -65,9 +78,9 @@ async def sandbox(options: Sequence[str]) -> AsyncIterator[AsyncIterator[dict[st
 
 
 @contextlib.asynccontextmanager
-async def slack_at(url: str) -> AsyncIterator[tuple[SlackConnection, Messenger, Directory]]:
+async def slack_at(url: str, bot_token: str) -> AsyncIterator[tuple[SlackConnection, Messenger, Directory]]:
     """The production client, messenger and directory, on a sandbox."""
-    async with connect(BOT_TOKEN, api_url=f"{url}/api/") as connection:
+    async with connect(bot_token, api_url=f"{url}/api/") as connection:
         yield (
             connection,
             SlackMessenger(connection),

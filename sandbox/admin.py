@@ -39,10 +39,6 @@ class BadRequest(ValueError):
     """A request of the tester's that cannot be read."""
 
 
-class Foreign(Exception):
-    """A page of another origin asks, and what this one may do it may not."""
-
-
 def refuse(error: str, detail: str, status: int) -> JSONResponse:
     """The answer to what cannot be done."""
     return JSONResponse({"ok": False, "error": error, "detail": detail}, status)
@@ -53,10 +49,7 @@ def guarded(serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
 
     async def serve_guarded(request: Request) -> Response:
         try:
-            from_here(request)
             return await serve(request)
-        except Foreign as exc:
-            return refuse("forbidden_origin", str(exc), 403)
         except (BadRequest, BadRoster) as exc:
             return refuse("bad_request", str(exc), 400)
         except (Impossible, NoJourney) as exc:
@@ -67,21 +60,6 @@ def guarded(serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
             return refuse("bot_away", str(exc), 502)
 
     return serve_guarded
-
-
-def from_here(request: Request) -> None:
-    """Raises Foreign for a request that a browser makes on behalf of another site.
-
-    Browsers name the origin of every request that could change something; what names none is no browser.
-    """
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
-        raise Foreign("only the sandbox's own page may ask this")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Foreign("only the sandbox's own page may ask this")
-    plain = request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
-    if origin is not None and request.method == "POST" and plain:
-        raise Foreign("from a browser, send application/json")
 
 
 async def body_of(request: Request) -> Json:

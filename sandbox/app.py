@@ -21,6 +21,7 @@ from sandbox.admin import Admin, deliver_due, refuse
 from sandbox.crm.server import CrmServer
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
+from sandbox.guard import objection
 from sandbox.methods_files import MAX_FILE, upload
 from sandbox.page.server import Page
 from sandbox.pilot import Pilot
@@ -76,14 +77,14 @@ class Sandbox:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; a foreign Host header (a web page that was led here) is refused."""
-        if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
-        elif scope["type"] != "http":
+        """Serve one request; what a site in a browser asks for is refused, whatever the address."""
+        if scope["type"] not in ("http", "websocket"):
             return
-        elif not _from_here(scope):
-            answer = refuse("forbidden_host", "the sandbox answers on loopback names only", 403)
-            await answer(scope, receive, send)
+        no = objection(scope)
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send, no)
+        elif no:
+            await refuse(*no, 403)(scope, receive, send)
         elif scope["path"].startswith("/api/"):
             await self.web_api(scope, receive, send)
         elif self.crm and scope["path"].startswith("/services/"):
@@ -92,10 +93,10 @@ class Sandbox:
             scope["sandbox.wire"] = (send, receive)
             await self.rest(scope, receive, send)
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _from_here(scope):
+    async def _socket(self, scope: Scope, receive: Receive, send: Send, no: tuple[str, str] | None) -> None:
+        if no:
             await receive()
-            await refuse_socket(send, 403, "forbidden_host")
+            await refuse_socket(send, 403, no[0])
         elif scope["path"] != "/link/":
             await receive()
             await refuse_socket(send, 404, "not_found")
@@ -170,12 +171,6 @@ class _HangUp(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_send, raw_receive = scope["sandbox.wire"]
         await hang_up(raw_send, raw_receive, reset=self.reset)
-
-
-def _from_here(scope: Scope) -> bool:
-    host = next((value for key, value in scope["headers"] if key == b"host"), b"").decode("latin-1")
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name in ("localhost", "[::1]", "") or name.startswith("127.")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -56,7 +56,7 @@ from bot.domain.people import SlackUser
 from bot.domain.ports import DndWindow, Envelope, Messenger, Outgoing, Receipt
 from bot.domain.programme import Programme
 from bot.replay import Plan, Replay, slack_accounts
-from bot.sandboxed import BOT_TOKEN, SIGNING_SECRET
+from bot.sandboxed import Keys, new_keys
 from bot.schedule import Job
 from bot.services import keep_envelope, reconcile_outbox
 from bot.wiring import House, Steered, asgi_of, listening, prepare_replay, served
@@ -480,20 +480,20 @@ def loaded(course: Course) -> Loaded:
     return Loaded(course, replay, programme, content, connector)
 
 
-async def live(house: Loaded, api_url: str, port: int, points: Points) -> None:
+async def live(house: Loaded, api_url: str, port: int, keys: Keys, points: Points) -> None:
     """Be the bot: open the database, go on where its clock stands, serve until killed."""
     # No fsync: a kill loses nothing that the kernel has, and power is not what is tested here.
     database = open_database(house.course.url, durable=False)
     watch_commits(database, points)
     at = await prepare_replay(database, house.programme, house.connector, house.replay.mark(), house.begin)
     clock = SteeredClock(at)
-    async with connect(BOT_TOKEN, api_url=api_url) as connection:
+    async with connect(keys.bot_token, api_url=api_url) as connection:
         messenger = WatchedMessenger(SlackMessenger(connection), points)
         directory = WatchedDirectory(SlackDirectory(connection.reading), points)
         built = house.plan(database, clock).house(messenger, directory)
         watched = WatchedHouse(**{each.name: getattr(built, each.name) for each in fields(built)})
         watched.points = points
-        app = asgi_of(watched, connection, SIGNING_SECRET, steer=Steered(watched, clock).advance)
+        app = asgi_of(watched, connection, keys.signing_secret, steer=Steered(watched, clock).advance)
         app.add_middleware(WatchedDoor, points=points)
         async with served(app, listening("127.0.0.1", port)):
             points.at("begin serving")
@@ -522,6 +522,7 @@ class Supervisor:
             importlib.import_module(name)
         self.course = course
         self.house = loaded(course)
+        self.keys = new_keys()
         # What is loaded is never garbage: a bot that looks for some would copy all these pages.
         gc.collect()
         gc.freeze()
@@ -570,7 +571,7 @@ class Supervisor:
             *("--from", house.begin.isoformat(), "--until", house.until.isoformat()),
             *("--people", str(folder / "slack.json"), "--script", str(house.replay.script_file)),
             *("--seed", str(self.course.seed), "--record", self.result.record),
-            *("--bot-token", BOT_TOKEN, "--signing-secret", SIGNING_SECRET),
+            *("--bot-token", self.keys.bot_token, "--signing-secret", self.keys.signing_secret),
         ]
         return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=EXAMPLES.parent)
 
@@ -626,7 +627,7 @@ class Supervisor:
             if self.course.without is not None:
                 RULES[self.course.without]()
             points = Points(self.shared, target, here, waker, self.course.aim)
-            asyncio.run(live(self.house, api_url, self.port, points))
+            asyncio.run(live(self.house, api_url, self.port, self.keys, points))
         raise AssertionError("a bot does not come back")
 
     def _bury(self, pid: int, woken: bool) -> None:

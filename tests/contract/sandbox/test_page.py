@@ -18,7 +18,7 @@ from yarl import URL
 from sandbox.clock import RealClock, SteeredClock
 from sandbox.page import server
 from sandbox.reacting import Reacting
-from tests.contract.sandbox.workspace import MORNING, FakeBot, Running, buttons, listening, running
+from tests.contract.sandbox.workspace import MORNING, TOKEN, FakeBot, Running, buttons, listening, running
 
 pytestmark = pytest.mark.anyio
 HOUR, DAY = 3600, 86_400
@@ -363,6 +363,71 @@ async def test_another_site_cannot_act_through_the_browser(here: Running) -> Non
         async with here.session.post(f"{own}/sandbox/say", data=body, headers=headers) as response:
             assert response.status == status, headers
         assert here.slack.record.counts["said"] - said == (status == 200), headers
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/", "/page/page.js", "/api/chat.postMessage", "/services/data/v68.0/query", "/actions/T0/1/x"),
+        *("/files/F1/x", "/upload/v1/x", "/sandbox/health"),
+    ],
+)
+async def test_another_site_reaches_no_address(here: Running, address: str) -> None:
+    for verb in ("GET", "POST"):
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": here.slack.url.replace("127.0.0.1", "localhost")},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+        ):
+            async with here.session.request(verb, here.slack.url + address, headers=headers) as response:
+                assert (response.status, (await response.json())["error"]) == (403, "forbidden_origin")
+
+
+async def test_a_form_of_another_site_posts_nothing_through_the_web_api(here: Running) -> None:
+    form = {"token": TOKEN, "channel": "U1", "text": "from elsewhere"}
+    async with here.session.post(
+        f"{here.slack.url}/api/chat.postMessage", data=form, headers={"Origin": "https://evil.example"}
+    ) as response:
+        assert response.status == 403
+    assert here.slack.record.counts["posted"] == 0
+
+
+async def test_a_link_elsewhere_opens_the_page_and_nothing_else(here: Running) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for address, status in (("/", 200), ("/sandbox/health", 403)):
+        async with here.session.get(here.slack.url + address, headers=link) as response:
+            assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *(("127.evil.example", 403), ("127.0.0.1.evil.example", 403), ("localhost.evil.example", 403)),
+        *(
+            ("evil.example:80", 403),
+            ("[::1].evil.example", 403),
+            ("[::1", 403),
+            ("10.0.0.1", 403),
+            ("::1x", 403),
+        ),
+        *(
+            ("127.0.0.1:99999", 200),
+            ("localhost", 200),
+            ("LOCALHOST:1", 200),
+            ("[::1]", 200),
+            ("[::1]:1", 200),
+        ),
+    ],
+)
+async def test_only_a_loopback_name_is_answered(here: Running, host: str, status: int) -> None:
+    for headers in ({}, {"Origin": f"http://{host}"}):
+        async with here.session.get(
+            f"{here.slack.url}/sandbox/health", headers={**headers, "Host": host}
+        ) as response:
+            assert response.status == status, headers
 
 
 async def test_another_site_cannot_listen(here: Running) -> None:

@@ -89,6 +89,8 @@ async def test_a_ticket_opens_one_socket_and_a_wrong_one_none(here: Running) -> 
             assert refused.value.status in (403, 404)
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await here.session.ws_connect(await address(here), headers={"Host": "evil.example"})
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+        await here.session.ws_connect(await address(here), origin="https://evil.example")
 
 
 async def test_hello_counts_the_connections_and_says_how_long_they_last(here: Running) -> None:
