@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from bot.domain.attention import Sent
 from bot.domain.messages import ANSWER, KINDS, Message, delivery_id
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids, select_by, update_by
+from store.statements import chunks, of_ids, select_by, spelt_out, update_by
 from store.tables import decision, hold, outbox, person
 from store.upsert import inserting
 
@@ -34,10 +34,7 @@ SETTLE_SECONDS = 30
 """After this long a post that nobody settled is over, one way or the other (reference/engine.md §3)."""
 LOOK_LEASE = timedelta(seconds=60)
 IGNORED_AFTER = timedelta(hours=72)
-# In the words of the partial index (store/tables.py): SQLite uses it only for the same condition, spelt out.
-_LIVE_STATES: list[sa.ColumnElement[str]] = [
-    sa.literal_column(f"'{state}'") for state in (READY, SENDING, UNCERTAIN)
-]
+_LIVE_STATES = spelt_out(READY, SENDING, UNCERTAIN)  # in the words of the partial index (store/tables.py)
 _LIVE = outbox.c.state.in_(_LIVE_STATES)
 
 
@@ -222,7 +219,7 @@ def _last_to() -> sa.Select[Any]:
     return (
         select_by(outbox.c.person)
         .where(
-            outbox.c.state.in_((SENT, UNCERTAIN)),
+            outbox.c.state.in_(spelt_out(SENT, UNCERTAIN)),
             outbox.c.claimed_at >= sa.bindparam("since"),
             outbox.c.kind.not_in(sa.bindparam("without", expanding=True)),
         )
@@ -286,7 +283,7 @@ def _history() -> sa.Select[Any]:
             outbox.c.claimed_at,
         )
         .where(
-            outbox.c.state.in_((READY, SENDING, SENT, UNCERTAIN)),
+            outbox.c.state.in_(spelt_out(READY, SENDING, SENT, UNCERTAIN)),
             at >= sa.bindparam("since", type_=outbox.c.due_at.type),
         )
         .order_by(outbox.c.person, at, outbox.c.id)
@@ -671,7 +668,7 @@ def _in_flight() -> sa.ColumnElement[bool]:
 
 def _urgency() -> sa.ColumnElement[int]:
     """0 for what a person waits for (answers, reminders they asked for), 1 for the rest."""
-    at_once = tuple(kind for kind, rule in KINDS.items() if not rule.windowed)
+    at_once = spelt_out(*(kind for kind, rule in KINDS.items() if not rule.windowed))
     return sa.case((outbox.c.kind.in_(at_once), 0), else_=1)
 
 

@@ -164,11 +164,12 @@ def _by_email() -> sa.Select[Any]:
 
 def mark_welcomed(uow: UnitOfWork, person_id: str, at: datetime) -> None:
     """The welcome was delivered. The first time counts."""
-    uow.execute(
-        sa.update(person)
-        .where(person.c.id == person_id, person.c.welcomed_at.is_(None))
-        .values(welcomed_at=at)
-    )
+    uow.execute(_not_welcomed(), {"which": person_id, "welcomed_at": at})
+
+
+@cache
+def _not_welcomed() -> sa.Update:
+    return update_by(person.c.id).where(person.c.welcomed_at.is_(None))
 
 
 def mark_notice_read(uow: UnitOfWork, person_id: str, at: datetime) -> None:

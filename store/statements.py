@@ -27,6 +27,14 @@ def update_by(column: sa.Column[Any]) -> sa.Update:
     return sa.update(column.table).where(column == sa.bindparam("which"))
 
 
+def spelt_out(*words: str) -> list[sa.ColumnElement[str]]:
+    """Our own constants for an IN, written into the query: a list that is bound is written into it anew at each run.
+
+    And only for a condition that is spelt out does SQLite use the partial index on it (store/tables.py).
+    """
+    return [sa.literal_column(f"'{word}'") for word in words]
+
+
 CHUNK = 500
 """Ids bound into one IN list."""
 
