@@ -64,13 +64,19 @@ def _of_person() -> sa.Select[Any]:
     return newest.limit(sa.bindparam("most"))
 
 
-def since(uow: UnitOfWork, week: date) -> dict[str, tuple[StageRow, ...]]:
-    """Rows from that week on, oldest first, by person."""
-    found: dict[str, list[StageRow]] = {}
-    query = sa.select(person_stage).where(person_stage.c.week >= week).order_by(person_stage.c.week)
-    for row in uow.rows(query):
-        found.setdefault(row.person, []).append(_read(row))
-    return {each: tuple(rows) for each, rows in found.items()}
+def features_since(uow: UnitOfWork, week: date) -> dict[str, dict[date, Mapping[str, Any]]]:
+    """The features behind the stages from that week on, by person and week, oldest first."""
+    found: dict[str, dict[date, Mapping[str, Any]]] = {}
+    for row in uow.rows(_features(), {"since": week}):
+        found.setdefault(row.person, {})[row.week] = row.features
+    return found
+
+
+@cache
+def _features() -> sa.Select[Any]:
+    columns = (person_stage.c.person, person_stage.c.week, person_stage.c.features)
+    recent = sa.select(*columns).where(person_stage.c.week >= sa.bindparam("since"))
+    return recent.order_by(person_stage.c.week)
 
 
 def behind(uow: UnitOfWork, source: str, week: date) -> dict[str, date | None]:

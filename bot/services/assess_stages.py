@@ -26,6 +26,7 @@ from store import people as people_store
 from store import stages, usage
 from store.database import Database, UnitOfWork
 from store.stages import StageRow
+from store.usage import PersonWeek
 
 log = logging.getLogger(__name__)
 
@@ -111,24 +112,24 @@ class _Assessment:
         self._holidays = holidays
         self._source = source
         self._last = last
-        self._waiting = waiting
         everybody = people_store.get(uow)
         self._people = {k: p for k, p in everybody.items() if p.source == source and p.active}
         self._choices = people_store.preferences(uow, list(self._people))
-        self._weeks = {
-            each: {week.week: week for week in weeks}
-            for each, weeks in usage.weeks(uow, None, last - LONGEST * _ONE).items()
-            if each in self._people
-        }
+        # Far back only for those of whom the first number matters; else what the features of the first week read.
+        far = [k for k, after in waiting.items() if after is None or self._people[k].access_since is None]
+        self._weeks = self._read_weeks(far, last - LONGEST * _ONE)
+        self._starts = {each: self._start(each, after) for each, after in waiting.items()}
+        first = min(self._starts.values(), default=last)
+        self._weeks = self._read_weeks(None, first - LOOK_BACK * _ONE) | self._weeks
         self._calendar: dict[tuple[tuple[int, ...], str | None, date], tuple[int, int]] = {}
         self._states = stages.current(uow, list(waiting))
         self._known: dict[str, dict[date, Week]] = {}
-        for each, before in stages.since(uow, last - LOOK_BACK * _ONE).items():
-            self._known[each] = {
-                row.week: self._week(each, row.week, covered=bool(row.features.get("covered", True)))
-                for row in before
-                if each in self._people
-            }
+        for each, before in stages.features_since(uow, last - LOOK_BACK * _ONE).items():
+            if each in self._people:
+                self._known[each] = {
+                    week: self._week(each, week, covered=bool(features.get("covered", True)))
+                    for week, features in before.items()
+                }
         self._by_role: dict[str, list[Behaviour]] = {}
         for behaviour in programme.behaviours.values():
             for role in behaviour.roles if behaviour.core else ():
@@ -136,12 +137,19 @@ class _Assessment:
 
     def run(self) -> Iterable[tuple[str, StageState | None, StageRow]]:
         """Every person and week that waits, week by week: (person, state before, new row)."""
-        starts = {each: self._start(each, after) for each, after in self._waiting.items()}
-        week = min(starts.values(), default=self._last + _ONE)
+        week = min(self._starts.values(), default=self._last + _ONE)
         while week <= self._last:
-            due = [self._people[each] for each, start in starts.items() if start <= week]
+            due = [self._people[each] for each, start in self._starts.items() if start <= week]
             yield from self._one_week(week, due)
             week += _ONE
+
+    def _read_weeks(self, ids: Sequence[str] | None, since: date) -> dict[str, dict[date, PersonWeek]]:
+        """Person-weeks of these people, None: of everybody, by person and week."""
+        return {
+            each: {week.week: week for week in weeks}
+            for each, weeks in usage.weeks(self._uow, ids, since).items()
+            if each in self._people
+        }
 
     def _start(self, person: str, assessed: date | None) -> date:
         """First week to assess: after the last one; else that of access or of the first number, whichever is earlier."""
