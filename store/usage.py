@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache, lru_cache
 from typing import Any
 
@@ -29,6 +29,8 @@ _SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
 _SNAPSHOT_KEYS = frozenset(metric.key for metric in _SNAPSHOTS)
 _COLUMNS = {key: metric.column for key, metric in METRICS.items()}
 _COVERAGE = ("source", "metric", "day", "status", "detail", "polled_at")
+_FAILED = frozenset({CoverageStatus.ERROR, CoverageStatus.THROTTLED, CoverageStatus.DENIED})
+"""Words of a query that brought no number at all. What it would have brought is as it was."""
 _MEANINGFUL = frozenset(MEANINGFUL)
 _SEVERITY = (
     CoverageStatus.OK,
@@ -42,6 +44,7 @@ _SEVERITY = (
 _RANK = {status: rank for rank, status in enumerate(_SEVERITY)}
 _SINCE, _THROUGH = sa.bindparam("since", type_=sa.Date), sa.bindparam("through", type_=sa.Date)
 _IN_SPAN = usage_day.c.day.between(_SINCE, _THROUGH)
+_READ_WELL = coverage_table.c.status == CoverageStatus.OK.value
 
 
 _SOURCES = sa.select(source).order_by(source.c.name)
@@ -81,11 +84,14 @@ class PersonWeek:
 # --- keeping -------------------------------------------------------------------------------------------------------
 
 
-def keep(uow: UnitOfWork, source: str, collected: Collected, now: datetime) -> KeptFacts:
+def keep(
+    uow: UnitOfWork, source: str, collected: Collected, now: datetime, *, zone: tzinfo = UTC
+) -> KeptFacts:
     """Upsert facts and coverage, and recompute the weeks that they touch. Keeping the same again changes nothing.
 
     A fact writes the metrics it has. Where the coverage in ``collected`` says that a metric is ``ok`` on a day, the CRM has
     spoken for everybody on that day: a number that it no longer has is taken back, for people without a fact too.
+    ``zone``: where the programme's days end, for :func:`keep_coverage`.
     """
     people = {
         row.crm_id: row.id
@@ -117,7 +123,7 @@ def keep(uow: UnitOfWork, source: str, collected: Collected, now: datetime) -> K
     for written in sorted(rows):
         _write(uow, rows[written], written)
     _take_back(uow, source, authority, seen)
-    keep_coverage(uow, source, collected.coverage, now)
+    keep_coverage(uow, source, collected.coverage, now, zone=zone)
     touched = {day - timedelta(days=day.weekday()) for _, day in seen} | {
         day - timedelta(days=day.weekday()) for day in authority
     }
@@ -216,40 +222,68 @@ def _recomputing(dialect: str) -> Insert:
     )
 
 
-def keep_coverage(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
-    """Write what a poll found out about each metric and day; the newest word counts.
+def keep_coverage(
+    uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime, *, zone: tzinfo = UTC
+) -> None:
+    """Write what a poll found out about each metric and day. The newest word counts, but for two:
 
-    But for one: a CRM that tells snapshots as of now only calls those of days gone by ``unsupported``, and what was read on
-    its day stays read.
+    - A day that was read well once it was over stays ``ok`` when a query fails, is throttled or denied later: its numbers
+      are still there, and all of them. A day that was read while it ran is not: what came after that nobody has read.
+    - A CRM that tells snapshots as of now only calls those of days gone by ``unsupported``: what was read on its day stays.
+
+    A day is over when it is over in UTC and in ``zone``: CRMs count by either.
     """
     at = Utc().process_bind_param(now, uow.connection.dialect)  # once for all rows, as the driver takes it
     told: list[Coverage] = []
+    failed: list[Coverage] = []
     too_late: list[Coverage] = []
     for row in rows:
-        late = row.status is CoverageStatus.UNSUPPORTED and row.metric in _SNAPSHOT_KEYS
-        (too_late if late else told).append(row)
+        if row.status in _FAILED:
+            failed.append(row)
+        elif row.status is CoverageStatus.UNSUPPORTED and row.metric in _SNAPSHOT_KEYS:
+            too_late.append(row)
+        else:
+            told.append(row)
     run_tuples(
         uow,
         upserting(uow.dialect, coverage_table, _COVERAGE),
         _COVERAGE,
         [(source, row.metric, row.day, row.status.value, row.detail, at) for row in told],
     )
+    if failed:
+        over = {day: _over(day, zone) for day in {row.day for row in failed}}
+        known = _coverage_rows(source, failed, now)
+        _say_unless(
+            uow,
+            sa.and_(_READ_WELL, coverage_table.c.polled_at >= sa.bindparam("over", type_=Utc)),
+            [{**row, "over": over[row["day"]]} for row in known],
+        )
     keep_failure(uow, source, too_late, now)
 
 
 def keep_failure(uow: UnitOfWork, source: str, rows: Sequence[Coverage], now: datetime) -> None:
-    """Coverage of a poll that failed: a day that an earlier poll read well stays as it is (U9 has its age)."""
-    if not rows:
-        return
+    """Coverage of a poll that failed: a day that an earlier poll read well stays as it is, and has its age (read_at)."""
+    if rows:
+        _say_unless(uow, _READ_WELL, _coverage_rows(source, rows, now))
+
+
+def _say_unless(uow: UnitOfWork, stays: sa.ColumnElement[bool], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write coverage, but leave a row that is there and ``stays``."""
     statement = insert(uow, coverage_table)
     uow.execute(
         statement.on_conflict_do_update(
             index_elements=["source", "metric", "day"],
             set_={name: statement.excluded[name] for name in ("status", "detail", "polled_at")},
-            where=coverage_table.c.status != CoverageStatus.OK.value,
+            where=sa.not_(stays),
         ),
-        _coverage_rows(source, rows, now),
+        rows,
     )
+
+
+def _over(day: date, zone: tzinfo) -> datetime:
+    """The first instant at which a day is over, in UTC and in ``zone``."""
+    midnight = datetime.combine(day + timedelta(days=1), time())
+    return max(midnight.replace(tzinfo=UTC), midnight.replace(tzinfo=zone))
 
 
 def _coverage_rows(source: str, rows: Sequence[Coverage], now: datetime) -> list[dict[str, Any]]:
@@ -340,7 +374,7 @@ def _sums() -> sa.Select[Any]:
 def meaningful_days(
     uow: UnitOfWork, ids: Collection[str] | None, since: date, through: date
 ) -> dict[str, int]:
-    """Days with at least one state-changing action (science.md §3.2), by person; who has none is absent."""
+    """Days with at least one state-changing action, by person; who has none is absent."""
     rows = _for_people(uow, _meaningful(), ids, since=since, through=through)
     return {row[0]: int(row[1]) for row in rows}
 
@@ -455,6 +489,41 @@ def _read_at() -> sa.Select[Any]:
     )
 
 
+def denied_before(uow: UnitOfWork, source: str, oldest: date) -> date | None:
+    """The first day, from ``oldest`` on, of which a metric was denied that may be read by now; None: there is none.
+
+    Snapshots are left out: of a day gone by nobody tells them any more.
+    """
+    denied = {row.metric: row.day for row in uow.rows(_DENIED, {"source": source, "oldest": oldest})}
+    if not denied:
+        return None
+    newest = uow.rows(_NEWEST, {"source": source, "metrics": sorted(denied)})
+    granted = [denied[row.metric] for row in newest if CoverageStatus(row.status) in _GRANTED]
+    return min(granted, default=None)
+
+
+_GRANTED = frozenset({CoverageStatus.OK, CoverageStatus.PARTIAL})
+_DENIED = (
+    sa.select(coverage_table.c.metric, sa.func.min(coverage_table.c.day).label("day"))
+    .where(
+        coverage_table.c.source == sa.bindparam("source"),
+        coverage_table.c.status == CoverageStatus.DENIED.value,
+        coverage_table.c.metric.not_in(sorted(_SNAPSHOT_KEYS)),
+        coverage_table.c.day >= sa.bindparam("oldest", type_=sa.Date),
+    )
+    .group_by(coverage_table.c.metric)
+)
+_LATER = coverage_table.alias()
+_NEWEST = sa.select(coverage_table.c.metric, coverage_table.c.status).where(
+    coverage_table.c.source == sa.bindparam("source"),
+    coverage_table.c.metric.in_(sa.bindparam("metrics", expanding=True)),
+    coverage_table.c.day
+    == sa.select(sa.func.max(_LATER.c.day))
+    .where(_LATER.c.source == coverage_table.c.source, _LATER.c.metric == coverage_table.c.metric)
+    .scalar_subquery(),
+)
+
+
 def weeks(uow: UnitOfWork, ids: Collection[str] | None, since: date) -> dict[str, tuple[PersonWeek, ...]]:
     """Person-weeks from the week of ``since`` on, oldest first, by person. A week without a row had no fact."""
     monday = since - timedelta(days=since.weekday())
@@ -480,7 +549,7 @@ def _weeks() -> sa.Select[Any]:
 
 
 def forget_raw(uow: UnitOfWork, before: date) -> int:
-    """Delete facts and coverage of days before ``before`` (design.md §4: raw usage 35 days). Person-weeks stay.
+    """Delete facts and coverage of days before ``before`` (raw usage is kept for 35 days). Person-weeks stay.
 
     Returns how many facts went. At least 35 days must stay: a poll's overlap recomputes whole weeks from them.
     """

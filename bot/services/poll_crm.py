@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from store.database import Database, UnitOfWork
 log = logging.getLogger(__name__)
 
 OVERLAP_DAYS = 3
-"""Days that are read again: CRMs show rows late (crm.md finding 9)."""
+"""Days that are read again: CRMs show some rows late, audit history of Dataverse for one."""
 CHANGED_OVERLAP_DAYS = 28
 """The same when the files are new ones: an export may correct weeks. Not more than raw usage allows (forget_raw)."""
 BACKFILL_DAYS = 90
@@ -89,9 +89,9 @@ async def poll(
             ),
         )
         if since is None:
-            first = await _first_day(connector, known, through, full=full)
+            first = await _first_day(database, connector, known, through, full=full)
             report = replace(report, since=first)
-        report = await _read(database, connector, report, now)
+        report = await _read(database, connector, report, now, _zone(programme))
     except (Retryable, Permanent) as error:
         if known is None or known.error != str(error):
             # Said when it begins, and when it changes; not at every poll until it ends.
@@ -121,8 +121,11 @@ async def import_files(
 
 def last_day(programme: Programme, lag_days: int, now: datetime) -> date:
     """The last day that a poll may ask for: today where the programme lives, minus the lag."""
-    zone = ZoneInfo(programme.zone or "UTC")
-    return now.astimezone(zone).date() - timedelta(days=lag_days)
+    return now.astimezone(_zone(programme)).date() - timedelta(days=lag_days)
+
+
+def _zone(programme: Programme) -> ZoneInfo:
+    return ZoneInfo(programme.zone or "UTC")
 
 
 def _since(watermark: date | None, through: date, overlap: int) -> date:
@@ -132,7 +135,9 @@ def _since(watermark: date | None, through: date, overlap: int) -> date:
     return max(watermark - timedelta(days=overlap - 1), through - timedelta(days=BACKFILL_DAYS - 1))
 
 
-async def _first_day(connector: Connector, known: usage.Source | None, through: date, *, full: bool) -> date:
+async def _first_day(
+    database: Database, connector: Connector, known: usage.Source | None, through: date, *, full: bool
+) -> date:
     if full and isinstance(connector, Historical):
         return await connector.first_day(through) or through
     watermark = known.watermark if known is not None else None
@@ -140,10 +145,20 @@ async def _first_day(connector: Connector, known: usage.Source | None, through: 
     if known is not None and known.fingerprint:
         probe = await connector.probe()
         overlap = OVERLAP_DAYS if probe.version == known.fingerprint else CHANGED_OVERLAP_DAYS
-    return min(_since(watermark, through, overlap), through)
+    first = _since(watermark, through, overlap)
+    if watermark is not None:
+        # A right may be missing for ever: such days do not hold the watermark, and are read once it is granted.
+        backfill = _since(None, through, overlap)
+        denied = await database.read(usage.denied_before, connector.name, backfill)
+        if denied is not None:
+            # Whole weeks: older days of a week may be gone already, and its sum is made anew from what is there.
+            first = max(min(first, denied - timedelta(days=denied.weekday())), backfill)
+    return min(first, through)
 
 
-async def _read(database: Database, connector: Connector, report: PollReport, now: datetime) -> PollReport:
+async def _read(
+    database: Database, connector: Connector, report: PollReport, now: datetime, zone: tzinfo
+) -> PollReport:
     """Every part is kept, and the watermark moved over its days, in one transaction."""
     window = Window(report.since, report.through)
     by_metric: Counter[str] = Counter()
@@ -157,7 +172,7 @@ async def _read(database: Database, connector: Connector, report: PollReport, no
         async for part in parts:
             not_read = [row.day for row in part.coverage if row.status in _NOT_READ]
             gap = min([*not_read, *([gap] if gap is not None else [])], default=None)
-            kept = await database.write(_keep_part, connector.name, part, gap, now)
+            kept = await database.write(_keep_part, connector.name, part, gap, now, zone)
             facts += kept.facts
             unknown += kept.unknown
             for fact in part.facts:
@@ -189,10 +204,10 @@ def _keep_people(uow: UnitOfWork, source: str, *args: Any, complete: bool) -> pe
 
 
 def _keep_part(
-    uow: UnitOfWork, source: str, part: Collected, gap: date | None, now: datetime
+    uow: UnitOfWork, source: str, part: Collected, gap: date | None, now: datetime, zone: tzinfo
 ) -> usage.KeptFacts:
     """``gap``: the first day of this poll that could not be read whole: the watermark stops before it."""
-    kept = usage.keep(uow, source, part, now)
+    kept = usage.keep(uow, source, part, now, zone=zone)
     days = [row.day for row in part.coverage]
     if days:
         reached = max(days) if gap is None else min(max(days), gap - timedelta(days=1))

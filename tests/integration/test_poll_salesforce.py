@@ -140,6 +140,17 @@ async def test_what_was_not_read_waits_and_is_read_when_it_can_be(database: Data
     assert status(database, "activities_completed.meeting", next_day) is OK
 
 
+async def test_a_query_that_fails_keeps_the_days_that_were_over_when_they_were_read(
+    database: Database, org: Org
+) -> None:
+    await poll(database, org.connector(), PROGRAMME, FRIDAY)
+    metric = "activities_completed.meeting"
+    org.trouble("crm_503_html", "Event")
+    await poll(database, org.connector(), PROGRAMME, FRIDAY)
+    days = [TODAY - timedelta(days=n) for n in (2, 1, 0)]
+    assert [status(database, metric, day) for day in days] == [OK, OK, ERROR]
+
+
 async def test_a_crm_that_is_away_keeps_its_people_and_its_numbers(database: Database, org: Org) -> None:
     await poll(database, org.connector(), PROGRAMME, FRIDAY)
     before, ok = kept(database)[:2], read_well(database)

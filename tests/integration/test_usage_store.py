@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,7 +19,12 @@ from tests.fakes import FakeCrm
 
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
 MONDAY = date(2026, 11, 16)
-OK, PARTIAL, ERROR = CoverageStatus.OK, CoverageStatus.PARTIAL, CoverageStatus.ERROR
+OK, PARTIAL, ERROR, DENIED = (
+    CoverageStatus.OK,
+    CoverageStatus.PARTIAL,
+    CoverageStatus.ERROR,
+    CoverageStatus.DENIED,
+)
 PROGRAMME = Programme(
     name="CRM",
     crm_name="CRM",
@@ -151,6 +157,47 @@ def test_a_snapshot_that_was_read_on_its_day_stays_read(database: Database) -> N
     assert kept(PARTIAL) is PARTIAL, "what was found out about that day counts"
 
 
+@pytest.mark.parametrize("failure", [ERROR, CoverageStatus.THROTTLED, DENIED])
+@pytest.mark.parametrize(
+    ("zone", "over"),
+    [("UTC", "00:00"), ("Europe/Berlin", "00:00"), ("America/Los_Angeles", "08:00")],
+)
+def test_a_failure_does_not_unsay_a_day_that_was_read_well_once_it_was_over(
+    database: Database, zone: str, over: str, failure: CoverageStatus
+) -> None:
+    end = datetime.fromisoformat(f"{day(2)}T{over}:00+00:00")
+
+    def said(status: CoverageStatus, at: datetime) -> CoverageStatus:
+        collected = Collected((), (Coverage(CALLS, day(1), status, "why"),))
+        database.write_now(lambda uow: usage.keep(uow, "crm", collected, at, zone=ZoneInfo(zone)))
+        return database.read_now(usage.coverage, [CALLS], day(1), day(1))[CALLS]
+
+    assert said(failure, end - timedelta(hours=2)) is failure
+    assert said(OK, end - timedelta(microseconds=1)) is OK
+    assert said(failure, end + timedelta(hours=1)) is failure, "nobody has read the rest of that day"
+    assert said(OK, end) is OK
+    assert said(failure, end + timedelta(hours=1)) is OK
+    assert database.read_now(usage.read_at, "crm", day(1)) == {CALLS: end}, "it is as old as it was"
+    assert said(PARTIAL, end + timedelta(hours=2)) is PARTIAL, "that brought other numbers"
+    assert said(failure, end + timedelta(hours=3)) is failure
+
+
+def test_days_that_were_denied_are_owed_once_the_metric_can_be_read(database: Database) -> None:
+    def said(metric: str, *statuses: CoverageStatus) -> date | None:
+        rows = [Coverage(metric, day(at), status) for at, status in enumerate(statuses)]
+        database.write_now(usage.keep_coverage, "crm", rows, NOW)
+        return database.read_now(usage.denied_before, "crm", day(0))
+
+    assert said(CALLS, OK, OK, OK) is None
+    assert said("opps_open", DENIED, DENIED, OK) is None, "of a day gone by nobody tells it"
+    assert said(WON, OK, DENIED, DENIED) is None, "it still may not be read"
+    assert said(CREATED, OK, OK, DENIED, OK) == day(2)
+    assert said(WON, OK, DENIED, DENIED, ERROR) == day(2)
+    assert said(WON, OK, DENIED, DENIED, ERROR, PARTIAL) == day(1)
+    assert database.read_now(usage.denied_before, "crm", day(2)) == day(2)
+    assert database.read_now(usage.denied_before, "other", day(0)) is None
+
+
 def test_the_worst_day_decides_and_a_day_nobody_spoke_of_is_an_error(database: Database) -> None:
     def kept(*rows: tuple[str, int, CoverageStatus]) -> None:
         database.write_now(
@@ -201,10 +248,14 @@ def test_a_watermark_never_moves_back(database: Database) -> None:
 
 
 class Crm(FakeCrm):
-    """A CRM with one call a day by Ana; ``down``: it does not answer; ``partial``: days that it tells by halves."""
+    """A CRM with one call a day by Ana; ``down``: it does not answer; ``partial``: days that it tells by halves.
+
+    ``refused``: what it says of calls instead, while it tells everything else.
+    """
 
     down: bool = False
     partial: frozenset[date] = frozenset()
+    refused: CoverageStatus | None = None
     window: Window | None = None
 
     async def users(self, through: date):
@@ -219,9 +270,10 @@ class Crm(FakeCrm):
         days = [window.since + timedelta(days=n) for n in range((window.through - window.since).days + 1)]
         for each in days:
             status = PARTIAL if each in self.partial else OK
+            calls = self.refused or status
             yield Collected(
-                (UsageFact("ana", each, {CALLS: 1}),),
-                tuple(Coverage(metric, each, status) for metric in metrics),
+                (UsageFact("ana", each, {} if self.refused else {CALLS: 1}),),
+                tuple(Coverage(metric, each, calls if metric == CALLS else status) for metric in metrics),
             )
 
 
@@ -286,3 +338,72 @@ async def test_the_watermark_waits_before_a_day_that_was_not_read_whole(database
     source.partial = frozenset()
     await poll(database, source, PROGRAMME, NOW)
     assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 17)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("failure", [ERROR, CoverageStatus.THROTTLED, DENIED])
+async def test_one_query_that_fails_silences_today_and_keeps_the_days_before(
+    database: Database, failure: CoverageStatus
+) -> None:
+    source = crm()
+    source.lag_days = 0
+    await poll(database, source, PROGRAMME, NOW)
+    today = last_day(PROGRAMME, 0, NOW)
+
+    def status(since: int, until: int) -> CoverageStatus:
+        first, last = today + timedelta(days=since), today + timedelta(days=until)
+        return database.read_now(usage.coverage, [CALLS], first, last)[CALLS]
+
+    source.refused = failure
+    await poll(database, source, PROGRAMME, NOW + timedelta(hours=1))
+    assert (status(-27, -1), status(0, 0), status(-27, 0)) == (OK, failure, failure)
+    [sums_of_ana] = database.read_now(usage.sums, [ANA], today - timedelta(days=2), today).values()
+    assert sums_of_ana == {CALLS: 3}, "and no number that was good is gone"
+    # Tomorrow: what was read of today while it ran is not the whole of it.
+    await poll(database, source, PROGRAMME, NOW + timedelta(days=1))
+    assert (status(-27, -1), status(0, 0), status(1, 1)) == (OK, failure, failure)
+    source.refused = None
+    await poll(database, source, PROGRAMME, NOW + timedelta(days=1, hours=1))
+    assert status(-27, 1) is OK
+
+
+@pytest.mark.anyio
+async def test_days_that_were_denied_are_read_once_the_right_is_granted(database: Database) -> None:
+    source = crm()
+    source.refused = DENIED
+    for days in range(7):
+        await poll(database, source, PROGRAMME, NOW + timedelta(days=days))
+    assert source.window is not None
+    through = last_day(PROGRAMME, 1, NOW) + timedelta(days=6)
+    assert database.read_now(usage.sources)["crm"].watermark == through, "who reads the rest is not held up"
+    assert source.window.since == through - timedelta(days=3), "nor does every poll read everything anew"
+    source.refused = None
+    for days in (7, 8):
+        await poll(database, source, PROGRAMME, NOW + timedelta(days=days))
+    through += timedelta(days=2)
+    assert source.window == Window(through - timedelta(days=89), through)
+    backfilled = database.read_now(usage.coverage, [CALLS], source.window.since, through)
+    assert backfilled == {CALLS: OK}
+    assert database.read_now(usage.sums, [ANA], source.window.since, through) == {ANA: {CALLS: 90}}
+    # What lies before the 90 days is not asked for, and from now on it is three days again.
+    await poll(database, source, PROGRAMME, NOW + timedelta(days=9))
+    assert source.window.since == through - timedelta(days=2)
+
+
+@pytest.mark.anyio
+async def test_a_right_that_was_missing_for_a_while_costs_no_sum_of_a_week(database: Database) -> None:
+    source = crm()
+    await poll(database, source, PROGRAMME, NOW)
+    source.refused = DENIED
+    for days in range(1, 8):
+        await poll(database, source, PROGRAMME, NOW + timedelta(days=days))
+    owed = database.read_now(usage.weeks, [ANA], MONDAY)[ANA]
+    assert [week.values.get(CALLS) for week in owed] == [2, None]
+    source.refused = None
+    for days in (8, 9):
+        await poll(database, source, PROGRAMME, NOW + timedelta(days=days))
+    assert source.window == Window(MONDAY, date(2026, 11, 26)), (
+        "from the Monday of the first day that was denied"
+    )
+    found = database.read_now(usage.weeks, [ANA], MONDAY)[ANA]
+    assert [week.values[CALLS] for week in found] == [7, 4]
