@@ -1,7 +1,7 @@
 // The workspace's time: what it is, and how to move it.
 
 import {Refused, post, remove} from './api.js';
-import {h, icon} from './dom.js';
+import {h, icon, iconButton} from './dom.js';
 import {clockTime, fullTime, tomorrowAt, town} from './times.js';
 
 const DAY = 86_400_000;
@@ -33,9 +33,16 @@ export function clockPanel({zone, tick}) {
   moves[1].title = 'To nine in the morning of the next day, where you are';
   moves[3].title = 'An hour a second, until you pause it';
   const stop = button('Pause', () => set(() => remove('page/journey')), 'stop');
+  // On a narrow screen the time is one line, and what moves it is folded behind a button.
+  const unfold = (on) => {
+    node.classList.toggle('open', on);
+    opener.setAttribute('aria-expanded', String(on));
+  };
+  const opener = iconButton('chevron', 'Move time', () => unfold(!node.classList.contains('open')), {class: 'icon-button clock-opener', 'aria-expanded': 'false', 'aria-controls': 'clock-moves'});
   const node = h('div', {class: 'clock'},
     h('div', {class: 'clock-now', 'data-testid': 'clock'}, icon('clock'), local, utc),
-    h('div', {class: 'clock-moves', role: 'group', 'aria-label': 'Move time'}, ...moves, stop),
+    opener,
+    h('div', {id: 'clock-moves', class: 'clock-moves', role: 'group', 'aria-label': 'Move time'}, ...moves, stop),
     h('div', {class: 'clock-road'}, bar, told));
 
   const now = () => (state?.steered ? new Date(state.now) : new Date());
@@ -76,5 +83,13 @@ export function clockPanel({zone, tick}) {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== real) { real = minute; draw(); }
   }, 1000);
-  return {node, update, draw, now, busy: () => Boolean(state?.journey)};
+  /** Fold the buttons away; returns whether they were out. */
+  const fold = () => {
+    if (!node.classList.contains('open')) return false;
+    const held = node.contains(document.activeElement);
+    unfold(false);
+    if (held) opener.focus();
+    return true;
+  };
+  return {node, update, draw, now, fold, busy: () => Boolean(state?.journey)};
 }

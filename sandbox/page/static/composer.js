@@ -29,7 +29,6 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
   const trouble = h('p', {class: 'trouble', role: 'alert'});
   const field = h('textarea', {
     rows: '1', 'aria-label': label, placeholder: label, maxlength: '12000', autocomplete: 'off', dir: 'auto',
-    'aria-controls': commands ? id : null, 'aria-autocomplete': commands ? 'list' : null,
   });
   const count = h('p', {class: 'hidden', role: 'status'});
   const button = h('button', {type: 'submit', class: 'icon-button send', 'aria-label': 'Send', title: 'Send (Enter)', disabled: true}, icon('send'));
@@ -41,10 +40,18 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
     field.style.height = `${Math.min(field.scrollHeight, innerHeight * 0.4)}px`;
     button.disabled = !field.value.trim();
   };
+  // While commands are offered the field is a combobox with one line, "/…"; otherwise it is a field for lines of text.
+  const combines = (on) => {
+    for (const [name, value] of Object.entries({role: 'combobox', 'aria-expanded': 'true', 'aria-haspopup': 'listbox', 'aria-controls': id, 'aria-autocomplete': 'list'})) {
+      if (on) field.setAttribute(name, value);
+      else field.removeAttribute(name);
+    }
+  };
   const close = () => {
     list.hidden = true;
     chosen = -1;
     field.removeAttribute('aria-activedescendant');
+    combines(false);
     count.textContent = '';
   };
   const choose = (at) => {
@@ -73,6 +80,7 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
       onpointerdown: (event) => { event.preventDefault(); take(each); },
     }, h('strong', {}, each.text), each.note ? h('span', {class: 'quiet'}, each.note) : null)));
     list.hidden = !fitting.length;
+    combines(!list.hidden);
     count.textContent = list.hidden ? '' : `${fitting.length === 1 ? '1 command' : `${fitting.length} commands`}: arrow keys choose, Tab takes.`;
     choose(!list.hidden && none ? 0 : -1);
   };

@@ -32,6 +32,7 @@ const SHAPES = {
   hash: 'M9 4 7 20M17 4l-2 16M4.5 9h16M3.5 15h16',
   lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
   down: 'M12 5v13M6 12.5l6 6 6-6',
+  chevron: 'M6 9.5l6 6 6-6',
 };
 
 /** A small line drawing; decoration only, what it stands beside has a name of its own. */

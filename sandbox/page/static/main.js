@@ -206,8 +206,8 @@ function meMenu(anchor) {
   showMenu(anchor, `You are ${state.me.name}`, [
     {label: 'Be somebody else', note: 'In this tab', act: () => { location.hash = '#/'; }},
     {label: 'Be somebody else as well', note: 'In a new tab', act: () => window.open('#/', '_blank', 'noopener')},
-    {label: 'Inspect me', note: `What ${state.app.name} decided, and why (i)`, act: () => inspect(state.me.id)},
-    {label: 'Keys', note: 'What the keyboard does (?)', act: showKeys},
+    {label: 'Inspect me', note: `What ${state.app.name} decided, and why${hint('i')}`, act: () => inspect(state.me.id)},
+    {label: 'Keys', note: `What the keyboard does${hint('?')}`, act: showKeys},
     {heading: 'Light or dark'}, ...themes(),
   ]);
 }
@@ -260,7 +260,7 @@ async function enter() {
         h('h1', {dir: 'auto'}, isDm(channel) ? avatar(person(state.app.user), 'tiny') : icon(channel.kind === 'group' ? 'lock' : 'hash'), h('span', {}, channelName(channel))),
         isDm(channel) ? null : h('button', {type: 'button', class: 'btn quiet-btn small', 'aria-haspopup': 'menu', 'aria-expanded': 'false', onclick: (event) => showMembers(event.currentTarget)},
           channel.members.length === 1 ? '1 member' : `${channel.members.length} members`),
-        h('button', {type: 'button', class: 'btn small inspect-button', title: 'What was decided, and why (i)', onclick: () => inspect(state.inspecting ? null : state.me.id)}, icon('lens'), 'Inspect')),
+        h('button', {type: 'button', class: 'btn small inspect-button', title: `What was decided, and why${hint('i')}`, onclick: () => inspect(state.inspecting ? null : state.me.id)}, icon('lens'), 'Inspect')),
       tabs.length > 1 ? h('nav', {class: 'tabs', 'aria-label': `Tabs of ${state.app.name}`},
         tabs.map(([key, label]) => h('a', {href: address({tab: key}), 'aria-current': state.tab === key ? 'page' : null}, label))) : null),
     body);
@@ -750,10 +750,18 @@ const KEYS = [
   ['c', 'Write'], ['/', 'Commands, where you write'], ['Esc', 'Close what is open'], ['?', 'This'],
 ];
 
+/** Keys that act wherever one is can be hit by accident, and by whoever dictates: they can be switched off. */
+const singleKeys = () => localStorage.getItem('single-keys') !== 'off';
+const hint = (key) => (singleKeys() ? ` (${key})` : '');
+
 function showKeys() {
   const before = document.activeElement;
+  const single = h('input', {type: 'checkbox', role: 'switch', 'aria-describedby': 'single-keys-told', checked: singleKeys(),
+    onchange: () => localStorage.setItem('single-keys', single.checked ? 'on' : 'off')});
   const dialog = h('dialog', {class: 'keys', 'aria-labelledby': 'keys-title'}, h('header', {class: 'pane-head'}, h('h2', {id: 'keys-title'}, 'Keys'),
-    iconButton('close', 'Close', () => dialog.close())), h('dl', {class: 'facts'}, KEYS.map(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)])));
+    iconButton('close', 'Close', () => dialog.close())), h('dl', {class: 'facts'}, KEYS.map(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)])),
+    h('label', {class: 'switch'}, single, h('span', {}, 'i, c and ? act anywhere'),
+      h('small', {id: 'single-keys-told'}, 'Switched off they do nothing. This list stays in the menu under your name.')));
   dialog.addEventListener('close', () => { dialog.remove(); before?.focus?.(); });
   document.body.append(dialog);
   dialog.showModal();
@@ -763,12 +771,13 @@ document.addEventListener('keydown', (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
   if (event.key === 'Escape') {
     if (document.body.classList.contains('drawer')) return toggleDrawer(false);
+    if (clock.fold()) return;
     const inside = document.activeElement?.closest?.('.pane');
     if (inside?.classList.contains('thread') || (!inside && state.thread)) $('panes').querySelector('.thread .pane-head .icon-button')?.click();
     else if (state.inspecting) inspect(null);
     return;
   }
-  if (isTyping(event.target) || !state.me) return;
+  if (isTyping(event.target) || !state.me || !singleKeys()) return;
   if (event.key === 'i') { event.preventDefault(); inspect(state.inspecting ? null : state.me.id); }
   if (event.key === 'c' && mainComposer?.form.isConnected) { event.preventDefault(); mainComposer.field.focus(); }
   if (event.key === '?') { event.preventDefault(); showKeys(); }

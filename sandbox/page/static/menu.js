@@ -18,7 +18,10 @@ export function closeMenu(back = false) {
 function hang(anchor, panel) {
   closeMenu();
   panel.classList.add('hanging');
-  (anchor.closest('dialog') ?? document.body).append(panel);
+  // In the landmark of its button, so that a reader knows where it is; in the top layer, so that nothing there cuts or covers it.
+  (anchor.closest('dialog, .pane, main, nav, .topbar') ?? document.body).append(panel);
+  panel.popover = 'manual';
+  panel.showPopover();
   const at = anchor.getBoundingClientRect();
   const size = panel.getBoundingClientRect();
   const left = Math.max(8, Math.min(at.left, innerWidth - size.width - 8));
@@ -55,20 +58,26 @@ export function showMenu(anchor, label, items) {
   panel.querySelector('[role=menuitem]')?.focus();
 }
 
+const COLUMNS = 8;
 const FIRST = ['+1', 'tada', 'heart', 'raised_hands', 'eyes', 'pray', 'rocket', 'white_check_mark', 'thinking_face', 'joy'];
 
 /** Emoji to choose from, with a search by name. */
 export function showEmoji(anchor, label, chosen) {
   if (open?.anchor === anchor) return closeMenu(true);
-  const grid = h('div', {class: 'emoji-grid', role: 'listbox', 'aria-label': 'Emoji'});
+  const grid = h('div', {class: 'emoji-grid', role: 'grid', 'aria-label': 'Emoji'});
+  const none = h('p', {class: 'quiet', role: 'status'});
   const field = h('input', {type: 'search', placeholder: 'Search, as in: rocket', 'aria-label': 'Search emoji', autocomplete: 'off'});
   const draw = () => {
     const wanted = field.value.trim().toLowerCase().replaceAll(' ', '_').replaceAll(':', '');
     const names = wanted ? Object.keys(EMOJI).filter((name) => name.includes(wanted)) : [...new Set([...FIRST, ...Object.keys(EMOJI)])];
-    grid.replaceChildren(...names.filter((name) => Object.hasOwn(EMOJI, name)).slice(0, 64).map((name, at) =>
-      h('button', {type: 'button', role: 'option', 'aria-selected': 'false', tabindex: at ? '-1' : '0', title: `:${name}:`,
+    const cells = names.filter((name) => Object.hasOwn(EMOJI, name)).slice(0, 64).map((name, at) =>
+      h('span', {role: 'gridcell'}, h('button', {type: 'button', tabindex: at ? '-1' : '0', title: `:${name}:`,
         'aria-label': name.replaceAll('_', ' '), onclick: () => { closeMenu(true); chosen(name); }}, EMOJI[name])));
-    if (!grid.children.length) grid.append(h('p', {class: 'quiet'}, 'No emoji by that name'));
+    const rows = [];
+    while (cells.length) rows.push(h('div', {role: 'row'}, cells.splice(0, COLUMNS)));
+    grid.replaceChildren(...rows);
+    grid.hidden = !rows.length;
+    none.textContent = rows.length ? '' : 'No emoji by that name';
   };
   field.addEventListener('input', draw);
   field.addEventListener('keydown', (event) => {
@@ -76,16 +85,21 @@ export function showEmoji(anchor, label, chosen) {
     if (event.key === 'Enter') { event.preventDefault(); grid.querySelector('button')?.click(); }
   });
   grid.addEventListener('keydown', (event) => {
-    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: 8, ArrowUp: -8}[event.key];
+    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: COLUMNS, ArrowUp: -COLUMNS}[event.key];
     const all = [...grid.querySelectorAll('button')];
     const here = all.indexOf(document.activeElement);
-    if (!step || here < 0) return;
+    if (!step || here < 0) return null;
     event.preventDefault();
-    if (here + step < 0) field.focus();
-    else all[Math.min(all.length - 1, here + step)].focus();
+    if (here + step < 0) return field.focus();
+    const next = all[Math.min(all.length - 1, here + step)];
+    // Tab comes back to the one where one was.
+    all[here].tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+    return null;
   });
   draw();
-  const panel = h('div', {role: 'dialog', class: 'menu emoji-picker', 'aria-label': label}, field, grid);
+  const panel = h('div', {role: 'dialog', class: 'menu emoji-picker', 'aria-label': label}, field, grid, none);
   hang(anchor, panel);
   field.focus();
 }

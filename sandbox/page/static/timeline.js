@@ -7,6 +7,8 @@ import {showEmoji, showMenu} from './menu.js';
 import {atTs, clockTime, dayKey, dayName, fullTime} from './times.js';
 
 const TOGETHER_SECONDS = 300;
+const HEARD_LETTERS = 400;
+const LINES = 'p, li, h1, h2, h3, h4, h5, h6, pre, blockquote, tr, div';
 
 /** A file of a message: a picture is shown, anything else can be saved. It lies where the page does. */
 function fileOf(file) {
@@ -30,6 +32,16 @@ function contentOf(message, context) {
   if (message.files?.length) drawn.append(h('ul', {class: 'files', 'aria-label': 'Files'}, message.files.map(fileOf)));
   if (message.attachments?.length) drawn.append(drawAttachments(message.attachments, context));
   return drawn;
+}
+
+/** What stands in a message, in the order in which it is read and without what can be pressed; long ones are cut at a word. */
+function heard(content) {
+  const copy = content.cloneNode(true);
+  for (const control of copy.querySelectorAll('button, .button, select, textarea, input, label, [role=menu], [role=listbox], [role=status], [popover], svg')) control.remove();
+  for (const line of copy.querySelectorAll(LINES)) line.append('\n');
+  const text = copy.textContent.split('\n').map((line) => line.replace(/\s+/gu, ' ').trim()).filter(Boolean)
+    .map((line, at, all) => (at === all.length - 1 || /[\p{P}]$/u.test(line) ? line : `${line}.`)).join(' ');
+  return text.length <= HEARD_LETTERS ? text : `${text.slice(0, HEARD_LETTERS).replace(/\s\S*$/u, '')}…`;
 }
 
 /**
@@ -160,7 +172,8 @@ export class Timeline {
         this.marked = true;
         row.before(h('li', {class: 'divider fresh'}, h('span', {}, 'New')));
       }
-      const together = previous && !newDay && !fresh && previous.user === message.user
+      // Beside the time stands that it was changed: such a message keeps its line.
+      const together = previous && !newDay && !fresh && !message.edited && previous.user === message.user
         && previous.ephemeral === message.ephemeral && Number(message.ts) - Number(previous.ts) < TOGETHER_SECONDS;
       row.classList.toggle('together', Boolean(together) && !(this.thread && previous === this.shown.get(rows[0].dataset.ts)?.message));
       previous = message;
@@ -187,18 +200,28 @@ export class Timeline {
     content.append(contentOf(message, context));
     const row = h('li', {
       class: `message${message.ephemeral ? ' ephemeral' : ''}`, 'data-ts': message.ts, 'data-testid': 'message', tabindex: '-1',
-      'aria-label': `${author.name}, ${clockTime(when, room.zone)}`,
+      'aria-label': this.#spoken(message, author, when, content),
     },
       h('span', {class: 'gutter'}, avatar(author), h('span', {class: 'small-time', 'aria-hidden': 'true'}, clockTime(when, room.zone))),
       h('div', {class: 'body'},
         message.ephemeral ? h('p', {class: 'only-you'}, icon('eye'), 'Only visible to you') : null,
-        h('p', {class: 'byline'}, name, author.bot ? h('span', {class: 'tag'}, 'App') : null, time),
+        h('p', {class: 'byline'}, name, author.bot ? h('span', {class: 'tag'}, 'App') : null, time,
+          message.edited ? h('span', {class: 'edited', title: `Changed at ${fullTime(atTs(message.edited.ts), room.zone)}`}, '(edited)') : null),
         content,
-        message.edited ? h('span', {class: 'edited', title: `Changed at ${fullTime(atTs(message.edited.ts), room.zone)}`}, '(edited)') : null,
         this.#reactions(message),
         this.#replies(message)),
       this.#tools(message));
     return row;
+  }
+
+  /** What is heard when the arrows come by: who, when, what it says, and how much hangs on it. */
+  #spoken(message, author, when, content) {
+    const who = [author.name, clockTime(when, this.room.zone), message.ephemeral ? 'only visible to you' : '', message.edited ? 'edited' : ''];
+    const hangs = [
+      ...(message.reactions ?? []).map((each) => `${each.name.replaceAll('_', ' ')}: ${each.count}`),
+      this.thread || !message.reply_count ? '' : message.reply_count === 1 ? '1 reply' : `${message.reply_count} replies`,
+    ].filter(Boolean).join(', ');
+    return [`${who.filter(Boolean).join(', ')}:`, heard(content), hangs && `(${hangs})`].filter(Boolean).join(' ');
   }
 
   #reactions(message) {
