@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "fullsteam"}
 _BUSY = frozenset({406, 420, 429})
-"""Answers that mean "not now" beside 5xx: jsforce and airbyte treat them alike (reference/crm.md §3)."""
+"""Answers that mean "not now" beside 5xx: jsforce tries again after 420 and 429, tap-salesforce after 406."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,8 +451,9 @@ class Api:
         return max(most * self._spread(), timedelta(seconds=1))
 
     def _spread(self) -> float:
-        """0..1, different for every tenant and failure, the same in every run."""
-        digest = blake2b(f"{self._base}\x1f{self._failures}\x1f{self.calls}".encode(), digest_size=4).digest()
+        """0..1, different for every tenant, failure and time, the same in every run: no order of calls is in it."""
+        seed = f"{self._name}\x1f{self._failures}\x1f{self._clock.now().isoformat()}"
+        digest = blake2b(seed.encode(), digest_size=4).digest()
         return int.from_bytes(digest, "big") / 2**32
 
     def _told(self, headers: Mapping[str, str]) -> timedelta | None:

@@ -35,6 +35,7 @@ from bot.connectors.salesforce_answers import (
     grant,
     judge,
     records_of,
+    size_of,
 )
 from bot.connectors.salesforce_queries import (
     DEAL,
@@ -251,10 +252,16 @@ class SalesforceConnector:
     async def _pages(self, soql: str) -> Sequence[Row]:
         answer = await self.api.get(f"{self._root}/query", {"q": soql}, self._page)
         rows, more = records_of(answer)
+        asked: set[str] = set()
         while more:
             if not more.startswith("/services/"):
                 raise Permanent("Salesforce names a next page elsewhere", code="bad-answer")
+            asked.add(more)
+            if len(asked) >= size_of(answer):  # the first page and these: more pages than there are rows
+                raise Retryable("Salesforce names more pages than it has rows", code="bad-answer")
             next_rows, more = records_of(await self.api.get(more, None, self._page))
+            if more in asked:
+                raise Retryable("Salesforce names the same page again", code="bad-answer")
             rows += next_rows
         return rows
 
@@ -271,7 +278,9 @@ class SalesforceConnector:
             if not whole:
                 raise TooSlow("one person has more groups than a query gives", code="too-many-groups")
             rows += whole
-            after = str(whole[-1].get(question.key))
+            before, after = after, str(whole[-1].get(question.key))
+            if after == before:
+                raise Retryable("Salesforce gives the same groups again", code="bad-answer")
 
     async def _versions(self) -> Sequence[Row]:
         body = (await self.api.get("/services/data/")).body

@@ -169,3 +169,9 @@ def records_of(answer: Answer) -> tuple[list[Row], str]:
     if body.get("done") is False and not isinstance(more, str):
         raise Retryable("Salesforce's answer names no next page", code="bad-answer")
     return rows, more if isinstance(more, str) and body.get("done") is not True else ""
+
+
+def size_of(answer: Answer) -> int:
+    """How many rows a query has, over all its pages; 0 when the answer does not say."""
+    total = answer.body.get("totalSize") if isinstance(answer.body, dict) else None
+    return total if isinstance(total, int) else 0

@@ -5,6 +5,7 @@ The counts are held against a recount in SQL on the CRM's own tables; the faults
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections import Counter
@@ -13,11 +14,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
-from bot.connectors.http import Throttled
+from bot.connectors.http import Throttled, whole_address
 from bot.connectors.salesforce import CONNECTOR, SalesforceConnector
-from bot.connectors.salesforce_queries import FLAWS, READ, span, thresholds
+from bot.connectors.salesforce_queries import FLAWS, GROUPS, READ, STATES, span, thresholds
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window
 from sandbox.crm.server import CrmServer
@@ -347,6 +349,59 @@ async def test_a_next_page_on_another_host_is_not_followed(org: Org) -> None:
     )
     with pytest.raises(Permanent):
         await org.connector(batch=200).users(TODAY)
+
+
+async def test_a_page_that_names_itself_is_not_asked_for_again(org: Org) -> None:
+    people_of(org, 450)
+    asked: list[str] = []
+
+    def itself(path: str, body: bytes) -> bytes:
+        if "/query/" not in path:
+            return body
+        asked.append(path)
+        said = json.loads(body)
+        return json.dumps({**said, "done": False, "nextRecordsUrl": path}).encode()
+
+    org.line.rewrite = itself
+    with pytest.raises(Retryable) as thrown:
+        await org.connector(batch=200).users(TODAY)
+    assert (thrown.value.code, len(asked)) == ("bad-answer", 1)
+
+
+async def test_pages_without_end_are_left_after_as_many_as_there_are_rows(org: Org) -> None:
+    pages = 0
+
+    def always_another(request: httpx.Request) -> httpx.Response:
+        nonlocal pages
+        if "/query" not in whole_address(request):
+            return httpx.Response(200, json={"access_token": "token", "id": "x/005"})
+        pages += 1
+        more = f"/services/data/v68.0/query/0r8{pages}-2000"
+        rows = [{"Id": f"row {pages}"}]
+        return httpx.Response(
+            200, json={"totalSize": 3, "done": False, "nextRecordsUrl": more, "records": rows}
+        )
+
+    with pytest.raises(Retryable) as thrown:
+        await org.connector(transport=httpx.MockTransport(always_another)).query("SELECT Id FROM User")
+    assert (thrown.value.code, pages) == ("bad-answer", 3)
+
+
+async def test_groups_that_do_not_go_on_are_left(org: Org) -> None:
+    (question, *_) = STATES
+    asked: list[str] = []
+
+    def the_same(path: str, body: bytes) -> bytes:
+        asked.append(path)
+        rows = [{question.key: f"005{n:012}"} for n in range(GROUPS)]
+        return json.dumps({"totalSize": GROUPS, "done": True, "records": rows}).encode()
+
+    connector = org.connector()
+    await connector.api.session()
+    org.line.rewrite = the_same
+    with pytest.raises(Retryable) as thrown:
+        await connector.groups(question, thresholds(TODAY))
+    assert (thrown.value.code, len(asked)) == ("bad-answer", 2)
 
 
 # --- records ---------------------------------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ class Tenant:
             return Session(f"token-{self.logins}")
 
         return Api(
-            "https://crm.example.com",
-            name="tenant",
+            options.pop("url", "https://crm.example.com"),
+            name=options.pop("name", "tenant"),
             log_in=options.pop("log_in", log_in),
             judge=options.pop("judge", lambda _answer: None),
             used=api_used,
@@ -164,6 +164,20 @@ async def test_waits_grow_with_full_jitter_up_to_a_cap_and_are_the_same_in_every
         assert 1 <= seconds <= min(10 * 2**n, 300)
     assert len(set(first)) == len(first)
     assert max(first) > 60
+
+
+async def test_what_is_waited_depends_on_no_order_of_calls_and_on_no_port() -> None:
+    async def waited(calls_before: int, **options: Any) -> float:
+        tenant = Tenant(*[said()] * calls_before, said(500))
+        api = tenant.api(**options)
+        for _ in range(calls_before):
+            await api.get("/x")
+        tenant.clock.set(NOON + timedelta(hours=1))
+        return (await waits(api)).total_seconds()
+
+    first = await waited(0)
+    assert first == await waited(7) == await waited(1, url="http://127.0.0.1:40123")
+    assert first != await waited(0, name="another")
 
 
 # --- breaker and brake -------------------------------------------------------------------------------------------------------
