@@ -399,6 +399,7 @@ def asgi_of(
         advance=steer,
         inspect=house.inspect if steer is not None else None,
         arrive=house.clock.set if steer is not None and isinstance(house.clock, SteeredClock) else None,
+        signing_secret=signing_secret,
     )
 
 

@@ -22,7 +22,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from bot.domain.errors import Retryable
 from bot.domain.messages import Message
 from bot.domain.ports import Envelope
-from bot.handlers.http import MAX_BODY, build_asgi
+from bot.handlers.http import MAX_BODY, MAX_CLOCK_BODY, build_asgi
 from bot.services.check_health import check_health
 from store.database import Database, open_database
 from store.tables import inbox
@@ -284,7 +284,9 @@ async def test_in_socket_mode_what_could_not_be_kept_is_not_acknowledged(databas
 
 
 def calls(asgi: Any, client: tuple[str, int] = ("127.0.0.1", 50000)) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=asgi, client=client), base_url="http://bot")
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=asgi, client=client), base_url="http://127.0.0.1:8000"
+    )
 
 
 class Web:
@@ -312,6 +314,7 @@ class Web:
             advance=advance,
             inspect=inspect,
             arrive=self.moved.append,
+            signing_secret=SECRET,
         )
         self.plain = build_asgi(slack.app, health=health, registry=registry)
         self.client = calls(self.asgi, client)
@@ -342,6 +345,16 @@ async def test_under_steered_time_what_is_heard_is_heard_when_it_is_said(databas
     headers = {**signed(EVENT), "x-steered-now": TUESDAY.isoformat()}
     await far.client.post("/slack/events", content=EVENT, headers=headers)
     assert far.moved == [], "nobody from outside moves a clock"
+
+
+async def test_only_a_signed_request_says_when_it_is_made(database: Database) -> None:
+    web = Web(Workspace(database))
+    old = str(int(time.time()) - 600)
+    for headers in (signed(EVENT, secret="guessed"), signed(EVENT, at=old), signed(b"another body"), {}):
+        steered = {**headers, "x-steered-now": TUESDAY.isoformat()}
+        response = await web.client.post("/slack/events", content=EVENT, headers=steered)
+        assert response.status_code == 401
+    assert web.moved == []
 
 
 async def test_a_signed_request_comes_in_over_http(database: Database) -> None:
@@ -445,6 +458,52 @@ async def test_the_clock_and_the_look_inside_are_for_this_machine_only(database:
     assert (await near.client.get("/inspect/U1")).json() == {"user": "U1"}
     assert (await near.client.get("/inspect/U2")).status_code == 404
     assert far.moved == near.moved == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example:8000"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"host": ""}, 403),
+        ({"host": "10.0.0.1:8000"}, 403),
+        ({"host": "localhost:8000"}, 200),
+        ({"host": "[::1]:8000", "sec-fetch-site": "none"}, 200),
+    ],
+)
+async def test_no_page_in_a_browser_moves_the_clock_or_looks_inside(
+    database: Database, headers: dict[str, str], status: int
+) -> None:
+    web = Web(Workspace(database))
+    asked = {"now": "2026-11-17T10:00:00Z"}
+    assert (await web.client.post("/clock", json=asked, headers=headers)).status_code == status
+    assert (await web.client.get("/inspect/U1", headers=headers)).status_code == status
+    assert web.moved == ([TUESDAY] if status == 200 else [])
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", None])
+async def test_the_clock_is_told_in_json_only(database: Database, kind: str | None) -> None:
+    web = Web(Workspace(database))
+    raw = b'{"now": "2026-11-17T10:00:00Z"}'
+    headers = {} if kind is None else {"content-type": kind}
+    assert (await web.client.post("/clock", content=raw, headers=headers)).status_code == 415
+    json_text = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await web.client.post("/clock", content=raw, headers=json_text)).status_code == 200
+    assert web.moved == [TUESDAY]
+
+
+async def test_a_body_without_end_does_not_reach_the_clock(database: Database) -> None:
+    web = Web(Workspace(database))
+    headers = {"content-type": "application/json"}
+    raw = b'{"now": "2026-11-17T10:00:00Z"' + b" " * MAX_CLOCK_BODY + b"}"
+    assert (await web.client.post("/clock", content=raw, headers=headers)).status_code == 413
+    deep = b"[" * MAX_CLOCK_BODY
+    assert (await web.client.post("/clock", content=deep, headers=headers)).status_code == 400
+    assert web.moved == []
 
 
 async def test_without_steered_time_the_clock_does_not_exist(database: Database) -> None:
