@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,10 @@ REFUSING = frozenset(
         *("crm_429", "crm_429_date", "crm_429_bare", "crm_503_html", "crm_truncated", "crm_dropped"),
     }
 )
-"""Kinds of trouble by which nothing can be read (sandbox.faults)."""
+"""Kinds of trouble by which nothing can be read (sandbox.faults).
+
+Not crm_own_logins: nobody is written to about logins. Nor a later page that fails: the first ones were read.
+"""
 _OBJECTS = {
     "leads": ("Lead",),
     "contacts": ("Contact",),
@@ -104,28 +107,49 @@ def _flawed(crm: Crm, flaw: tuple[str, str], owner: str, now: datetime, days: in
     return frozenset(str(row[0]) for row in crm.select(sql, (owner, terms[term])))
 
 
-def unreadable(crm: Crm, look: Look, now: datetime) -> str | None:
-    """The object that a tip is about although it cannot be read; None when there is none.
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An object that a tip reads was out within the time that counts; `blind`: at all of that time."""
+
+    object: str
+    blind: bool
+
+
+def trouble(crm: Crm, look: Look, now: datetime) -> Trouble | None:
+    """What was in the way of reading what a tip is about; None when nothing was, and nothing is put to the test.
 
     A tip that names deals was read a moment ago, or should have waited; any other may be as old as a poll may be.
     """
-    if look.records:
-        return next((name for name in ("Opportunity",) if _out(crm, name, now, now)), None)
-    habit = look.about.partition(":")[2]
-    objects = _OBJECTS.get(habit, ())
-    return next((name for name in objects if _out(crm, name, now - LASTING, now)), None)
+    objects: tuple[str, ...] = ("Opportunity",)
+    # Such a tip is decided the day before at the earliest: trouble since then is what it might have ignored.
+    since, decided = now, now - timedelta(days=1)
+    if not look.records:
+        objects = _OBJECTS.get(look.about.partition(":")[2], ())
+        since = decided = now - LASTING
+    found = [
+        Trouble(name, _out(crm, name, since, now)) for name in objects if _struck(crm, name, decided, now)
+    ]
+    return next((each for each in found if each.blind), found[0] if found else None)
 
 
 def _out(crm: Crm, name: str, since: datetime, now: datetime) -> bool:
     """Whether an object could not be read at any time from `since` to `now`."""
     reached = since
-    for begins, ends in sorted(_outages(crm, name)):
+    for begins, ends in _outages(crm, name):
         if begins <= reached:
             reached = max(reached, ends)
     return reached > now
 
 
-def _outages(crm: Crm, name: str) -> Iterator[tuple[datetime, datetime]]:
-    for outage in crm.outages:
-        if outage.kind in REFUSING and outage.object in (None, name):
-            yield outage.begins, outage.ends
+def _struck(crm: Crm, name: str, since: datetime, now: datetime) -> bool:
+    """Whether an object could not be read at some time from `since` to `now`."""
+    return any(begins <= now and ends > since for begins, ends in _outages(crm, name))
+
+
+def _outages(crm: Crm, name: str) -> list[tuple[datetime, datetime]]:
+    """From and until when an object could not be read, in order."""
+    return sorted(
+        (outage.begins, outage.ends)
+        for outage in crm.outages
+        if outage.kind in REFUSING and outage.object in (None, name)
+    )

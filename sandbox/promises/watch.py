@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -65,12 +65,15 @@ WEEK = 7 * DAY
 SOON = 10 * MINUTE
 """An answer that is still missing at the end of a run is not missed before that."""
 LATE = MINUTE
+TRIGGER = 3.0
+"""How long after an act a modal may be opened for it (docs.slack.dev/interactivity/handling-user-interaction)."""
 TOLERANCE = 5 * MINUTE
 """A message that was decided in time may be paced by so much."""
 LISTED = 5
 """Broken cases that the report names."""
 REMEMBERED = 40
 """Tips that a person may still ask to be reminded of."""
+_OPENING = frozenset({"views.open", "views.push", "response_action.push"})
 _DELIVERED = {
     "message": "said",
     "block_actions": "pressed",
@@ -124,6 +127,15 @@ class Act:
     settled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A tip that somebody asked to see again, and when they asked."""
+
+    text: str
+    look: Look
+    at: float
+
+
 @dataclass(slots=True)
 class Person:
     """What matters of one person's past, and no more."""
@@ -142,8 +154,8 @@ class Person:
     """Unasked words of the past day."""
     tips: dict[str, tuple[str, Look]] = field(default_factory=dict)
     """Place -> words and look of the latest tips."""
-    reminders: list[str] = field(default_factory=list)
-    """Words of tips that they asked to see again."""
+    reminders: list[Asked] = field(default_factory=list)
+    """Tips that they asked to see again."""
     barriers: dict[str, float] = field(default_factory=dict)
     never: set[str] = field(default_factory=set)
     asked_why: dict[str, float] = field(default_factory=dict)
@@ -271,7 +283,9 @@ class Promises:
             return
         person = self._people[entry["user"]]
         seen = look(entry["text"], entry["blocks"])
-        if seen.kind == TIP and self._is_reminder(person, entry, seen):
+        asked = _asked_for(person, entry["text"]) if seen.kind == TIP else None
+        if asked is not None:
+            self._reminds(person, entry, seen, asked)
             return
         if seen.kind in (STATUS, OTHER) and self._is_answer(person, entry, ephemeral=ephemeral):
             if told.confirms_stop(entry["text"]):
@@ -279,15 +293,23 @@ class Promises:
             return
         self._unasked(person, entry, seen)
 
-    def _is_reminder(self, person: Person, entry: Json, seen: Look) -> bool:
-        text = entry["text"]
-        found = next((asked for asked in person.reminders if text.endswith(asked)), None)
-        # The same words below a line of their own: a new tip has none above it.
-        if found is None or found == text:
-            return False
-        person.reminders.remove(found)
-        self._remember(person, entry, seen)
-        return True
+    def _reminds(self, person: Person, entry: Json, seen: Look, asked: Asked) -> None:
+        """What was asked for comes at its own time, over the number and behind a barrier too, and has to be right else.
+
+        Stop ends what was asked for before it. A number in it may be of the day that it names.
+        """
+        user = self.slack.workspace.users.get(entry["user"])
+        self._remember(person, entry, asked.look)
+        self._same_words(person, entry, self._now.timestamp())
+        if person.ever_stopped:
+            self.tallies["after_stop"].examined += 1
+            if person.stopped is not None and asked.at <= person.stopped:
+                self.tallies["after_stop"].add(entry, "a reminder after stop")
+        self._leaver(entry, user)
+        self._why(entry, seen)
+        self._not_for_them(person, entry, asked.look)
+        if asked.look.records:
+            self._so(entry, replace(asked.look, count=None), user)
 
     @staticmethod
     def _remember(person: Person, entry: Json, seen: Look) -> None:
@@ -303,9 +325,20 @@ class Promises:
     def _shows(self, entry: Json) -> None:
         self._reads({**entry, "text": "\n".join(words_in(entry["blocks"]))}, entry["user"])
         person = self._people[entry["user"]]
-        for act in [*person.owed]:
-            if not act.settled and act.entry["kind"] != "said":
-                self._settle(person, act)
+        for act in self._shown_for(person, entry):
+            self._settle(person, act)
+
+    def _shown_for(self, person: Person, entry: Json) -> list[Act]:
+        """What a view is the answer to: what was done in one, for the Home; for a modal what it was opened by."""
+        open_acts = [act for act in person.owed if not act.settled and act.entry["kind"] != "said"]
+        if entry["type"] == "home":
+            return [act for act in open_acts if act.entry.get("view_id")]
+        inside = [act for act in open_acts if act.entry.get("view_id") == entry["view_id"]]
+        if inside or entry["via"] not in _OPENING:
+            return inside
+        before = self._now.timestamp() - TRIGGER
+        # The right to open a modal lasts so long, and for one: the latest that has no answer yet had it.
+        return [act for act in open_acts if act.at >= before][-1:]
 
     # What people do
 
@@ -357,7 +390,8 @@ class Promises:
             self._worded(person, entry, entry["text"], today)
             if told.asks_to_be_reminded(entry["text"]) and person.tips:
                 last = next(reversed(person.tips.values()))
-                person.reminders.append(person.tips.get(entry["thread_ts"] or "", last)[0])
+                about = person.tips.get(entry["thread_ts"] or "", last)
+                person.reminders.append(Asked(*about, self._now.timestamp()))
 
     def _worded(self, person: Person, entry: Json, text: str, today: date) -> None:
         person.names.update(name for _, name in self._found(text))
@@ -387,7 +421,7 @@ class Promises:
         elif about is not None and action == "tip:not_for_me":
             person.never.add(about[1].tip)
         elif about is not None and action in ("remind:tomorrow", "remind:next_week"):
-            person.reminders.append(about[0])
+            person.reminders.append(Asked(*about, now))
 
     def _stop(self, person: Person) -> None:
         if person.stopped is None:
@@ -486,12 +520,15 @@ class Promises:
             why = self._bad_moment(person, user)
             if why:
                 window.add(entry, why)
+        self._why(entry, seen)
+        if seen.kind == TIP:
+            self._tip(person, entry, seen, user)
+
+    def _why(self, entry: Json, seen: Look) -> None:
         reasons = self.tallies["no_reason"]
         reasons.examined += 1
         if not seen.why:
             reasons.add(entry, f"a {seen.kind} has no 'Why this?'")
-        if seen.kind == TIP:
-            self._tip(person, entry, seen, user)
 
     def _same_words(self, person: Person, entry: Json, now: float) -> None:
         person.said = {words: at for words, at in person.said.items() if now - at < DAY}
@@ -541,6 +578,9 @@ class Promises:
             self.tallies["while_paused"].examined += 1
             if now < person.paused_until:
                 self.tallies["while_paused"].add(entry, "in a pause")
+        self._leaver(entry, user)
+
+    def _leaver(self, entry: Json, user: User | None) -> None:
         if user is not None and user.deleted:
             self.tallies["to_leavers"].examined += 1
             self.tallies["to_leavers"].add(entry, "has left")
@@ -552,20 +592,27 @@ class Promises:
             tally.examined += 1
             if seen.about in person.barriers:
                 tally.add(entry, f"something is in the way of {seen.about}")
+        self._not_for_them(person, entry, seen)
+        self._so(entry, seen, user)
+
+    def _not_for_them(self, person: Person, entry: Json, seen: Look) -> None:
         if person.never:
             tally = self.tallies["after_not_for_me"]
             tally.examined += 1
             if seen.tip in person.never:
                 tally.add(entry, f"not for them: {seen.tip}")
+
+    def _so(self, entry: Json, seen: Look, user: User | None) -> None:
+        """By the CRM at this moment: could it be read, and is it so?"""
         crm = self.around.crm
         if crm is None or user is None:
             return
         now = self._now
         tally = self.tallies["no_data_no_use"]
-        tally.examined += 1
-        name = truth.unreadable(crm, seen, now)
-        if name is not None:
-            tally.add(entry, f"{name} could not be read")
+        outage = truth.trouble(crm, seen, now)
+        tally.examined += outage is not None
+        if outage is not None and outage.blind:
+            tally.add(entry, f"{outage.object} could not be read")
         if seen.records:
             tally = self.tallies["not_true"]
             tally.examined += 1
@@ -652,6 +699,16 @@ class Promises:
             for user_id, name in names.get(word[0], ()):
                 if text.startswith(name, word.start()):
                     yield user_id, name
+
+
+def _asked_for(person: Person, text: str) -> Asked | None:
+    """What they asked for and this repeats; None when it is no reminder."""
+    found = next((asked for asked in person.reminders if text.endswith(asked.text)), None)
+    # The same words below a line of their own: a new tip has none above it.
+    if found is None or found.text == text:
+        return None
+    person.reminders.remove(found)
+    return found
 
 
 def _fits(act: Act, thread: str | None) -> bool:

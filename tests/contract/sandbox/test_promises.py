@@ -21,7 +21,7 @@ from sandbox.parcels import Answer, Parcel
 from sandbox.promises import PROMISES, Promises, Surroundings, looks, told
 from sandbox.roster import read_user
 from sandbox.slack import Slack
-from sandbox.state import User
+from sandbox.state import Message, User
 from sandbox.web_api import METHODS
 from tests.contract.sandbox.workspace import TOKEN
 
@@ -184,6 +184,58 @@ class World:
         if answer is not None:
             await self.post(user, answer)
 
+    async def home(self, user: str, *blocks: dict[str, Any]) -> None:
+        view = {"type": "home", "blocks": [section("What you said"), *blocks]}
+        await self.call("views.publish", user_id=user, view=view)
+
+    async def modal(self, user: str) -> None:
+        """By the newest trigger, and at once: it lives three seconds."""
+        title, close = ({"type": "plain_text", "text": each} for each in ("Ask", "Close"))
+        view = {"type": "modal", "title": title, "submit": close, "blocks": [section("Who sees this?")]}
+        trigger = list(self.slack.workspace.triggers)[-1]
+        assert self.slack.workspace.triggers[trigger].user == user
+        await self.call("views.open", trigger_id=trigger, view=view)
+
+    async def is_to_be_reminded(
+        self, user: str, about: str = "", *records: str, count: int | None = None, tip: str = ""
+    ) -> str:
+        """A new tip, or one that is there, and the wish to see it again."""
+        ts = tip or await self.tip(user, about or QUIET, *records, count=count)
+        await self.presses(user, ts, "tip:remind", None)
+        await self.change(user, ts, "When?", rows("remind:tomorrow"))
+        await self.presses(user, ts, "remind:tomorrow", "I'll remind you.")
+        return ts
+
+    async def reminds(
+        self,
+        user: str,
+        about: str = "",
+        *records: str,
+        count: int | None = None,
+        menu: tuple[str, ...] = ("tip:why", "tip:not_for_me"),
+    ) -> str:
+        """The words of a tip below a line of their own."""
+        number = len(records) if count is None else count
+        return await self.post(
+            user,
+            f"You asked me to remind you.\n{number} of your deals {about or QUIET}",
+            *([links(*records)] if records else []),
+            section(GAINS.get(about or QUIET, about)),
+            rows("tip:do", "tip:remind", "tip:blocked", menu=menu),
+        )
+
+    def past_the_web_api(self, user: str, text: str, row: dict[str, Any]) -> None:
+        """A message that the Web API would refuse: it lets nobody write to who has left."""
+        self.moment()
+        self.sent += 1
+        channel = self.slack.workspace.open_dm(self.slack.workspace.users[user])[0]
+        message = Message(
+            self.slack.workspace.next_ts(), channel.id, self.slack.workspace.bot_user_id, text, bot=True
+        )
+        message.blocks = [section(text), row]
+        message.metadata = {"event_type": "d", "event_payload": {"id": f"m{self.sent}"}}
+        self.slack.workspace.keep(message)
+
     def deals(self, owner: str, count: int, **fields: object) -> list[str]:
         """Open deals in good order but for what is given."""
         ids = [self.crm.new_id("Opportunity") for _ in range(count)]
@@ -266,6 +318,9 @@ async def goes_well(w: World) -> None:
     await w.welcome(CLEO)
     await w.says(ANN, "my boss is Cleo Ray", "You said: my boss is Cleo Ray")
 
+    w.crm.outages.append(
+        Outage(berlin("2026-11-10 08:00"), berlin("2026-11-10 09:00"), "Opportunity", "crm_denied")
+    )
     await w.at("2026-11-10 10:10")
     second = await w.tip(ANN, STEP, *stepless)
     await w.presses(ANN, second, "tip:why", None)
@@ -320,6 +375,29 @@ async def _presses_and_nothing_changes(w: World) -> None:
     ts = await w.tip(ANN, QUIET)
     await w.presses(ANN, ts, "tip:do", None)
     w.clock.move_to(w.clock.now() + timedelta(days=2))
+
+
+async def _presses_and_sees_only_her_home(w: World) -> None:
+    ts = await w.tip(ANN, QUIET)
+    await w.presses(ANN, ts, "tip:do", None)
+    w.clock.move_to(w.clock.now() + timedelta(hours=2))
+    await w.home(ANN)
+
+
+async def _presses_and_sees_a_modal_that_is_about_something_else(w: World) -> None:
+    ts = await w.tip(ANN, QUIET)
+    await w.presses(ANN, ts, "tip:do", None)
+    w.clock.move_to(w.clock.now() + timedelta(hours=2))
+    await w.commands(ANN, "ask", None)
+    await w.modal(ANN)
+
+
+async def _submits_and_hears_nothing(w: World) -> None:
+    await w.commands(ANN, "ask", None)
+    await w.modal(ANN)
+    w.moment()
+    await w.acts.submit(ANN, {})
+    w.clock.move_to(w.clock.now() + timedelta(minutes=20))
 
 
 async def _commands_and_hears_nothing(w: World) -> None:
@@ -477,6 +555,38 @@ async def _after_a_stop_that_it_confirmed(w: World) -> None:
     await w.status(ANN)
 
 
+async def _a_reminder_after_stop(w: World) -> None:
+    await w.is_to_be_reminded(ANN)
+    await w.says(ANN, "Stop!", "All right.")
+    await w.reminds(ANN)
+
+
+async def _a_reminder_to_who_has_left(w: World) -> None:
+    await w.is_to_be_reminded(ANN)
+    w.user(ANN, deleted=True)
+    again = f"You asked me to remind you.\n0 of your deals {QUIET}"
+    w.past_the_web_api(ANN, again, rows("tip:do", "tip:remind", "tip:blocked"))
+
+
+async def _a_reminder_of_what_is_not_for_her(w: World) -> None:
+    tip = await w.is_to_be_reminded(ANN)
+    await w.change(ANN, tip, "You asked.", rows())
+    await w.presses(ANN, tip, "tip:not_for_me")
+    await w.reminds(ANN)
+
+
+async def _a_reminder_of_what_is_mended(w: World) -> None:
+    deal, _ = w.deals(MINE, 2, AccountId=None)
+    await w.is_to_be_reminded(ANN, "have no account", deal, count=2)
+    w.crm.change("Opportunity", deal, MINE, w.clock.now(), AccountId="001000000000001AAA")
+    await w.reminds(ANN, "have no account", deal, count=2)
+
+
+async def _a_reminder_without_a_why(w: World) -> None:
+    await w.is_to_be_reminded(ANN)
+    await w.reminds(ANN, menu=("tip:not_for_me",))
+
+
 async def _in_a_pause(w: World) -> None:
     await w.commands(ANN, "pause until Friday")
     await w.at("2026-11-19 10:00")
@@ -485,7 +595,7 @@ async def _in_a_pause(w: World) -> None:
 
 async def _after_she_left(w: World) -> None:
     w.user(ANN, deleted=True)
-    await w.status(ANN)
+    w.past_the_web_api(ANN, "What you said is settled.", rows(menu=("tip:why",)))
 
 
 async def _two_of_four(w: World) -> None:
@@ -497,7 +607,14 @@ async def _a_share_of_a_team_of_three(w: World) -> None:
 
 
 PLANTS = {
-    "reply_lost": (_says_and_hears_nothing, _presses_and_nothing_changes, _commands_and_hears_nothing),
+    "reply_lost": (
+        _says_and_hears_nothing,
+        _presses_and_nothing_changes,
+        _presses_and_sees_only_her_home,
+        _presses_and_sees_a_modal_that_is_about_something_else,
+        _submits_and_hears_nothing,
+        _commands_and_hears_nothing,
+    ),
     "sent_twice": (_one_delivery_twice, _the_same_words_twice),
     "never_arrived": (_called_sent,),
     "outside_window": (
@@ -514,14 +631,20 @@ PLANTS = {
     "too_close": (_two_days_running,),
     "before_welcome": (_somebody_unknown, _welcomed_twice),
     "behind_a_barrier": (_on_what_is_blocked,),
-    "after_not_for_me": (_what_is_not_for_her,),
-    "not_true": (_mended_meanwhile, _closed_meanwhile, _somebody_elses, _miscounted),
+    "after_not_for_me": (_what_is_not_for_her, _a_reminder_of_what_is_not_for_her),
+    "not_true": (
+        _mended_meanwhile,
+        _closed_meanwhile,
+        _somebody_elses,
+        _miscounted,
+        _a_reminder_of_what_is_mended,
+    ),
     "no_data_no_use": (_read_by_nobody, _on_old_news),
-    "no_reason": (_without_a_why, _a_none_without_a_reason),
+    "no_reason": (_without_a_why, _a_reminder_without_a_why, _a_none_without_a_reason),
     "name_without_yes": (_a_colleague_by_name, _a_colleague_by_name_in_a_view),
-    "after_stop": (_after_stop, _after_a_stop_that_it_confirmed),
+    "after_stop": (_after_stop, _after_a_stop_that_it_confirmed, _a_reminder_after_stop),
     "while_paused": (_in_a_pause,),
-    "to_leavers": (_after_she_left,),
+    "to_leavers": (_after_she_left, _a_reminder_to_who_has_left),
     "number_under_k": (_two_of_four, _a_share_of_a_team_of_three),
 }
 
@@ -555,17 +678,55 @@ async def test_a_reminder_that_was_asked_for_may_come_at_any_hour_and_over_the_c
     w = world()
     await goes_well(w)
     await w.at("2026-11-17 10:30")
-    tip = await w.tip(ANN, QUIET)
-    await w.presses(ANN, tip, "tip:remind", None)
-    await w.change(ANN, tip, "When?", rows("remind:tomorrow", menu=()))
-    await w.presses(ANN, tip, "remind:tomorrow", "I'll remind you.")
+    await w.is_to_be_reminded(ANN)
     await w.at("2026-11-17 23:00")
-    again = f"You asked me to remind you.\n0 of your deals {QUIET}"
-    await w.post(ANN, again, rows("tip:do", "tip:remind", "tip:blocked"))
+    await w.reminds(ANN)
     assert w.broken() == {}
     await w.at("2026-11-19 10:00")  # a second one was not asked for, and counts as a tip
-    await w.post(ANN, again, rows("tip:do", "tip:remind", "tip:blocked"))
+    await w.reminds(ANN)
     assert w.broken() == {"over_cap": 1, "too_close": 1}
+
+
+async def test_a_reminder_that_was_asked_for_after_stop_or_behind_a_barrier_is_no_breach() -> None:
+    w = world()
+    await goes_well(w)
+    await w.at("2026-11-17 10:30")
+    tip = await w.tip(ANN, QUIET)
+    await w.says(ANN, "Stop!", "All right.")
+    await w.presses(ANN, tip, "tip:blocked")
+    await w.change(ANN, tip, "What is it?", rows("tip:remind"))
+    await w.is_to_be_reminded(ANN, tip=tip)
+    await w.reminds(ANN)
+    assert w.broken() == {}
+
+
+async def test_a_reminder_may_count_what_it_counted_on_the_day_that_it_names() -> None:
+    w = world()
+    await goes_well(w)
+    await w.at("2026-11-17 10:30")
+    one, two = w.deals(MINE, 2, AccountId=None)
+    await w.is_to_be_reminded(ANN, "have no account", one, count=2)
+    w.crm.change("Opportunity", two, MINE, w.clock.now(), AccountId="001000000000001AAA")
+    await w.reminds(ANN, "have no account", one, count=2)
+    assert w.broken() == {}
+
+
+async def test_a_modal_answers_the_command_that_it_was_opened_by_and_a_home_what_was_done_in_it() -> None:
+    w = world()
+    await goes_well(w)
+    before = w.promises.report()["reply_lost"]["examined"]
+    await w.commands(ANN, "ask", None)
+    await w.modal(ANN)
+    w.moment()
+    await w.acts.submit(ANN, {})
+    await w.home(ANN, {"type": "actions", "elements": [button("home:more")]})
+    w.moment()
+    home = w.slack.workspace.homes[ANN]
+    await w.acts.press(ANN, "home:more", view_id=home.id)
+    await w.home(ANN)
+    w.clock.move_to(w.clock.now() + timedelta(days=2))
+    assert w.broken() == {}
+    assert w.promises.report()["reply_lost"]["examined"] == before + 3
 
 
 async def test_her_own_choice_of_days_hours_and_number_is_what_counts() -> None:
