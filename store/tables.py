@@ -34,7 +34,9 @@ class Utc(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("a naive datetime must not reach the database")
         value = value.astimezone(UTC)
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else value
+        if dialect.name != "sqlite":
+            return value
+        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         """From the database."""
@@ -44,6 +46,9 @@ class Utc(TypeDecorator[datetime]):
             return datetime.fromisoformat(value)
         instant: datetime = value
         return instant.astimezone(UTC)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class Json(TypeDecorator[Any]):
@@ -56,7 +61,7 @@ class Json(TypeDecorator[Any]):
         """To the database."""
         if value is None:
             return None
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _ENCODER.encode(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         """From the database."""
