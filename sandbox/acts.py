@@ -11,11 +11,11 @@ from typing import Any
 
 from sandbox import payloads
 from sandbox.blocks import MODAL, WEBHOOK, check_options
-from sandbox.calls import Call
+from sandbox.calls import Call, named_blocks
 from sandbox.errors import SlackError
 from sandbox.events import Outbound
-from sandbox.methods_chat import MAX_TEXT, change, content, named_blocks
-from sandbox.methods_views import checked_view, replace
+from sandbox.methods_chat import MAX_TEXT, change, content
+from sandbox.methods_views import MAX_STACK, checked_view, claim_external_id, keep_view, replace
 from sandbox.parcels import Answer
 from sandbox.slack import Slack
 from sandbox.state import Channel, Message, User, View
@@ -71,10 +71,21 @@ MAX_OPTIONS = 100
 MIN_QUERY = 3
 
 
+_LISTS = frozenset({"checkboxes", "file_input"})
+_OBJECTS = _EXTERNAL | {"rich_text_input"}
+
+
 def chosen(element: Json, value: Any) -> Json:
-    """What an element says when `value` was chosen or typed. Raises Impossible for an option it has not."""
+    """What an element says when `value` was chosen or typed.
+
+    Raises Impossible for an option that it has not, and for what can neither be chosen nor typed there.
+    """
     kind = element["type"]
     picked = value if isinstance(value, list) else [value]
+    several = kind.startswith("multi_") or kind in _LISTS or kind in _OBJECTS
+    plain = (str, int, float, dict) if kind in _OBJECTS else (str, int, float)
+    if (picked is value and not several) or not all(v is None or isinstance(v, plain) for v in picked):
+        raise Impossible(f"{element['action_id']} takes no {type(value).__name__} like this")
     if kind in _EXTERNAL:
         return _from_outside(element, picked)
     if kind in ("static_select", "radio_buttons", "overflow", "multi_static_select", "checkboxes"):
@@ -124,6 +135,8 @@ def _from_outside(element: Json, picked: list[Any]) -> Json:
     found = []
     for value in picked:
         option = value if isinstance(value, dict) else by_value.get(value)
+        if isinstance(value, dict) and check_options({"options": [value]}):
+            raise Impossible(f"{element['action_id']} takes no such option")
         if value is not None and option is None:
             raise Impossible(
                 f"{element['action_id']} was not offered {value!r}; it was offered {', '.join(by_value)}"
@@ -342,7 +355,9 @@ class Acts:
                 url = self.slack.url + workspace.response_path_for(
                     where.channel, user.id, message_ts=where.ts, ephemeral=ephemeral
                 )
-            return payloads.block_actions(workspace, user, where, action, workspace.trigger_for(user.id), url)
+            in_modal = isinstance(where, View) and where.content["type"] == MODAL
+            trigger = workspace.trigger_for(user.id, in_modal=in_modal)
+            return payloads.block_actions(workspace, user, where, action, trigger, url)
 
         about = {
             "user": user.id,
@@ -419,7 +434,8 @@ class Acts:
 
         def make() -> Json:
             urls = self._response_urls(user, view)
-            return payloads.view_submission(workspace, user, view, workspace.trigger_for(user.id), urls)
+            trigger = workspace.trigger_for(user.id, in_modal=True)
+            return payloads.view_submission(workspace, user, view, trigger, urls)
 
         callback_id = view.content.get("callback_id") or ""
         about = {"user": user.id, "view_id": view.id, "callback_id": callback_id}
@@ -427,7 +443,7 @@ class Acts:
         answer = await self.outbound.interaction(make, about)
         if answer.acked:
             try:
-                self._answered_submission(user, view, answer.content() or {})
+                self._answered_submission(user, view, answer)
             except SlackError as no:  # the person is told that it went wrong, and the modal stays
                 self.slack.record.add("rejected", method="view_submission answer", error=no.code)
         return answer
@@ -447,8 +463,9 @@ class Acts:
                 urls.append({**place, "response_url": url})
         return urls
 
-    def _answered_submission(self, user: User, view: View, said: Json) -> None:
+    def _answered_submission(self, user: User, view: View, answer: Answer) -> None:
         workspace = self.slack.workspace
+        said = answer.content() or {}
         stack = workspace.modals.get(user.id, [])
         what = said.get("response_action")
         if what == "errors":
@@ -456,16 +473,20 @@ class Acts:
         if what == "clear":
             workspace.modals[user.id] = []
         elif what in ("update", "push"):
-            call = Call(self.slack, f"response_action.{what}", {})
+            call = Call(self.slack, f"response_action.{what}", {}, size=len(answer.body))
             made = checked_view(call, MODAL, said.get("view") or {})
+            if view not in stack:  # closed while the bot was thinking
+                raise SlackError("not_found")
+            if what == "push" and len(stack) >= MAX_STACK:
+                raise SlackError("push_limit_reached")
+            claim_external_id(call, made, view.id if what == "update" else None)
             if what == "update":
                 replace(call, view, made)
                 shown = view
             else:
                 shown = workspace.new_view(user.id, made, root=stack[0].id, previous=view.id)
                 stack.append(shown)
-            for look in workspace.views_seen_by:
-                look(call.method, shown)
+            keep_view(call, shown)
         elif view in stack:
             stack.remove(view)
 
@@ -492,8 +513,8 @@ class Acts:
         workspace = self.slack.workspace
         user = self.person(user_id)
         channel = workspace.channels.get(channel_id) if channel_id else workspace.open_dm(user)[0]
-        if channel is None:
-            raise Impossible(f"there is no channel {channel_id!r}")
+        if channel is None or user.id not in channel.members:
+            raise Impossible(f"{user_id} is not in {channel_id!r}")
 
         def make() -> dict[str, str]:
             url = self.slack.url + workspace.response_path_for(channel.id, user.id)

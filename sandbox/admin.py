@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -23,12 +24,14 @@ from sandbox.clock import SteeredClock, moment
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
 from sandbox.faults import Fault
+from sandbox.foreign_json import read_json
 from sandbox.parcels import Answer
 from sandbox.pilot import NoJourney, Pilot
 from sandbox.roster import BadRoster, add_channel, read_user
 from sandbox.slack import Slack
 from sandbox.state import User
 from sandbox.steering import SteeringFailed
+from sandbox.web_api import ConnectionLost, read_body
 
 Json = dict[str, Any]
 MAX_BODY = 5_000_000
@@ -64,17 +67,15 @@ def guarded(serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
 
 async def body_of(request: Request) -> Json:
     """The JSON object in the body. Raises BadRequest."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= MAX_BODY:
-            parts.append(part)
-    if size > MAX_BODY:
-        raise BadRequest(f"a body has at most {MAX_BODY} bytes")
     try:
-        found = json.loads(b"".join(parts) or b"{}")
-    except (ValueError, RecursionError) as exc:
+        body = await read_body(request.receive, MAX_BODY)
+    except SlackError:
+        raise BadRequest(f"a body has at most {MAX_BODY} bytes") from None
+    except ConnectionLost:
+        raise BadRequest("the body ended before its end") from None
+    try:
+        found = read_json(body or b"{}")
+    except ValueError as exc:
         raise BadRequest(f"not JSON: {exc}") from None
     if not isinstance(found, dict):
         raise BadRequest("a JSON object is needed")
@@ -200,8 +201,10 @@ class Admin:
                 target = moment(text_of(body, "now"))
         except (ValueError, TypeError, OverflowError) as exc:
             raise BadRequest(f"not a time: {exc}") from None
-        if target < clock.now():
-            raise BadRequest("time does not run backwards")
+        try:
+            self.pilot.check(target)
+        except NoJourney as exc:
+            raise BadRequest(str(exc)) from None
         if body.get("drive"):
             await self.pilot.drive(target)
         elif self.pilot.journey is not None:
@@ -381,9 +384,12 @@ class Admin:
         """What the bot answered, and what it did since; `wait` is how long to wait for the first thing (seconds)."""
         follow = ("posted", "updated", "deleted", "ephemeral", "view")
         try:
-            patience = time.monotonic() + min(float(body.get("wait", 0)), MAX_WAIT)
-        except (TypeError, ValueError):
-            raise BadRequest("wait is a number of seconds") from None
+            wait = float(body.get("wait", 0))
+        except (TypeError, ValueError, OverflowError):
+            wait = math.nan
+        if math.isnan(wait):
+            raise BadRequest("wait is a number of seconds")
+        patience = time.monotonic() + min(wait, MAX_WAIT)
         while True:
             done = [entry for entry in self.slack.record.since(seq) if entry["kind"] in follow]
             if done or time.monotonic() >= patience:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from sandbox.admin import Admin, deliver_due, refuse
 from sandbox.crm.server import CrmServer
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
+from sandbox.foreign_json import read_json
 from sandbox.guard import objection
 from sandbox.methods_files import MAX_FILE, upload
 from sandbox.page.server import Page
@@ -123,8 +123,8 @@ class Sandbox:
         if fault and fault.kind == "reset_before_commit":
             raise ConnectionLost(reset=True)
         try:
-            args = json.loads(body)
-        except (ValueError, RecursionError):
+            args = read_json(body)
+        except ValueError:
             args = None
         if not isinstance(args, dict):
             raise SlackError("invalid_payload", status=400)

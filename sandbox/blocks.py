@@ -202,6 +202,11 @@ def check_options(given: Json) -> Faults:
     return faults
 
 
+def _external_select(e: Json, at: str, faults: Faults) -> None:
+    _placeholder(e, at, faults)
+    _number(e.get("min_query_length"), f"{at}/min_query_length", faults, 0, 3000)
+
+
 def _overflow(e: Json, at: str, faults: Faults) -> None:
     _options(e.get("options"), f"{at}/options", faults, 5)
     _confirm(e.get("confirm"), f"{at}/confirm", faults)
@@ -224,7 +229,7 @@ def _number_input(e: Json, at: str, faults: Faults) -> None:
         faults.append(Fault(f"{at}/is_decimal_allowed", "missing required field", "missing_field"))
     try:
         low, high = (float(e[key]) if e.get(key) is not None else None for key in ("min_value", "max_value"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         faults.append(Fault(at, "min_value and max_value must be numbers", "type_mismatch"))
         return
     if low is not None and high is not None and low > high:
@@ -274,6 +279,8 @@ ELEMENTS: dict[str, Check] = {
     "workflow_button": _workflow_button,
     "static_select": _static_select,
     "multi_static_select": _static_select,
+    "external_select": _external_select,
+    "multi_external_select": _external_select,
     "overflow": _overflow,
     "checkboxes": _choices,
     "radio_buttons": _choices,
@@ -289,11 +296,9 @@ ELEMENTS: dict[str, Check] = {
             "channels_select",
             "conversations_select",
             "users_select",
-            "external_select",
             "multi_channels_select",
             "multi_conversations_select",
             "multi_users_select",
-            "multi_external_select",
             "datepicker",
             "datetimepicker",
             "timepicker",

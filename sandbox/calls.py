@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.blocks import Fault
 from sandbox.errors import SlackError, invalid_arguments
+from sandbox.foreign_json import read_json
 from sandbox.state import Channel, Token, User, Workspace
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Call:
             return default
         try:
             number = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise SlackError(error) from None
         if number < 1:
             raise SlackError(error)
@@ -66,7 +66,7 @@ class Call:
         if not value:
             return None
         try:
-            return json.loads(value)
+            return read_json(value)
         except ValueError:
             raise SlackError(error) from None
 
@@ -98,6 +98,9 @@ class Call:
             channel.kind in {"group", "mpim"} and workspace.bot_user_id not in channel.members
         ):
             raise SlackError("channel_not_found")
+        if member and channel.kind == "im" and workspace.users[channel.user or ""].deleted:
+            # Slack has no code of its own for a conversation with somebody who has left.
+            raise SlackError("channel_not_found")
         if member and workspace.bot_user_id not in channel.members:
             raise SlackError("not_in_channel")
         return channel
@@ -123,6 +126,16 @@ class Method:
     required: tuple[str, ...] = ()
     public: bool = False
     errors: frozenset[str] = frozenset()
+
+
+def named_blocks(call: Call, blocks: list[Json] | None) -> list[Json] | None:
+    """The blocks with an id each, as Slack gives one to those that come without."""
+    if not blocks:
+        return None
+    return [
+        block if block.get("block_id") else {**block, "block_id": f"b{call.workspace.count('block'):x}"}
+        for block in blocks
+    ]
 
 
 def refused_blocks(faults: list[Fault], code: str = "invalid_blocks") -> SlackError:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+FIRST_YEAR, LAST_YEAR = 1971, 2999
+"""Years of the instants that somebody names: what is computed from one (a day more, another zone) stays a date."""
+
 
 class RealClock:
     """The machine's own clock."""
@@ -56,6 +59,8 @@ Clock = RealClock | SteeredClock
 
 
 def moment(text: str) -> datetime:
-    """Read an ISO 8601 instant; one without an offset is UTC. Raises ValueError."""
+    """Read an ISO 8601 instant; one without an offset is UTC. Raises ValueError for what is none and for other ages."""
     when = datetime.fromisoformat(text)
+    if not FIRST_YEAR <= when.year <= LAST_YEAR:
+        raise ValueError(f"{text}: a workspace lives between {FIRST_YEAR} and {LAST_YEAR}")
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)

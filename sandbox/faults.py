@@ -79,6 +79,7 @@ CRM = frozenset(
         "crm_clock_skewed",
     }
 )
+MOST_SECONDS = 366 * 86_400
 KINDS = INBOUND | OUTBOUND | SOCKET | CRM
 
 
@@ -100,8 +101,8 @@ class Fault:
             raise ValueError("count must be at least 1")
         if self.rate is not None and not 0 <= self.rate <= 1:
             raise ValueError("rate must lie between 0 and 1")
-        if self.seconds < 0 or self.after < 0:
-            raise ValueError("seconds and after must not be negative")
+        if not 0 <= self.seconds <= MOST_SECONDS or self.after < 0:
+            raise ValueError(f"seconds lie between 0 and {MOST_SECONDS}; after must not be negative")
 
 
 class Faults:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.blocks import MESSAGE, Fault, check_attachments, check_blocks
-from sandbox.calls import Call, Json, Method, refused_blocks
-from sandbox.errors import SlackError
+from sandbox.calls import Call, Json, Method, named_blocks, refused_blocks
+from sandbox.errors import SlackError, invalid_arguments
 from sandbox.state import Channel, Message
 
 MAX_TEXT = 40_000  # a longer one is cut, with a warning
@@ -19,6 +19,8 @@ MAX_ATTACHMENTS = 100
 MAX_BLOCKS_BYTES = 13 * 1024
 #: Slack publishes no number either.
 MAX_METADATA_BYTES = 8 * 1024
+#: Different emoji on one message.
+MAX_EMOJI = 23
 _TS = re.compile(r"\d{1,12}\.\d{6}")
 _AT_NAME = re.compile(r"(?<![<\w])@([a-z0-9][a-z0-9._-]*)")
 
@@ -32,7 +34,7 @@ def content(call: Call, *, too_long: str, cut: int | None = None, surface: str =
         if text or blocks:
             raise SlackError("markdown_text_conflict")
         if len(markdown) > 12_000:
-            raise SlackError("no_text" if not markdown else "invalid_arguments")
+            raise invalid_arguments("must be less than 12001 characters [json-pointer:/markdown_text]")
         text = markdown
     if blocks is not None:
         if not isinstance(blocks, list):
@@ -106,17 +108,6 @@ def missing_files(call: Call, blocks: list[Json]) -> list[Fault]:
         if found is None or not found.completed:
             missing.append(Fault(f"{at}/slack_file", "invalid slack file"))
     return missing
-
-
-def named_blocks(call: Call, blocks: list[Json] | None) -> list[Json] | None:
-    """The blocks with an id each, as Slack gives one to those that come without."""
-    if not blocks:
-        return None
-    named: list[Json] = []
-    for block in blocks:
-        missing = not block.get("block_id")
-        named.append({**block, "block_id": f"b{call.workspace.count('block'):x}"} if missing else block)
-    return named
 
 
 def _metadata(call: Call) -> Json | None:
@@ -288,12 +279,11 @@ def add_reaction(call: Call) -> Json:
     name = (call.text("name") or "").strip(":")
     if not re.fullmatch(r"[a-z0-9_+'-]{1,100}(::skin-tone-[2-6])?", name):
         raise SlackError("invalid_name")
-    users = message.reactions.setdefault(name, [])
-    if call.workspace.bot_user_id in users:
+    if call.workspace.bot_user_id in message.reactions.get(name, ()):
         raise SlackError("already_reacted")
-    if len(message.reactions) > 23:
+    if name not in message.reactions and len(message.reactions) >= MAX_EMOJI:
         raise SlackError("too_many_emoji")
-    users.append(call.workspace.bot_user_id)
+    message.reactions.setdefault(name, []).append(call.workspace.bot_user_id)
     call.workspace.reacted(message)
     return {}
 

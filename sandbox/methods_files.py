@@ -7,9 +7,9 @@ from email.parser import BytesParser
 from email.policy import HTTP
 
 from sandbox.blocks import check_blocks
-from sandbox.calls import Call, Json, Method, refused_blocks
+from sandbox.calls import Call, Json, Method, named_blocks, refused_blocks
 from sandbox.errors import SlackError
-from sandbox.methods_chat import MAX_TEXT, may_write, named_blocks, paced, thread_of
+from sandbox.methods_chat import MAX_TEXT, may_write, paced, thread_of
 from sandbox.slack import Slack
 from sandbox.state import Channel, File, Message
 
@@ -39,7 +39,8 @@ def upload_url(call: Call) -> Json:
         name=name,
         size=length,
         created=int(workspace.clock.seconds()),
-        mimetype=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        # The slash: a name that begins with `data:` would say itself what it is.
+        mimetype=mimetypes.guess_type(f"/{name}")[0] or "application/octet-stream",
         title=name,
         alt=call.text("alt_txt") or "",
     )

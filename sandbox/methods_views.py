@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sandbox.blocks import HOME, MODAL, check_view
-from sandbox.calls import Call, Json, Method
+from sandbox.calls import Call, Json, Method, named_blocks
 from sandbox.errors import SlackError, invalid_arguments
 from sandbox.state import Trigger, View
 
@@ -26,11 +26,7 @@ def checked_view(call: Call, kind: str, given: Any = None) -> Json:
         raise invalid_arguments(f"unsupported type: {view['type']} [json-pointer:/view/type]")
     if faults:
         raise invalid_arguments(*(f"{f.message} [json-pointer:{f.pointer}]" for f in faults))
-    blocks = [
-        block if block.get("block_id") else {**block, "block_id": f"b{call.workspace.count('block'):x}"}
-        for block in view["blocks"]
-    ]
-    return {**view, "blocks": blocks}
+    return {**view, "blocks": named_blocks(call, view["blocks"])}
 
 
 def _trigger(call: Call) -> Trigger:
@@ -47,13 +43,15 @@ def _trigger(call: Call) -> Trigger:
     return trigger
 
 
-def _claim_external_id(call: Call, content: Json, view_id: str | None = None) -> None:
+def claim_external_id(call: Call, content: Json, view_id: str | None = None) -> None:
+    """Raise duplicate_external_id where another view than `view_id` has the one in `content`."""
     external = content.get("external_id")
     if external and call.workspace.external_ids.get(external) not in (None, view_id):
         raise SlackError("duplicate_external_id")
 
 
-def _keep(call: Call, view: View) -> Json:
+def keep_view(call: Call, view: View) -> Json:
+    """Let everybody who looks see it; returns what the method answers."""
     external = view.content.get("external_id")
     if external:
         call.workspace.external_ids[external] = view.id
@@ -66,27 +64,29 @@ def open_view(call: Call) -> Json:
     """Open a modal before the person whose click gave the trigger."""
     trigger = _trigger(call)
     content = checked_view(call, MODAL)
-    _claim_external_id(call, content)
+    claim_external_id(call, content)
     trigger.used = True
     view = call.workspace.new_view(trigger.user, content)
     call.workspace.modals[trigger.user] = [view]
-    return _keep(call, view)
+    return keep_view(call, view)
 
 
 def push(call: Call) -> Json:
-    """Put a modal on top of the one that is open; three are the most."""
+    """Put a modal on top of the one in which the click was made; three are the most."""
     trigger = _trigger(call)
+    if not trigger.in_modal:
+        raise SlackError("invalid_trigger_id")
     stack = call.workspace.modals.get(trigger.user)
     if not stack:
         raise SlackError("not_found")
     if len(stack) >= MAX_STACK:
         raise SlackError("push_limit_reached")
     content = checked_view(call, MODAL)
-    _claim_external_id(call, content)
+    claim_external_id(call, content)
     trigger.used = True
     view = call.workspace.new_view(trigger.user, content, root=stack[0].id, previous=stack[-1].id)
     stack.append(view)
-    return _keep(call, view)
+    return keep_view(call, view)
 
 
 def update(call: Call) -> Json:
@@ -101,9 +101,9 @@ def update(call: Call) -> Json:
     content = checked_view(call, str(view.content["type"]))
     if call.text("hash") and call.text("hash") != view.hash:
         raise SlackError("hash_conflict")
-    _claim_external_id(call, content, view.id)
+    claim_external_id(call, content, view.id)
     replace(call, view, content)
-    return _keep(call, view)
+    return keep_view(call, view)
 
 
 def replace(call: Call, view: View, content: Json) -> None:
@@ -126,12 +126,12 @@ def publish(call: Call) -> Json:
     view = workspace.homes.get(user.id)
     if view and call.text("hash") and call.text("hash") != view.hash:
         raise SlackError("hash_conflict")
-    _claim_external_id(call, content, view.id if view else None)
+    claim_external_id(call, content, view.id if view else None)
     if view is None:
         view = workspace.homes[user.id] = workspace.new_view(user.id, content)
     else:
         replace(call, view, content)
-    return _keep(call, view)
+    return keep_view(call, view)
 
 
 _TRIGGER = frozenset({"invalid_trigger_id", "exchanged_trigger_id", "expired_trigger_id"})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+from sandbox.foreign_json import read_json
 
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Answer:
         if not self.body.strip():
             return None
         try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
+            found = read_json(self.body)
+        except ValueError:
             return None
         return found if isinstance(found, dict) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.clock import SteeredClock
+from sandbox.clock import LAST_YEAR, SteeredClock
 from sandbox.events import BotAway, Outbound
 from sandbox.slack import Slack
 from sandbox.steering import BotKeepsItsTime, Steering, SteeringFailed
@@ -107,6 +107,14 @@ class Pilot:
     def _driven_elsewhere(self) -> bool:
         return bool(self.slack.driven) and not self._settling and self.journey is None
 
+    def check(self, target: datetime) -> None:
+        """Raises NoJourney for an instant that time does not go to in one go."""
+        now = self.slack.clock.now()
+        if target < now:
+            raise NoJourney("time does not run backwards")
+        if target - now > FURTHEST or target.year > LAST_YEAR:
+            raise NoJourney(f"a year at once is the most, and {LAST_YEAR} the last")
+
     def _ready(self, target: datetime | None) -> datetime:
         if self.steering is None:
             raise NoJourney(
@@ -114,12 +122,9 @@ class Pilot:
             )
         if self.journey is not None or self._driven_elsewhere():
             raise NoJourney("time is on its way already; stop it first")
-        now = self.slack.clock.now()
-        if target is not None and target < now:
-            raise NoJourney("time does not run backwards")
-        if target is not None and target - now > FURTHEST:
-            raise NoJourney("a year at once is the most")
-        return now
+        if target is not None:
+            self.check(target)
+        return self.slack.clock.now()
 
     def _set_out(self, begins: datetime, target: datetime | None) -> None:
         self.trouble = ""

@@ -8,7 +8,6 @@ people `work` ({start, end}: HH:MM; days: 1 is Monday).
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.clock import moment
+from sandbox.clock import LAST_YEAR, moment
+from sandbox.foreign_json import read_json
 from sandbox.state import Quiet, User, Usergroup, Workspace
 
 Json = dict[str, Any]
@@ -57,15 +57,19 @@ _TEXTS = (
     "status_emoji",
     "locale",
 )
+_LAST_SECOND = moment(f"{LAST_YEAR}-12-31").timestamp()
 _FLAGS = ("is_bot", "is_restricted", "is_ultra_restricted", "deleted")
 _KNOWN = frozenset({"id", "status_expiration", "dnd", "work", *_TEXTS, *_FLAGS})
 
 
 def _clock_time(text: Any) -> wall_time:
     try:
-        return wall_time.fromisoformat(text)
+        at = wall_time.fromisoformat(text)
     except (TypeError, ValueError):
         raise BadRoster(f"not a time of day (HH:MM): {text!r}") from None
+    if at.tzinfo is not None:
+        raise BadRoster(f"times of day are local, without an offset: {text!r}")
+    return at
 
 
 def _instant(text: Any) -> datetime:
@@ -73,6 +77,17 @@ def _instant(text: Any) -> datetime:
         return moment(text)
     except (TypeError, ValueError):
         raise BadRoster(f"not an ISO instant: {text!r}") from None
+
+
+def _expiration(given: Any) -> int:
+    """Seconds since 1970, from a number or an ISO instant; 0 is never."""
+    if given is None:
+        return 0
+    if isinstance(given, str):
+        return int(_instant(given).timestamp())
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= _LAST_SECOND:
+        raise BadRoster("status_expiration is an instant: epoch seconds or ISO")
+    return int(given)
 
 
 def _quiet(given: Any) -> Quiet | None:
@@ -115,10 +130,7 @@ def read_user(given: Any, workspace: Workspace) -> User:
     if "dnd" in given:
         changes["dnd"] = _quiet(given["dnd"])
     if "status_expiration" in given:
-        until = given["status_expiration"]
-        changes["status_expiration"] = (
-            int(_instant(until).timestamp()) if isinstance(until, str) else int(until or 0)
-        )
+        changes["status_expiration"] = _expiration(given["status_expiration"])
     if before:
         return replace(before, **changes)
     if not changes.get("name"):
@@ -148,7 +160,7 @@ def read_roster(path: Path, workspace: Workspace) -> Roster:
     """Read a JSON or TOML file with `users`, `channels` and `usergroups`, or a JSON list of users. Raises BadRoster."""
     try:
         text = path.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        found = tomllib.loads(text) if path.suffix == ".toml" else read_json(text)
     except OSError as exc:
         raise BadRoster(f"{path}: {exc.strerror}") from exc
     except ValueError as exc:
@@ -177,6 +189,13 @@ def read_roster(path: Path, workspace: Workspace) -> Roster:
     return roster
 
 
+def _are_users(given: Any, workspace: Workspace) -> bool:
+    """Whether this is a list of ids of users."""
+    return isinstance(given, list) and all(
+        isinstance(each, str) and each in workspace.users for each in given
+    )
+
+
 def add_channel(given: Any, workspace: Workspace) -> str:
     """Make a channel: `name`, `is_private`, `members` (ids; the bot is one unless `bot` is false). Returns its id."""
     if not isinstance(given, dict) or not isinstance(given.get("name"), str) or not given["name"]:
@@ -184,7 +203,7 @@ def add_channel(given: Any, workspace: Workspace) -> str:
     if any(channel.name == given["name"] for channel in workspace.channels.values()):
         raise BadRoster(f"there is a channel {given['name']!r} already")
     members = given.get("members", [])
-    if not isinstance(members, list) or any(member not in workspace.users for member in members):
+    if not _are_users(members, workspace):
         raise BadRoster("members are ids of users")
     everybody = list(dict.fromkeys([*members, workspace.bot_user_id] if given.get("bot", True) else members))
     channel = workspace.add_channel(given["name"], private=bool(given.get("is_private")), members=everybody)
@@ -199,7 +218,7 @@ def add_usergroup(given: Any, workspace: Workspace) -> str:
     if unknown:
         raise BadRoster(f"unknown key {min(unknown)!r} of a user group")
     users = given.get("users", [])
-    if not isinstance(users, list) or any(user not in workspace.users for user in users):
+    if not _are_users(users, workspace):
         raise BadRoster("users are ids of users")
     texts = {key: given.get(key) or given["handle"] for key in ("name", "description")}
     if not all(isinstance(text, str) for text in texts.values()):

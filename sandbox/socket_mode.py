@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from sandbox.faults import SOCKET
+from sandbox.foreign_json import read_json
 from sandbox.parcels import EVENTS, Answer, Parcel
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ class Sockets:
     def _hear(self, link: Link, text: str) -> None:
         """An acknowledgement; what is none is recorded and has no effect, as with Slack."""
         try:
-            said = json.loads(text)
-        except (ValueError, RecursionError):
+            said = read_json(text)
+        except ValueError:
             said = None
         envelope_id = said.get("envelope_id") if isinstance(said, dict) else None
         waiting = link.pending.get(envelope_id) if isinstance(envelope_id, str) else None

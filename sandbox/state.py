@@ -244,6 +244,8 @@ class Trigger:
 
     user: str
     at: float
+    #: Whether the click was made in a modal: only then may another be put on top of it.
+    in_modal: bool = False
     used: bool = False
 
 
@@ -337,11 +339,11 @@ class Workspace:
         """A new event id."""
         return f"Ev{self.count('event'):09d}"
 
-    def trigger_for(self, user: str) -> str:
+    def trigger_for(self, user: str, *, in_modal: bool = False) -> str:
         """A new trigger id for `user`."""
         number = self.count("trigger")
         trigger_id = f"{number}.{int(self.clock.seconds())}.{number:032x}"
-        self.triggers[trigger_id] = Trigger(user, self.clock.seconds())
+        self.triggers[trigger_id] = Trigger(user, self.clock.seconds(), in_modal)
         if len(self.triggers) > 10_000:
             for old in list(self.triggers)[:5_000]:
                 del self.triggers[old]

@@ -25,6 +25,7 @@ from sandbox import (
 from sandbox.calls import Call, Json, Method
 from sandbox.errors import SlackError, invalid_arguments
 from sandbox.faults import INBOUND, Fault
+from sandbox.foreign_json import read_json
 from sandbox.slack import Slack
 
 Scope = MutableMapping[str, Any]
@@ -86,8 +87,8 @@ def read_arguments(headers: dict[bytes, bytes], query: bytes, body: bytes) -> Js
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind == b"application/json":
             try:
-                given = json.loads(body)
-            except (ValueError, RecursionError):
+                given = read_json(body)
+            except ValueError:
                 raise SlackError("invalid_json") from None
             if not isinstance(given, dict):
                 raise SlackError("json_not_object")

@@ -127,7 +127,9 @@ async def successes(here: Running) -> dict[str, dict[str, Any]]:
         "dnd.info": await here.call("dnd.info", user="U1"),
         "dnd.teamInfo": await here.call("dnd.teamInfo", users="U1,U4"),
         "views.open": modal,
-        "views.push": await here.call("views.push", trigger_id=workspace.trigger_for("U1"), view=MODAL),
+        "views.push": await here.call(
+            "views.push", trigger_id=workspace.trigger_for("U1", in_modal=True), view=MODAL
+        ),
         "views.update": await here.call("views.update", view_id=modal["view"]["id"], view=MODAL),
         "views.publish": await here.call("views.publish", user_id="U1", view=HOME),
         "blocks.validate": await here.call("blocks.validate", blocks=[{"type": "divider"}]),
@@ -295,7 +297,8 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("reactions.get", {"channel": "D1"}, "no_item_specified"),
     ("views.open", {"trigger_id": "1.2.3", "view": MODAL}, "invalid_trigger_id"),
     ("views.open", {"view": MODAL}, "invalid_arguments"),
-    ("views.push", {"trigger_id": "GOOD", "view": MODAL}, "not_found"),
+    ("views.push", {"trigger_id": "INSIDE", "view": MODAL}, "not_found"),
+    ("views.push", {"trigger_id": "GOOD", "view": MODAL}, "invalid_trigger_id"),
     ("views.update", {"view_id": "V9", "view": MODAL}, "not_found"),
     ("views.publish", {"user_id": "U1", "view": MODAL}, "invalid_arguments"),
     ("views.publish", {"user_id": "U9", "view": HOME}, "invalid_arguments"),
@@ -460,7 +463,7 @@ async def stand_ins(here: Running) -> dict[str, str]:
     for user, depth in (("U5", 1), ("U6", 3)):
         await here.call("views.open", trigger_id=new(user), view=MODAL)
         for _ in range(depth - 1):
-            await here.call("views.push", trigger_id=new(user), view=MODAL)
+            await here.call("views.push", trigger_id=new(user, in_modal=True), view=MODAL)
     await here.call("views.publish", user_id="U1", view=HOME)
     await here.call("views.publish", user_id="U5", view={**HOME, "external_id": "taken"})
     done = await uploaded(here)
@@ -474,9 +477,10 @@ async def stand_ins(here: Running) -> dict[str, str]:
         "PERSON": here.sandbox.acts.write("U1", "Hi").ts,
         "USED": used,
         "OLD": old,
-        "MORE": new("U5"),
-        "FULL": new("U6"),
+        "MORE": new("U5", in_modal=True),
+        "FULL": new("U6", in_modal=True),
         "GOOD": new("U4"),
+        "INSIDE": new("U4", in_modal=True),
         "MODAL": modal["view"]["id"],
         "FILE": await uploaded(here),
         "ASKED": asked["file_id"],

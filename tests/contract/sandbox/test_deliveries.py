@@ -315,6 +315,38 @@ async def test_a_submission_can_be_answered_with_errors_update_push_and_clear(
     assert seen == [["ask"], ["second"], ["second", "third"], []]
 
 
+async def test_a_submission_pushes_no_fourth_modal(bot: FakeBot, here: Running) -> None:
+    bot.answer = lambda _seen: JSONResponse({"response_action": "push", "view": MODAL})
+    await here.call("views.open", trigger_id=here.slack.workspace.trigger_for("U1"), view=MODAL)
+    for depth in (2, 3, 3):
+        await here.do("submit", user="U1", inputs={"text": "words"})
+        assert len(here.slack.workspace.modals["U1"]) == depth
+    assert here.slack.record.totals()["rejected"] == {"push_limit_reached": 1}
+
+
+@pytest.mark.parametrize("what", ["push", "update"])
+async def test_a_modal_that_was_closed_meanwhile_takes_nothing(
+    bot: FakeBot, here: Running, what: str
+) -> None:
+    async def answer(_seen: Seen) -> Response:
+        here.slack.workspace.modals["U1"] = []
+        return JSONResponse({"response_action": what, "view": MODAL})
+
+    bot.answer = answer
+    await here.call("views.open", trigger_id=here.slack.workspace.trigger_for("U1"), view=MODAL)
+    await here.do("submit", user="U1", inputs={"text": "words"})
+    assert here.slack.workspace.modals["U1"] == []
+    assert here.slack.record.totals()["rejected"] == {"not_found": 1}
+
+
+async def test_somebody_acts_only_in_channels_that_they_are_in(here: Running) -> None:
+    sales = here.slack.workspace.add_channel("sales", members=["U4"]).id
+    for path, body in (("command", {"command": "/fullsteam"}), ("say", {"text": "hello"})):
+        status, told = await here.admin("POST", path, {"user": "U1", "channel": sales, **body})
+        assert (status, told["error"]) == (409, "impossible"), path
+    assert here.slack.record.totals()["commands"] == here.slack.record.totals()["replies"] == 0
+
+
 async def test_a_button_of_the_home_tab_is_pressed_in_its_view(bot: FakeBot, here: Running) -> None:
     home = await here.call("views.publish", user_id="U1", view={"type": "home", "blocks": buttons("pause")})
     await here.do("press", user="U1", view_id=home["view"]["id"], action_id="pause")

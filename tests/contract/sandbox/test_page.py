@@ -430,6 +430,17 @@ async def test_only_a_loopback_name_is_answered(here: Running, host: str, status
             assert response.status == status, headers
 
 
+@pytest.mark.parametrize("drive", [False, True])
+async def test_the_clock_goes_a_year_at_once_at_most_and_never_to_an_age_without_dates(
+    here: Running, drive: bool
+) -> None:
+    far = (MORNING + timedelta(days=367)).isoformat()
+    for where in ({"now": far}, {"advance": 367 * 86_400}, {"now": "9999-12-31T23:00:00+00:00"}):
+        status, told = await here.admin("POST", "clock", {**where, "drive": drive})
+        assert (status, told["error"]) == (400, "bad_request"), where
+    assert here.slack.clock.now() == MORNING
+
+
 async def test_another_site_cannot_listen(here: Running) -> None:
     status, told = await look(here, "/sandbox/page/stream?user=U1", Origin="https://evil.example")
     assert (status, told["error"]) == (403, "forbidden_origin")

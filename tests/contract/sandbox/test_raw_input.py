@@ -74,6 +74,9 @@ KINDS = st.one_of(
     ),
     st.text(st.characters(max_codepoint=255), max_size=20),
 )
+FAR = {"type": "number_input", "is_decimal_allowed": True, "action_id": "n", "min_value": 10**399}
+DEEP = "[" * 100_000
+NESTED: Any = json.loads("[" * 150 + "]" * 150)
 QUIET = settings(
     max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -166,6 +169,22 @@ def is_slacks(name: str, status: int, body: bytes) -> None:
 @example(name="chat.postMessage", args={"channel": "U1", "blocks": [{"type": "video", "title": []}]})
 @example(name="views.open", args={"trigger_id": "TRIGGER", "view": {"type": {}, "blocks": [1]}})
 @example(name="files.completeUploadExternal", args={"files": [{"id": []}]})
+@example(name="chat.postMessage", args={"channel": "U1", "text": "a \ud800 b"})
+@example(name="chat.postMessage", args={"channel": "U1", "text": "x", "blocks": '[{"a": "\\ud800"}]'})
+@example(name="chat.postMessage", args={"channel": "U1", "text": "x", "blocks": DEEP})
+@example(name="chat.postMessage", args={"channel": "U1", "text": "x", "blocks": '{"a":' * 100_000})
+@example(name="chat.postMessage", args={"channel": "U1", "text": "x", "attachments": [{"a": NESTED}]})
+@example(name="views.open", args={"trigger_id": "TRIGGER", "view": DEEP})
+@example(name="users.list", args={"limit": float("inf")})
+@example(name="users.list", args={"limit": 10**400, "cursor": "x"})
+@example(name="users.list", args={"limit": "1e999"})
+@example(name="conversations.history", args={"channel": "D1", "oldest": "1" * 400})
+@example(name="blocks.validate", args={"blocks": [{"type": "input", "label": plain(), "element": FAR}]})
+@example(
+    name="chat.postMessage",
+    args={"channel": "U1", "blocks": [{"type": "input", "label": plain(), "element": FAR}]},
+)
+@example(name="files.getUploadURLExternal", args={"filename": "data:image/\u20ac/x,", "length": 1})
 def test_any_argument_of_any_method_gets_an_answer_that_the_method_documents(
     door: Door, name: str, args: dict[str, Any]
 ) -> None:
@@ -254,6 +273,18 @@ def test_a_view_with_anything_in_any_place_is_refused_or_taken(door: Door, whole
 @example(name="auth.test", kind="application/json", body=b'{"token": "\\ud800"}')
 @example(name="auth.test", kind="application/x-www-form-urlencoded", body=b"token=%ff&%00=1")
 @example(name="", kind="", body=b"")
+@example(name="users.list", kind="application/json", body=b'{"limit": 1e999}')
+@example(name="users.list", kind="application/json", body=b'{"limit": NaN, "cursor": -Infinity}')
+@example(name="users.list", kind="application/json", body=b'{"limit": ' + b"1" * 5000 + b"}")
+@example(name="chat.postMessage", kind="application/json", body=b'{"text": "\xed\xa0\x80", "channel": "U1"}')
+@example(name="api.test", kind="application/json", body=b'{"a":' * 100_000)
+@example(name="api.test", kind="application/json", body=b'{"a":' * 150 + b"1" + b"}" * 150)
+@example(name="chat.postMessage", kind="application/x-www-form-urlencoded", body=b"channel=U1&text=%ED%A0%80")
+@example(
+    name="chat.postMessage",
+    kind="application/x-www-form-urlencoded",
+    body=b"channel=U1&text=x&blocks=" + b"[" * 100_000,
+)
 def test_any_bytes_as_a_call_get_an_answer_of_slacks(door: Door, name: str, kind: str, body: bytes) -> None:
     for token in (TOKEN, "", "\x00é"):
         is_slacks(name, *door.sends(f"/api/{name}", body, kind, token=token))
@@ -276,7 +307,73 @@ SWITCHES = ("clock", "faults", "settings", "sockets", "usergroups", "suggest", "
 
 @QUIET
 @given(path=st.sampled_from(PERSONS + SWITCHES), body=st.one_of(VALUES, ARGUMENTS))
+@example(path="users", body={"id": "U1", "status_expiration": [1]})
+@example(path="users", body={"id": "U1", "status_expiration": float("inf")})
+@example(path="users", body={"id": "U1", "status_expiration": 10**400})
+@example(path="users", body={"id": "U1", "dnd": {"start": "09:00+01:00", "end": "17:00"}})
+@example(
+    path="users", body={"id": "U1", "dnd": {"start": "9999-12-31T23:59-11:00", "end": "0001-01-01T00:00"}}
+)
+@example(path="users", body={"name": "\ud800"})
+@example(path="channels", body={"name": "a", "members": [{}]})
+@example(path="usergroups", body={"handle": "a", "users": [{}]})
+@example(path="usergroups", body={"handle": "a", "users": {}})
+@example(path="say", body={"user": "U1", "text": "a \ud800 b"})
+@example(path="say", body={"user": "U1", "text": "x", "more": NESTED})
+@example(path="say", body={"user": "U1", "text": "x", "wait": float("nan")})
+@example(path="home", body={"user": "U1", "wait": "nan"})
+@example(path="home", body={"user": "U1", "wait": 10**400})
+@example(path="clock", body={"advance": 10**400})
+@example(path="clock", body={"advance": "nan"})
+@example(path="clock", body={"now": "9999-12-31T23:59:59-11:00"})
+@example(path="faults", body={"kind": "slow", "seconds": 1e300})
+@example(path="sockets", body={"disconnect": []})
 def test_any_json_to_the_sandboxs_own_interface_is_done_or_refused(door: Door, path: str, body: Any) -> None:
     status, answer = door.sends(f"/sandbox/{path}", json.dumps(real(door, body)).encode())
     assert status in (200, 400, 409, 502), answer
     assert isinstance(json.loads(answer)["ok"], bool)
+
+
+CHOOSING = [
+    {"type": kind, "action_id": kind, **more}
+    for kind, more in (
+        ("static_select", {"options": [{"text": plain(), "value": "a"}]}),
+        ("multi_static_select", {"options": [{"text": plain(), "value": "a"}]}),
+        ("checkboxes", {"options": [{"text": plain(), "value": "a"}]}),
+        ("external_select", {"min_query_length": 0}),
+        ("multi_external_select", {}),
+        ("conversations_select", {"response_url_enabled": True}),
+        ("multi_users_select", {}),
+        ("datetimepicker", {}),
+        ("plain_text_input", {}),
+        ("rich_text_input", {}),
+        ("number_input", {"is_decimal_allowed": True}),
+    )
+]
+
+
+@QUIET
+@given(value=st.one_of(VALUES, st.lists(VALUES, max_size=3)))
+@example(value={})
+@example(value=[{}])
+@example(value=[["a"]])
+@example(value={"text": {"type": "plain_text", "text": "x"}, "value": "a"})
+def test_any_value_in_any_element_is_taken_or_refused(door: Door, value: Any) -> None:
+    blocks = [
+        {"type": "input", "block_id": each["type"], "optional": True, "label": plain(), "element": each}
+        for each in CHOOSING
+    ]
+    asked = view(blocks=blocks, submit=plain())
+    for each in CHOOSING:
+        trigger = door.sandbox.slack.workspace.trigger_for("U1")
+        args = {"trigger_id": trigger, "view": asked}
+        opened = json.loads(door.sends("/api/views.open", json.dumps(args).encode())[1])
+        who = {"user": "U1", "view_id": opened["view"]["id"]}
+        for path, body in (
+            ("press", {**who, "action_id": each["type"], "value": value}),
+            ("suggest", {**who, "action_id": each["type"], "text": "x"}),
+            ("submit", {**who, "inputs": {each["type"]: value}}),
+        ):
+            status, answer = door.sends(f"/sandbox/{path}", json.dumps(body).encode())
+            assert status in (200, 409), answer
+        assert door.sends("/sandbox/views", b"", query=b"user=U1", verb="GET")[0] == 200

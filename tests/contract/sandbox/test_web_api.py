@@ -97,8 +97,65 @@ async def test_three_modals_stack_and_a_fourth_is_refused() -> None:
     async with running() as here:
         new = here.slack.workspace.trigger_for
         await here.call("views.open", trigger_id=new("U1"), view=MODAL)
-        pushed = [await here.call("views.push", trigger_id=new("U1"), view=MODAL) for _ in range(3)]
+        pushed = [
+            await here.call("views.push", trigger_id=new("U1", in_modal=True), view=MODAL) for _ in range(3)
+        ]
         assert [answer.get("error") for answer in pushed] == [None, None, "push_limit_reached"]
+
+
+async def test_a_modal_is_put_on_another_only_by_a_click_in_a_modal() -> None:
+    async with running() as here:
+        new = here.slack.workspace.trigger_for
+        await here.call("views.open", trigger_id=new("U1"), view=MODAL)
+        outside = await here.call("views.push", trigger_id=new("U1"), view=MODAL)
+        assert outside["error"] == "invalid_trigger_id"
+        assert len(here.slack.workspace.modals["U1"]) == 1
+
+
+async def test_one_emoji_too_many_leaves_no_trace() -> None:
+    async with running() as here:
+        post = await here.call("chat.postMessage", channel="U1", text="Hi")
+        where = {"channel": post["channel"], "timestamp": post["ts"]}
+        for number in range(23):
+            assert (await here.call("reactions.add", name=f"e{number}", **where))["ok"]
+        assert (await here.call("reactions.add", name="e23", **where))["error"] == "too_many_emoji"
+        shown = (await here.call("reactions.get", **where))["message"]["reactions"]
+        assert [each["count"] for each in shown] == [1] * 23
+
+
+async def test_nothing_is_posted_to_somebody_who_has_left() -> None:
+    async with running() as here:
+        dm = (await here.call("chat.postMessage", channel="U4", text="Hi"))["channel"]
+        here.slack.workspace.users["U4"].deleted = True
+        for channel in (dm, "U4"):
+            late = await here.call("chat.postMessage", channel=channel, text="Still there?")
+            assert late["error"] == "channel_not_found"
+        assert here.slack.record.counts["posted"] == 1
+
+
+async def test_half_of_a_surrogate_pair_is_refused_and_whole_ones_are_kept() -> None:
+    async with running() as here:
+        head = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+        for text, error in (
+            (r"a \ud800 b", "invalid_json"),
+            (r"\udc00\ud800", "invalid_json"),
+            (r"\\ud800\udc00", "invalid_json"),
+            (r"\ud83d\ude00", None),
+            (r"\\ud800", None),
+            ("\N{GRINNING FACE}", None),
+        ):
+            body = f'{{"channel": "U1", "text": "{text}"}}'.encode()
+            async with here.session.post(
+                f"{here.slack.url}/api/chat.postMessage", data=body, headers=head
+            ) as response:
+                assert (await response.json()).get("error") == error, text
+        status, shown = await here.admin("GET", "messages?user=U1")
+        assert status == 200
+        assert [each["text"] for each in shown["messages"]] == [
+            "\N{GRINNING FACE}",
+            r"\ud800",
+            "\N{GRINNING FACE}",
+        ]
 
 
 async def test_an_old_hash_loses_against_a_newer_view() -> None:
