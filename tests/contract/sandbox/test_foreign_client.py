@@ -22,6 +22,10 @@ from tests.contract.sandbox.workspace import SECRET, TOKEN, FakeBot, free_port, 
 pytestmark = pytest.mark.anyio
 
 
+#: What @slack/bolt 5 runs on (tests/foreign/package.json).
+OLDEST_NODE = 20
+
+
 def missing(why: str) -> None:
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(why)
@@ -34,7 +38,14 @@ def folder(repository: Path) -> Path:
     place = repository / "tests" / "foreign"
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
-        missing("no Node: install Node 20 or newer (on Debian and Ubuntu: apt install nodejs npm)")
+        missing("no Node: install Node 20 or newer, with npm (Debian 13: apt install nodejs npm)")
+    version = subprocess.run(
+        [node, "-p", "process.versions.node"], capture_output=True, text=True, check=True
+    )
+    if int(version.stdout.partition(".")[0]) < OLDEST_NODE:
+        missing(
+            f"Node {version.stdout.strip()} is too old for Slack's client: put Node {OLDEST_NODE} or newer first in PATH"
+        )
     installed = place / "node_modules" / ".package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < (place / "package-lock.json").stat().st_mtime:
         done = subprocess.run(
