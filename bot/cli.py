@@ -528,6 +528,10 @@ def demo(
         try:
             report = run_demo(plan, tell=bar.tell, finished=finished)
         except KeyboardInterrupt:
+            bar.stop()
+            err.print(
+                "\nEnded. The company and what you did in it are gone; the same seed brings the company back."
+            )
             raise typer.Exit(0 if shown else 130) from None
     if any(each["broken"] for each in report["broken_promises"].values() if "broken" in each):
         raise typer.Exit(1)
@@ -540,7 +544,10 @@ def _print_demo(report: dict[str, Any]) -> None:
     held = sorted(report["held"].items(), key=lambda item: (-item[1], item[0]))
     sent = sorted(report["sent_by_trigger"].items(), key=lambda item: (-item[1], item[0]))
     lines = [
-        ("Company", f"{report['people']:,} people, {report['weeks_run']} weeks, seed {report['seed']}"),
+        (
+            "Company",
+            f"{report['people']:,} people, {report['weeks_run']} week{'s' * (report['weeks_run'] > 1)}, seed {report['seed']}",
+        ),
         ("Decisions", f"{report['decisions']:,} (one per person and working day, each with its reason)"),
         ("Sent", f"{report['sent']:,}: " + _most(sent, 5)),
         ("Not sent", f"{sum(report['held'].values()):,}: " + _most(held, 4)),
@@ -572,7 +579,7 @@ def _print_demo(report: dict[str, Any]) -> None:
 
 def _most(counts: Iterable[tuple[str, int]], how_many: int) -> str:
     """The first few of counted things in words."""
-    listed = [f"{name.replace('_', ' ')} {count:,}" for name, count in counts]
+    listed = [f"{name.replace('_', ' ').replace('-', ' ')} {count:,}" for name, count in counts]
     more = len(listed) - how_many
     return ", ".join(listed[:how_many]) + (f" and {more} more" if more > 0 else "")
 

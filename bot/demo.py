@@ -67,8 +67,13 @@ class Demo:
 
     @property
     def until(self) -> datetime:
-        """The instant at which it ends."""
-        return self.begin + timedelta(weeks=self.weeks)
+        """The instant at which it ends: some days into the next week, when there is something new to look at everywhere."""
+        return self.begin + timedelta(weeks=self.weeks) + AFTERWARDS
+
+    @property
+    def days(self) -> int:
+        """How many days it touches."""
+        return (self.until.date() - self.first).days + 1
 
     @property
     def secret(self) -> bytes:
@@ -76,6 +81,8 @@ class Demo:
         return hashlib.sha256(f"demo {self.seed}".encode()).hexdigest().encode()
 
 
+AFTERWARDS = timedelta(days=3, hours=15)
+"""Until Thursday, 15:00 UTC: afternoon in Europe, morning in America, and tips of the same day in both."""
 ACK_SECONDS = 60
 """How long the bot may take to acknowledge while time is steered; Slack's own limit is 3 and is for the bot at work."""
 Tell = Callable[[int, int], None]
@@ -117,7 +124,7 @@ async def _run(demo: Demo, folder: Path, tell: Tell, finished: Finished) -> dict
             async for line in lines:
                 if "day" in line:
                     done = date.fromisoformat(str(line["day"])) - demo.first
-                    tell(done.days + 1, demo.weeks * 7)
+                    tell(done.days + 1, demo.days)
                 elif line.get("done"):
                     report = {
                         **await count(),
@@ -171,7 +178,7 @@ async def _bot(
             )
             await prepare_replay(database, programme, connector, mark, demo.begin)
             steered = Steered(house, clock)
-            last = (demo.until - timedelta(days=1)).date()
+            last = demo.until.date()
 
             async def count() -> dict[str, Any]:
                 return await database.read(replay_counts, demo.first, last)

@@ -19,6 +19,7 @@ from bot.domain.usage import GRACE_DAYS, QUIET_DAYS, STUCK_DAYS, RecordRef, RowF
 LICENCES = ("Salesforce",)
 """Licences (Profile.UserLicense.Name) with which somebody can work on opportunities."""
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+_LOCALE = re.compile(r"([a-z]{2,3})(?:_(?:[A-Z][a-z]{3}_)?([A-Z]{2}))?(?:_|$)")
 _ROLE_WORDS = (
     ("sales_development", re.compile(r"\b(sdr|bdr|sales development|business development)\b", re.IGNORECASE)),
     ("customer_success", re.compile(r"\b(customer success|csm|renewals?|account care)\b", re.IGNORECASE)),
@@ -100,8 +101,18 @@ def _user(
         active=active,
         zone=zone if zone is not None and is_zone(zone) else None,
         country=country_of_zone(zone),
+        language=language_of(str(row.get("LocaleSidKey") or "")),
         access_since=since,
     )
+
+
+def language_of(locale: str) -> str | None:
+    """``de_DE_EURO`` as ``de-DE``; None for what names no language.
+
+    LocaleSidKey is how somebody reads dates and numbers (developer.salesforce.com, object reference, User).
+    """
+    found = _LOCALE.match(locale)
+    return None if found is None else "-".join(part for part in found.groups() if part)
 
 
 def _without_circles(bosses: Mapping[str, str], faults: list[RowFault]) -> dict[str, str]:

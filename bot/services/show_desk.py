@@ -14,7 +14,7 @@ from bot.domain.intents import fold
 from bot.domain.messages import Message, RecordLine
 from bot.domain.people import Person
 from bot.domain.programme import Programme
-from bot.services.export_feedback import may_read, readable
+from bot.services.export_feedback import readable
 from bot.services.hearing import Outcome
 from store import audit, people
 from store.database import UnitOfWork
@@ -31,11 +31,16 @@ def asks_for_desk(text: str) -> bool:
 
 
 def reader_of(uow: UnitOfWork, slack_id: str | None, programme: Programme) -> str | None:
-    """The e-mail address of a Slack user who may read feedback, with or without a seat in the CRM; None for all others."""
+    """The e-mail address of a Slack user who has a desk, with or without a seat in the CRM; None for all others.
+
+    The adoption lead and the owners of barriers: those whom people are told about before they speak. The privacy officer
+    looks at who looked (`fullsteam audit`), and exports with a row in that log.
+    """
     account = people.slack_users(uow, [slack_id]).get(slack_id) if slack_id else None
     if account is None or not account.email or account.deleted:
         return None
-    return account.email if may_read(account.email, programme) else None
+    desks = {programme.adoption_lead.casefold(), *(owner.casefold() for owner in programme.owners.values())}
+    return account.email if account.email.casefold() in desks else None
 
 
 def show_desk(

@@ -18,8 +18,8 @@ from tests.hearing import PROGRAMME, TUESDAY, Workspace, posted_tip, ts_of
 from tests.sending import add_person
 
 pytestmark = pytest.mark.anyio
-LEAD, OWNER, STRANGER = 50, 51, 52
-"""Slack accounts without a seat in the CRM: the adoption lead, the owner of data problems, somebody else."""
+LEAD, OWNER, STRANGER, OFFICER = 50, 51, 52, 53
+"""Slack accounts without a seat in the CRM: the adoption lead, the owner of data problems, somebody else, the privacy officer."""
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def slack(database_url: str) -> Iterator[Workspace]:
             add_person(uow, number, team="p0009")
             posted_tip(uow, number)
         emails = {LEAD: PROGRAMME.adoption_lead, OWNER: PROGRAMME.owners["data"], STRANGER: "x@example.com"}
+        emails[OFFICER] = PROGRAMME.privacy_officer
         accounts = [SlackUser(f"U{number:08d}", email, "", "UTC") for number, email in emails.items()]
         people.keep_slack_users(uow, accounts, TUESDAY, roles=PROGRAMME.roles())
 
@@ -80,7 +81,10 @@ async def test_words_chosen_to_be_dropped_never_come_to_the_desk(slack: Workspac
     assert "Never mind" not in await desk(slack, LEAD)
 
 
-@pytest.mark.parametrize(("number", "answer"), [(STRANGER, "can't find you"), (1, "What you can tell me")])
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [(STRANGER, "can't find you"), (1, "What you can tell me"), (OFFICER, "can't find you")],
+)
 async def test_nobody_else_gets_a_desk(slack: Workspace, number: int, answer: str) -> None:
     await say(slack, "The account list is out of date", "named")
     shown = await desk(slack, number)

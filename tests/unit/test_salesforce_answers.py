@@ -19,7 +19,7 @@ from bot.connectors.salesforce_answers import (
     records_of,
 )
 from bot.connectors.salesforce_queries import EVENTS, STATES, Question, pipeline
-from bot.connectors.salesforce_rows import full_id, is_flawed, is_id, read_users
+from bot.connectors.salesforce_rows import full_id, is_flawed, is_id, language_of, read_users
 from bot.domain.errors import FullsteamError, Permanent, Retryable
 from sandbox.crm import records
 
@@ -264,3 +264,14 @@ def test_a_user_row_that_cannot_be_read_is_named_and_the_others_are_kept() -> No
     assert [user.name for user in roster.users] == ["Ada"]
     assert [fault.row for fault in roster.faults] == [1, 2, 3]
     assert all(fault.dropped for fault in roster.faults)
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [
+        *(("de_DE", "de-DE"), ("de_DE_EURO", "de-DE"), ("fr", "fr"), ("zh_Hant_TW", "zh-TW")),
+        *(("es_419", "es"), ("", None), ("xx-", None), ("1", None)),
+    ],
+)
+def test_people_are_written_to_in_the_language_of_their_locale(locale: str, language: str | None) -> None:
+    assert language_of(locale) == language
