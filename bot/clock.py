@@ -14,7 +14,7 @@ class SystemClock:
 
 
 class SteeredClock:
-    """A clock that only moves when it is told to, and never backward (design.md §3, Time)."""
+    """A clock that only moves when it is told to, and never backward (docs/decisions/0012)."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)

@@ -47,7 +47,7 @@ from store.database import Database, migrate, open_database
 
 COMMAND_LINE = "command line"
 NOT_AVAILABLE = "not available"
-"""What a plan says of a reason that is the person's own: who stopped, paused or is blocked is theirs to tell (D6)."""
+"""What a plan says of a reason that is the person's own: who stopped, paused or is blocked is theirs to tell."""
 
 
 @contextlib.contextmanager

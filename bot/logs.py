@@ -39,7 +39,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Send this product's logs to ``stream`` (standard error). Libraries speak from warning on.
 
     Bolt and slack_sdk print whole bodies at debug level, and Bolt one on a bad signature at info: they are kept at
-    error (reference/slack.md §6).
+    error.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())

@@ -15,7 +15,7 @@ else:
 R = TypeVar("R")
 SWITCH_INTERVAL = 0.0005
 """Seconds between turns of threads: with Python's own 5 ms a planning thread takes click answers from 8 to 211 ms at p99
-(design.md §7)."""
+in our measurements."""
 YOUNG = 20_000
 """New objects before the collector looks at them. Rows and messages come by the thousand and go by themselves: with Python's
 own 700 it took 6 % of a replay."""

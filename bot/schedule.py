@@ -1,7 +1,7 @@
 """The clock: it only ticks. APScheduler drives the jobs in production, :func:`advance` under steered time.
 
 APScheduler 3 with its memory job store, one interval job a use case: what is due is a row in the database, so a missed
-tick loses nothing and a second clock doubles nothing (reference/engine.md §1).
+tick loses nothing and a second clock doubles nothing (docs/decisions/0001).
 """
 
 from __future__ import annotations

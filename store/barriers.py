@@ -1,4 +1,4 @@
-"""Barriers: what stands in a person's way. While one is open, messages on that behaviour are silent for them (B3)."""
+"""Barriers: what stands in a person's way. While one is open, messages on that behaviour are silent for them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The database: engines, the unit of work, group commit on SQLite, migration under a lock.
 
     SQLite      one writer thread; units of work that wait together share one commit, each after the first in its own
-                SAVEPOINT, inbox first (reference/engine.md §4, §11). Reads use a second, read-only engine.
+                SAVEPOINT, inbox first, because Slack waits for it (docs/decisions/0002). Reads use a second,
+                read-only engine.
     PostgreSQL  a pool of threads; every unit of work is a transaction of its own.
 
 A unit of work is a synchronous function ``fn(uow, *args) -> result``. It never waits for a socket.

@@ -1,4 +1,4 @@
-"""What is kept only so long (product/evidence.md, last table; design.md §4). Raw usage is :mod:`store.usage`'s own."""
+"""What is kept only so long (how long: bot/services/forget_expired.py). Raw usage is :mod:`store.usage`'s own."""
 
 from __future__ import annotations
 

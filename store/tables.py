@@ -1,6 +1,6 @@
 """The whole schema on one page. One workspace per database. All times are UTC instants; days are dates.
 
-Rows are the queue: what is due is a row with a time, claimed in a short transaction (reference/engine.md §0).
+Rows are the queue: what is due is a row with a time, claimed in a short transaction (docs/decisions/0001).
 """
 
 from __future__ import annotations
@@ -394,7 +394,7 @@ feedback = Table(
 sa.Index("ix_feedback_person", feedback.c.person, feedback.c.created_at)
 sa.Index("ix_feedback_words", feedback.c.channel, feedback.c.ts)
 
-barrier = Table(  # open: messages on that behaviour are silent for this person (B3)
+barrier = Table(  # open: messages on that behaviour are silent for this person
     "barrier",
     metadata,
     Column("id", Text, primary_key=True),

@@ -69,7 +69,10 @@ def api_used(headers: Mapping[str, str]) -> float | None:
 
 
 def judge(answer: Answer) -> FullsteamError | None:
-    """What a refusal means (reference/crm.md §3). The texts are ours: Salesforce's repeat the query."""
+    """What a refusal means. The texts are ours: Salesforce's repeat the query.
+
+    Source: REST API Developer Guide, Status Codes and Error Responses.
+    """
     errors = answer.body if isinstance(answer.body, list) else [answer.body]
     first = errors[0] if errors and isinstance(errors[0], Mapping) else {}
     code, message = str(first.get("errorCode") or ""), str(first.get("message") or "")

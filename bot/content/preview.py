@@ -1,4 +1,4 @@
-"""What Slack will show, from example evidence, by the same code path as production (C1)."""
+"""What Slack will show, from example evidence, by the same code path as production."""
 
 from __future__ import annotations
 

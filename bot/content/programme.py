@@ -40,7 +40,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "load_24h": (1, 50),
     "poll_fresh_hours": (1, 96),
 }
-"""Hard limits (product/evidence.md, last table): lowest and highest that a programme may set."""
+"""Hard limits: lowest and highest that a programme may set."""
 
 
 def load_programme(path: Path, behaviours: Mapping[str, Behaviour]) -> Programme:

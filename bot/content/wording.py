@@ -84,7 +84,7 @@ def tip_message(
 
     ``delivery``: outbox id, the value of every button. ``live``: the named records are read again just before sending;
     otherwise the message says as of when they are. Raises MissingField when the tip names records and there are none, or
-    when its words name a value that is not there: then it is not sent (N4). Raises KeyError for an unknown tip.
+    when its words name a value that is not there: then it is not sent. Raises KeyError for an unknown tip.
     """
     chosen = content.tips[tip]
     found, words = chosen.text(language.replace("_", "-"))

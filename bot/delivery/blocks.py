@@ -1,8 +1,8 @@
 """Message -> Block Kit, within every limit of Slack's, whatever the texts.
 
 Limits: docs.slack.dev/reference/block-kit (3,000 characters a text, 50 blocks, 25 elements of an actions block, 5 options
-behind the dots); a whole message of more than about 13 KB is refused (reference/slack.md §2), so ours end at 10,000 bytes.
-Names of records and words of people stand in rich text, which Slack never parses; our own mrkdwn is ``verbatim``.
+behind the dots); a whole message of more than about 13 KB is refused (``msg_blocks_too_long``), so ours end at 10,000
+bytes. Names of records and words of people stand in rich text, which Slack never parses; our own mrkdwn is ``verbatim``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Slack's errors as ours: what the caller has to do, with advice for whoever runs the workspace.
 
-Source: the ``errors`` of each method (docs.slack.dev/reference/methods), reference/slack.md §2.
+Source: the ``errors`` of each method (docs.slack.dev/reference/methods).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Slack out: the only caller of ``chat.*``.
 
 The writing client has no retry handlers: slack_sdk's default one posts a message again after a dropped connection
-(measured, reference/slack.md §2). What may have been posted is Uncertain, and :meth:`SlackMessenger.find` looks for it by
-the id in its metadata.
+(slack_sdk.http_retry, ConnectionErrorRetryHandler). What may have been posted is Uncertain, and
+:meth:`SlackMessenger.find` looks for it by the id in its metadata.
 """
 
 from __future__ import annotations

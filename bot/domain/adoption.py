@@ -1,4 +1,8 @@
-"""Adoption stages of a person: features, rules with hysteresis, evidence (reference/science.md §3)."""
+"""Adoption stages of a person: features, rules with hysteresis, evidence.
+
+Two months of steady use make the last stage, because a habit takes a median of 66 days (Lally et al. 2010,
+doi:10.1002/ejsp.674).
+"""
 
 from __future__ import annotations
 
@@ -177,7 +181,10 @@ def dispersion(samples: Sequence[tuple[float, float]]) -> float:
 
 
 def outcome_yield(events: float, expected: float, shape: float = PRIOR) -> float:
-    """Outcomes against what the person's active days usually bring in their role, shrunk towards 1 (science.md §3.4)."""
+    """Outcomes against what the person's active days usually bring in their role, shrunk towards 1.
+
+    The posterior mean under a Gamma(a, a) prior and Poisson counts (Clayton & Kaldor 1987, doi:10.2307/2532003).
+    """
     return (shape + events) / (shape + expected)
 
 

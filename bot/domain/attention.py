@@ -1,7 +1,7 @@
-"""One attention budget for every kind of message: caps, spacing, windows, pauses, back-off (D1-D8, J6).
+"""One attention budget for every kind of message: caps, spacing, windows, pauses, back-off.
 
 Pure: the planner asks :func:`refusal` before it decides, the gate asks it again just before sending.
-Defaults and hard limits: product/evidence.md, last table; which rule applies to which kind: design.md §4.
+Defaults: :class:`bot.domain.programme.Rules`; which rule applies to which kind: :data:`bot.domain.messages.KINDS`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PERSONAL = frozenset(
         "dnd",
     }
 )
-"""Reasons that are the person's own: nobody but them and the delivery reads them (D6)."""
+"""Reasons that are the person's own: nobody but them and the delivery reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ def local_day(standing: Standing, now: datetime) -> date:
 
 
 def spread(person_id: str) -> float:
-    """A person's own place in the day's queue, 0 <= x < 1: stable, so that a slot is predictable (E7)."""
+    """A person's own place in the day's queue, 0 <= x < 1: stable, so that a slot is predictable."""
     return int.from_bytes(hashlib.sha256(person_id.encode()).digest()[:6]) / 2**48
 
 

@@ -49,8 +49,8 @@ class Shown:
     """Whether a person shows a behaviour. ``value`` and ``target`` in the unit of the behaviour.
 
     ``known`` is False when the coverage of any metric is not ``ok``: then nothing may be concluded.
-    ``at_target``: the person already does it; never nudge them about it (N8).
-    ``done``: it counts towards breadth (science.md §3.2).
+    ``at_target``: the person already does it; never nudge them about it.
+    ``done``: it counts towards breadth, the share of behaviours that are done.
     """
 
     behaviour: str
@@ -103,7 +103,7 @@ def shown(
 
 
 def check(behaviour: Behaviour) -> list[str]:
-    """Faults of a behaviour's definition, each a sentence. Logins never make a behaviour (U2)."""
+    """Faults of a behaviour's definition, each a sentence. Logins never make a behaviour."""
     faults = [f"unknown metric {m}" for m in behaviour.metrics if m not in METRICS]
     if not behaviour.metrics:
         faults.append("names no metric")

@@ -32,7 +32,7 @@ DESK = "desk"
 
 @dataclass(frozen=True, slots=True)
 class KindRule:
-    """What applies to a kind of message (design.md §4, table). ``place``: order when several compete, lowest first."""
+    """What applies to a kind of message. ``place``: order when several compete, lowest first."""
 
     capped: bool
     windowed: bool
@@ -134,7 +134,7 @@ class Message:
     """A message as it was decided; what was decided is what is sent.
 
     ``text``: the whole message in plain words (screen readers, notifications); never empty.
-    ``template`` and ``version``: the content it came from (C2).
+    ``template`` and ``version``: the content it came from.
     """
 
     kind: str

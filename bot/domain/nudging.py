@@ -26,7 +26,7 @@ GOAL_CHOSEN = "goal_chosen"
 """The person has just said what they want: the tip at this decision point was asked for, so no coin decides."""
 SAME_TEXT_DAYS = 28
 REST_DAYS = 14
-"""After "Not for me" the whole trigger rests this long (reference/science.md §7)."""
+"""After "Not for me" the whole trigger rests this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Profile:
 
     @property
     def l20(self) -> float:
-        """Meaningful days in 20 working days, rescaled for part-time and absence (science.md §3.2)."""
+        """Meaningful days in 20 working days, rescaled for part-time and absence."""
         return 20.0 * self.meaningful_28d / self.workdays_28d if self.workdays_28d else 0.0
 
 
@@ -139,7 +139,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A candidate that could not be chosen, and why (D4: losers are logged with reason)."""
+    """A candidate that could not be chosen, and why: losers are logged with their reason."""
 
     action: str
     kind: str
@@ -149,7 +149,9 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One row per decision point, also for "none" (science.md §8.1).
+    """One row per decision point, also for "none".
+
+    So a micro-randomised trial needs it (Klasnja et al. 2015, doi:10.1037/hea0000305).
 
     ``available``: whether anything could have been sent; ``reason``: why nothing is (None when something is).
     ``probabilities`` sum to 1: over the eligible actions and ``none`` when a coin was thrown, else it is the chosen action's
@@ -267,7 +269,8 @@ def tips_by_trigger(tips: Mapping[str, Tip]) -> dict[tuple[str, str], tuple[Tip,
 def consider(case: Case, policy: Policy) -> Considered:
     """What may be sent at this decision point, and every loser with its reason.
 
-    The kind is settled first, by the order of design.md §4; a tip comes last, and only among tips a coin decides.
+    The kind is settled first, by its ``place`` (bot.domain.messages.KINDS); a tip comes last, and only among
+    tips a coin decides.
     """
     standing, rules, now = case.standing, policy.rules, case.now
     if standing.person.welcomed_at is None:
@@ -409,7 +412,7 @@ def trigger_objections(trigger: Trigger, case: Case) -> Iterator[str]:
 
 
 def behaviour_objections(behaviour: str, case: Case, policy: Policy) -> Iterator[str]:
-    """What forbids to speak about this behaviour: the ceiling (N8), an open barrier, an earlier coin."""
+    """What forbids to speak about this behaviour: the ceiling, an open barrier, an earlier coin."""
     known = policy.behaviours.get(behaviour)
     shown = case.shown.get(behaviour)
     if known is None or case.standing.person.role not in known.roles or shown is None:
@@ -632,7 +635,7 @@ def _reason(considered: Considered, declined: tuple[Declined, ...]) -> tuple[str
 
 
 def _key(policy: Policy, person: str, point: str, day: date, label: str) -> bytes:
-    """The draw's key: workspace | person | rule version | target | window start | policy (design.md §4)."""
+    """The draw's key: workspace | person | rule version | target | window start | policy (docs/decisions/0010)."""
     parts = (
         label,
         policy.workspace,
@@ -646,7 +649,7 @@ def _key(policy: Policy, person: str, point: str, day: date, label: str) -> byte
 
 
 def draw(policy: Policy, person: str, point: str, day: date) -> float:
-    """A number in [0, 1): the same key gives the same u, so a crash never redraws (reference/science.md §8.1)."""
+    """A number in [0, 1): the same key gives the same u, so a crash never redraws."""
     return min(int.from_bytes(_key(policy, person, point, day, "draw")) / 2**256, 1.0 - 2**-53)
 
 

@@ -79,7 +79,7 @@ class CrmUser:
 class Person:
     """Somebody we may contact: a CRM identity and, where the e-mail matches, a Slack identity.
 
-    ``team`` is the person id of their manager: the people reporting to one manager are one team (design.md §5).
+    ``team`` is the person id of their manager: the people reporting to one manager are one team.
     ``pilot``: in a team that may be written to. ``match``: one of MATCH_STATES; only ``matched`` is ever written to.
     ``zone``: IANA name that is in force (own choice, else Slack's, else the CRM's), None if unknown.
     """
@@ -107,7 +107,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a person chose. Only the person and the delivery read it (D6)."""
+    """What a person chose. Only the person and the delivery read it."""
 
     person: str
     goal: str | None = None

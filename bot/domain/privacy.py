@@ -1,4 +1,4 @@
-"""What may stand beside confidential words, so that nobody can work out whose they are (design.md §4, promise 5).
+"""What may stand beside confidential words, so that nobody can work out whose they are.
 
 A reader knows who works in which team and role, and these rules. Whatever they read must fit at least ``k`` people who could
 have said it; what is left out must fit as many, or leaving it out would tell (complementary suppression: Cox 1980,

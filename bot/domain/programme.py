@@ -32,7 +32,7 @@ SEE_NAME_WITH_STAGE = "see_name_with_stage"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Defaults of product/evidence.md, last table; each within its hard limit."""
+    """What a programme may set, with its defaults; each within its hard limit (bot/content/programme.py)."""
 
     weekly_cap: int = 2
     window_start: str = "09:30"
@@ -44,7 +44,7 @@ class Rules:
     ignored_pauses: int = 6
     coin_window_days: int = 7
     load_24h: int = 5
-    """Messages of any kind in 24 hours from which on unasked ones wait (J6, recent load)."""
+    """Messages of any kind in 24 hours from which on unasked ones wait."""
     poll_fresh_hours: int = 30
     policy: str = "2026-11.1"
     """Name of the rules in force; part of every draw's key."""

@@ -22,7 +22,7 @@ class MetricKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``column``: the name in the wide usage table. ``meaningful``: a state-changing action (science.md §3.2)."""
+    """``column``: the name in the wide usage table. ``meaningful``: it changes something, which makes a meaningful day."""
 
     key: str
     kind: MetricKind
@@ -90,7 +90,7 @@ def _vocabulary() -> dict[str, Metric]:
 
 METRICS: Mapping[str, Metric] = _vocabulary()
 MEANINGFUL = tuple(key for key, metric in METRICS.items() if metric.meaningful)
-"""Metrics that make a day a meaningful day M. Logins are not among them (U2)."""
+"""Metrics that make a day a meaningful day M. Logins are not among them."""
 STUCK_DAYS = 60
 QUIET_DAYS = 30
 GRACE_DAYS = 7
@@ -98,7 +98,7 @@ GRACE_DAYS = 7
 
 
 class CoverageStatus(StrEnum):
-    """What a missing or present number means (crm.md finding 2). Only ``ok`` may be read."""
+    """What a missing or present number means: no answer is no zero. Only ``ok`` may be read."""
 
     OK = "ok"
     PARTIAL = "partial"

@@ -32,7 +32,7 @@ def build_app(
     token, address and session. Bolt would call auth.test before the first answer, and fail the click when Slack is slow; one
     workspace needs nobody to be asked.
     """
-    # Bolt logs whole bodies at DEBUG, and at INFO when a signature is wrong (slack.md §6): never below WARNING.
+    # Bolt logs whole bodies at DEBUG, and at INFO when a signature is wrong: never below WARNING.
     logger = logging.getLogger(BOLT_LOGGER)
     logger.setLevel(logging.WARNING)
 

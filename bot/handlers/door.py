@@ -1,4 +1,4 @@
-"""The one door in: every envelope from Slack is an inbox row before it is acknowledged (design.md §3, "The door").
+"""The one door in: every envelope from Slack is an inbox row before it is acknowledged (docs/decisions/0002).
 
 It runs after the signature was checked and before Bolt authorizes. An event ends here, with 200, and so does what
 nothing here reads. An interaction goes on to its listener, also when it is a duplicate: the answer is a pure function of

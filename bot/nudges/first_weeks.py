@@ -10,7 +10,8 @@ from bot.domain.nudging import Profile, Proposal, Trigger
 NAME = "first_weeks"
 VERSION = 1
 FIRST, LAST = 1, 8
-"""Weeks since access in which it speaks: not on day one, and not once habits are formed (reference/science.md §3.1)."""
+"""Weeks since access in which it speaks: not on day one, and not once habits are formed
+(a median of 66 days: Lally et al. 2010, doi:10.1002/ejsp.674)."""
 
 
 def propose(profile: Profile, behaviours: Mapping[str, Behaviour]) -> Proposal | None:

@@ -1,4 +1,4 @@
-"""Deliver what is due: claim, commit, gate, send with no transaction open, settle (design.md §3).
+"""Deliver what is due: claim, commit, gate, send with no transaction open, settle (docs/decisions/0008).
 
 A row is ``sending`` in the database before Slack hears of it. Whoever dies in between leaves a row that
 :mod:`bot.services.reconcile_outbox` looks for 30 s later: at most one visible message a delivery, however often we die.

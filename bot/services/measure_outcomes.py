@@ -13,7 +13,7 @@ from store.decisions import OUTCOMES, DecisionRow, Outcome
 
 BATCH = 500
 ENOUGH = 0.95
-"""Coverage under which an outcome stays empty: it is never filled with 0 (reference/science.md §8.1)."""
+"""Coverage under which an outcome stays empty: it is never filled with 0, because no data is no zero."""
 PATIENCE = timedelta(days=7)
 """How long to wait for the CRM to be read to the end of a window; raw usage is kept just as long."""
 AGAIN = timedelta(hours=6)

@@ -79,7 +79,7 @@ CRM_AWAY_RETRY = timedelta(minutes=15)
 FIRST_OUTCOME = timedelta(hours=72)
 RNG = "hmac-sha256"
 NOT_KNOWN = ("opinion", "meeting_load", "window_arm")
-"""Of science.md §8.1, what nothing measures yet: null in every row, never left out (docs/decisions/0014)."""
+"""Of what an analysis asks for, what nothing measures yet: null in every row, never left out (docs/decisions/0015)."""
 _NO_MORE_SLOTS = ("not-matched", "left", "not-in-pilot")
 
 Found = Mapping[tuple[str, str, date], Mapping[str, tuple[int, tuple[RecordRef, ...]]] | None]
@@ -557,7 +557,7 @@ class _Planner:
         return hmac.new(self.policy.secret, f"records\x1f{named}".encode(), hashlib.sha256).hexdigest()[:24]
 
     def context(self, decision: Decision, weighed: _Weighed) -> dict[str, Any]:
-        """The state that the decision was made in (science.md §8.1), and what its outcome is measured on."""
+        """The state that the decision was made in (docs/decisions/0015), and what its outcome is measured on."""
         case, profile = weighed.case, weighed.case.profile
         capped = [sent for sent in case.standing.sends if KINDS[sent.kind].capped]
         said = weighed.reading.last_feedback

@@ -97,7 +97,7 @@ def build(
 
 
 def breadth(readings: Mapping[str, Shown], behaviours: Mapping[str, Behaviour]) -> float | None:
-    """Share of core behaviours done; None with fewer than three covered (science.md §3.3)."""
+    """Share of core behaviours done; None with fewer than three covered."""
     core = [each for key, each in readings.items() if each.known and behaviours[key].core]
     return sum(each.done for each in core) / len(core) if len(core) >= 3 else None
 

@@ -1,7 +1,7 @@
 """What became of messages that may have been posted: look in Slack before anything is done about them.
 
 Found: it was sent. Not found, and the time in which it could still arrive is over: it may go again. Cannot look: by kind;
-what is sent at most once stays uncertain and is shown to whoever runs the programme (reference/engine.md §3).
+what is sent at most once stays uncertain and is shown to whoever runs the programme (docs/decisions/0008).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def remind(uow: UnitOfWork, heard: Heard) -> Outcome:
 
 
 def _gone(uow: UnitOfWork, heard: Heard, row: OutboxRow) -> Outcome:
-    """The text is blanked (design.md §4, kept for how long): it cannot be repeated, and they are told so."""
+    """The text is blanked by now: it cannot be repeated, and they are told so."""
     return refused("text-gone", show_on(uow, heard, row, heard.say("after_remind_gone", value=row.id)))
 
 

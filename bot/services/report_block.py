@@ -1,4 +1,4 @@
-"""Something's in the way: that behaviour falls silent for this person at once, and what it is gets an owner (B1, B3)."""
+"""Something's in the way: that behaviour falls silent for this person at once, and what it is gets an owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold everything, and let it go again: the switch that every sender reads before each wave of messages (H4)."""
+"""Hold everything, and let it go again: the switch that every sender reads before each wave of messages."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sandbox.crm.records import Crm
 
 EARLIEST, LATEST = time(8, 0), time(18, 30)
-"""Nothing unasked outside these local times, whatever anybody sets (product/evidence.md, last table)."""
+"""Nothing unasked outside these local times, whatever anybody sets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def test_logins_are_no_feature_and_no_outcome() -> None:
 
 def test_the_yield_shrinks_towards_one() -> None:
     assert outcome_yield(0, 0) == 1.0
-    assert round(outcome_yield(3, 14), 2) == 0.31  # science.md §3.4
+    assert round(outcome_yield(3, 14), 2) == 0.31  # (2 + 3) / (2 + 14)
     assert outcome_yield(1, 6) > outcome_yield(2, 14)
 
 

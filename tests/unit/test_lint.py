@@ -1,4 +1,4 @@
-"""Each rule of the voice refuses its sin (C5, N9): one tip that breaks one rule, and the fault that names it."""
+"""Each rule of the voice refuses its sin: one tip that breaks one rule, and the fault that names it."""
 
 from __future__ import annotations
 

@@ -508,7 +508,7 @@ def test_there_are_eight_triggers_and_each_reads_what_its_metric_is() -> None:
         "stuck_step",
     ]
     assert all(metric in METRICS for each in found for metric in each.reads)
-    assert not any("active_day" in each.reads for each in found)  # a login is no reason to speak (U2)
+    assert not any("active_day" in each.reads for each in found)  # a login is no reason to speak
 
 
 @pytest.mark.parametrize("trigger", [t for t in discover(nudges, Trigger) if t.reads], ids=lambda t: t.name)
