@@ -1,4 +1,4 @@
-"""Decisions: one row for each decision point, also for "none", with its reason (reference/science.md §8.1)."""
+"""Decisions: one row for each decision point, also for "none", with its reason (docs/decisions/0015)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def get(uow: UnitOfWork, id: str) -> DecisionRow | None:  # noqa: A002 - the col
 
 
 def of_person(uow: UnitOfWork, person_id: str, limit: int = 20) -> tuple[DecisionRow, ...]:
-    """The latest decisions about a person, newest first: what they may read about themselves (D9)."""
+    """The latest decisions about a person, newest first: what they may read about themselves."""
     return tuple(_read(row) for row in uow.rows(_of_person(), {"which": person_id, "most": limit}))
 
 

@@ -31,7 +31,7 @@ from store.upsert import inserting
 READY, SENDING, SENT = "ready", "sending", "sent"
 DROPPED, UNCERTAIN, DEAD = "dropped", "uncertain", "dead"
 SETTLE_SECONDS = 30
-"""After this long a post that nobody settled is over, one way or the other (reference/engine.md §3)."""
+"""After this long a post that nobody settled is over, one way or the other (docs/decisions/0008)."""
 LOOK_LEASE = timedelta(seconds=60)
 IGNORED_AFTER = timedelta(hours=72)
 _LIVE_STATES = spelt_out(READY, SENDING, UNCERTAIN)  # in the words of the partial index (store/tables.py)
