@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,10 @@ BROKEN = frozenset({"drop_after_commit", "reset_before_commit"})
 
 class NotLoopback(ValueError):
     """Somebody asked for an address that others could reach."""
+
+
+class PortTaken(OSError):
+    """Another program listens on this port."""
 
 
 def loopback(host: str) -> str:
@@ -174,7 +179,7 @@ class _HangUp(Response):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 is any free one. Raises NotLoopback and OSError."""
+    """A listening socket on loopback; port 0 is any free one. Raises NotLoopback, PortTaken and OSError."""
     host = loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named, or asyncio leaves Nagle on and every answer takes 40 ms.
@@ -182,10 +187,12 @@ def listen(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-    except OSError:
+        sock.listen(1024)
+    except OSError as exc:
         sock.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise PortTaken(f"port {port} is taken: choose another with --port (0 is any free one)") from exc
         raise
-    sock.listen(1024)
     return sock
 
 

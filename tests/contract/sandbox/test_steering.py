@@ -18,6 +18,7 @@ import pytest
 from starlette.responses import Response
 
 import sandbox
+from sandbox.app import PortTaken, listen
 from sandbox.clock import SteeredClock
 from sandbox.events import BotAway
 from sandbox.limits import Limits
@@ -475,6 +476,13 @@ def test_a_wrong_option_is_refused_in_one_line(arguments: list[str], why: str) -
     assert (ended.returncode, ended.stdout) == (2, "")
     assert why in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_in_words() -> None:
+    with listen("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"^port {port} is taken: choose another with --port"):
+            listen("127.0.0.1", port)
 
 
 def test_nothing_of_the_bot_is_needed() -> None:
