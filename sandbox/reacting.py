@@ -155,7 +155,7 @@ class Reacting(ABC):
             return
         channel = self.slack.workspace.channels[message.channel]
         user = message.ephemeral_for or (channel.user if channel.kind == "im" else None)
-        if user is None or user not in self.hours:
+        if user is None or user not in self.hours or user in self.slack.played:
             return
         offered = offers(message.blocks)
         actions = frozenset(offered)
@@ -181,6 +181,8 @@ class Reacting(ABC):
 
     def _sees_view(self, method: str, view: View) -> None:
         if view.content["type"] != "modal" or view.user not in self.hours or method.endswith("update"):
+            return
+        if view.user in self.slack.played:
             return
         user, callback = view.user, str(view.content.get("callback_id") or "")
         self._times[user, callback] += 1
@@ -227,11 +229,11 @@ class Reacting(ABC):
     ) -> None:
         """Enter it into the agenda. `again`: what was pressed and failed is pressed again.
 
-        Nobody acts for a person whom somebody plays on the page by then.
+        Nothing acts for a person whom somebody has been on the page by then.
         """
 
         async def do() -> None:
-            if self.slack.played[user]:
+            if user in self.slack.played:
                 return
             try:
                 answer = await act()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,9 @@ class Slack:
         self.turn = asyncio.Lock()
         #: The app's manifest, as far as one was given: its commands and shortcuts.
         self.manifest: dict[str, Any] = {}
-        #: Whom somebody is on the page right now, by how many open pages: their own hands stay off.
-        self.played: Counter[str] = Counter()
+        #: Whom somebody has been on the page. They stay the visitor's: nothing answers for them any more by itself, not
+        #: even to what came while the visitor was somebody else.
+        self.played: set[str] = set()
         self._moved = asyncio.Event()
         self.workspace.seen_by.append(self._record_message)
         self.workspace.views_seen_by.append(self._record_view)

@@ -86,7 +86,7 @@ class Stream:
         """The events for one open page, as lines of the protocol."""
         listener = Listener(user)
         self.listeners.add(listener)
-        self.slack.played[user] += 1
+        self.slack.played.add(user)
         clock: Json | None = None
         stack = self._stack(user)
         changes = self.slack.workspace.changes
@@ -118,7 +118,6 @@ class Stream:
                     continue
         finally:
             self.listeners.discard(listener)
-            self.slack.played[user] -= 1
 
     def _message(self, kind: str, message: Message) -> None:
         if not self.listeners:

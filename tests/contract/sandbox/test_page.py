@@ -18,6 +18,7 @@ from yarl import URL
 from sandbox.clock import RealClock, SteeredClock
 from sandbox.page import server
 from sandbox.reacting import Reacting
+from sandbox.roster import Hours
 from tests.contract.sandbox.workspace import MORNING, TOKEN, FakeBot, Running, buttons, listening, running
 
 pytestmark = pytest.mark.anyio
@@ -310,8 +311,8 @@ async def test_who_is_flooded_reads_again_and_nothing_piles_up(here: Running) ->
 
 async def test_a_page_that_is_closed_is_forgotten(here: Running) -> None:
     async with page_of(here, "U1"):
-        assert here.slack.played["U1"] == 1
-    await until(lambda: not here.slack.played["U1"] and not here.sandbox.page.stream.listeners)
+        assert len(here.sandbox.page.stream.listeners) == 1
+    await until(lambda: not here.sandbox.page.stream.listeners)
 
 
 class Silent(Reacting):
@@ -320,6 +321,39 @@ class Silent(Reacting):
     def plan_day(self, day: date) -> None: ...
     def about(self, *_: Any) -> None: ...
     def about_modal(self, *_: Any) -> None: ...
+
+
+class Noticing(Silent):
+    """People of whom one sees what they look at."""
+
+    def __init__(self, here: Running) -> None:
+        hours = {user: Hours() for user in ("U1", "U4")}
+        super().__init__(here.slack, here.sandbox.acts, hours, seed=1, grid=60)
+        self.looked: list[str] = []
+
+    def about(self, user: str, *_: Any) -> None:
+        self.looked.append(user)
+
+
+async def test_who_has_been_played_stays_the_visitors_when_the_page_is_closed(here: Running) -> None:
+    people = Noticing(here)
+    await here.call("chat.postMessage", channel="U1", text="before anybody came")
+    async with page_of(here, "U1"):
+        await here.call("chat.postMessage", channel="U1", text="while somebody is here")
+    await until(lambda: not here.sandbox.page.stream.listeners)
+    for user in ("U1", "U4"):
+        await here.call("chat.postMessage", channel=user, text="afterwards")
+    assert people.looked == ["U1", "U4"]
+
+    done: list[str] = []
+
+    async def act() -> Any:
+        done.append("acted")
+
+    people.later(here.slack.clock.seconds(), "U1", act, again=False)
+    for appointment in here.slack.agenda.take_due(here.slack.clock.seconds()):
+        await appointment.do()
+    assert done == []
 
 
 async def test_nobody_acts_for_a_person_whom_somebody_plays(here: Running) -> None:
