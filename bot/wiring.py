@@ -50,6 +50,7 @@ from bot.services.forget_expired import forget_expired
 from bot.services.inspect_person import inspect_person
 from bot.services.keep_envelope import KeptInbox
 from bot.services.keep_rhythm import keep_rhythm
+from bot.services.list_reasons import list_reasons
 from bot.services.match_people import match
 from bot.services.measure_outcomes import measure, next_outcome
 from bot.services.obey_command import answer_command
@@ -228,9 +229,11 @@ class House:
             now=self.clock.now(),
         )
 
-    async def inspect(self, slack_id: str) -> Mapping[str, Any] | None:
-        """What was decided about a Slack user: for the sandbox's page."""
-        return await self.database.read(inspect_person, slack_id, self.clock.now())
+    async def inspect(self, slack_id: str, most: int, reasons: bool) -> Mapping[str, Any] | None:
+        """What was decided about a Slack user: for the sandbox's page, and with reasons only for its checks."""
+        if reasons:
+            return await self.database.read(list_reasons, slack_id, most)
+        return await self.database.read(inspect_person, slack_id, self.clock.now(), most)
 
     async def health(self) -> Mapping[str, Any]:
         """Whether the database answers, what waits, whether sending is stopped."""

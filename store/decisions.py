@@ -115,6 +115,32 @@ def _of_person() -> sa.Select[Any]:
     return newest.limit(sa.bindparam("most"))
 
 
+@dataclass(frozen=True, slots=True)
+class Reasoned:
+    """What a decision came to, and why; ``declined`` as in DecisionRow."""
+
+    id: str
+    at: datetime
+    action: str
+    reason: str | None
+    declined: tuple[Mapping[str, Any], ...]
+
+
+def reasons_of(uow: UnitOfWork, person_id: str, limit: int) -> tuple[Reasoned, ...]:
+    """The latest decisions about a person, newest first, with their reasons only."""
+    rows = uow.rows(_reasons_of(), {"which": person_id, "most": limit})
+    return tuple(Reasoned(row.id, row.at, row.action, row.reason, tuple(row.declined)) for row in rows)
+
+
+@cache
+def _reasons_of() -> sa.Select[Any]:
+    columns = sa.select(
+        decision.c.id, decision.c.at, decision.c.action, decision.c.reason, decision.c.declined
+    )
+    newest = columns.where(decision.c.person == sa.bindparam("which"))
+    return newest.order_by(decision.c.at.desc(), decision.c.id).limit(sa.bindparam("most"))
+
+
 def between(uow: UnitOfWork, since: datetime, until: datetime) -> tuple[DecisionRow, ...]:
     """All decisions in ``[since, until)``, oldest first."""
     query = (

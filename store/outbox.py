@@ -239,6 +239,28 @@ def _of_person() -> sa.Select[Any]:
     return newest.limit(sa.bindparam("most"))
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a message, and why."""
+
+    id: str
+    state: str
+    reason: str | None
+
+
+def states_of(uow: UnitOfWork, person_id: str, limit: int) -> list[Fate]:
+    """What became of the latest messages of a person, newest first."""
+    rows = uow.rows(_states_of(), {"which": person_id, "most": limit})
+    return [Fate(row.id, row.state, row.reason) for row in rows]
+
+
+@cache
+def _states_of() -> sa.Select[Any]:
+    columns = sa.select(outbox.c.id, outbox.c.state, outbox.c.reason)
+    newest = columns.where(outbox.c.person == sa.bindparam("which"))
+    return newest.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(sa.bindparam("most"))
+
+
 def sent_history(
     uow: UnitOfWork,
     person_ids: Sequence[str],

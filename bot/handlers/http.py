@@ -24,6 +24,7 @@ MAX_BODY = 4 * 1024 * 1024
 MAX_CLOCK_BODY = 4 * 1024
 """Bytes of a request that moves the clock: one instant."""
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What Bolt raises for a body that is no JSON object, or one nested without end."""
@@ -35,8 +36,10 @@ Health = Callable[[], Awaitable[Mapping[str, Any]]]
 """JSON-ready; ``ok`` False answers 503."""
 Advance = Callable[[datetime], Awaitable[datetime | None]]
 """Set the steered clock, do what is due, and say what is due next."""
-Inspect = Callable[[str], Awaitable[Mapping[str, Any] | None]]
-"""What was decided about a Slack user, None when nobody is known by that id."""
+Inspect = Callable[[str, int, bool], Awaitable[Mapping[str, Any] | None]]
+"""(Slack user, how many of the newest, reasons only) -> what was decided, None when nobody is known by that id."""
+INSPECTED, MOST_INSPECTED = 20, 5_000
+"""Decisions that are shown when nobody says how many, and the most that may be asked for."""
 
 Arrive = Callable[[datetime], None]
 """Set the steered clock to the instant of a request: what is heard is heard when it is said, not at the tick before."""
@@ -209,7 +212,13 @@ def _inspect(inspect: Inspect) -> Callable[[Request], Awaitable[Response]]:
     async def show(request: Request) -> Response:
         if not _is_program_here(request):
             return PlainTextResponse("only from this machine", status_code=403)
-        found = await inspect(request.path_params["user"])
+        asked = request.query_params
+        limit, only = asked.get("limit", str(INSPECTED)), asked.get("only", "everything")
+        if not _NUMBER.fullmatch(limit) or not 0 < int(limit) <= MOST_INSPECTED:
+            return PlainTextResponse(f"limit is a number from 1 to {MOST_INSPECTED}", status_code=400)
+        if only not in ("everything", "reasons"):
+            return PlainTextResponse("only is everything or reasons", status_code=400)
+        found = await inspect(request.path_params["user"], int(limit), only == "reasons")
         return JSONResponse(
             {"error": "unknown user"} if found is None else dict(found),
             status_code=404 if found is None else 200,

@@ -9,8 +9,11 @@ from store import barriers, decisions, feedback, outbox, people, stages
 from store.database import UnitOfWork
 
 
-def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime) -> dict[str, Any] | None:
-    """JSON-ready; None when no person is matched to this Slack user. Words of the person are left out."""
+def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime, most: int = 20) -> dict[str, Any] | None:
+    """The newest ``most`` of decisions, messages and feedback, JSON-ready; None when no person is matched to this Slack user.
+
+    Words of the person are left out.
+    """
     person = people.by_slack(uow, slack_id)
     if person is None:
         return None
@@ -45,7 +48,7 @@ def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime) -> dict[str, A
                 "probabilities": dict(row.probabilities),
                 "declined": [dict(one) for one in row.declined],
             }
-            for row in decisions.of_person(uow, person.id, 20)
+            for row in decisions.of_person(uow, person.id, most)
         ],
         "messages": [
             {
@@ -57,7 +60,7 @@ def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime) -> dict[str, A
                 "due_at": row.due_at.isoformat(),
                 "reaction": row.reaction,
             }
-            for row in outbox.of_person(uow, person.id, 20)
+            for row in outbox.of_person(uow, person.id, most)
         ],
         "feedback": [
             {
@@ -67,6 +70,6 @@ def inspect_person(uow: UnitOfWork, slack_id: str, now: datetime) -> dict[str, A
                 "state": each.state,
                 "behaviour": each.behaviour,
             }
-            for each in feedback.of_person(uow, person.id, 20)
+            for each in feedback.of_person(uow, person.id, most)
         ],
     }

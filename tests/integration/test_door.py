@@ -304,8 +304,8 @@ class Web:
             self.moved.append(now)
             return TUESDAY
 
-        async def inspect(user: str) -> dict[str, Any] | None:
-            return {"user": user} if user == "U1" else None
+        async def inspect(user: str, most: int, reasons: bool) -> dict[str, Any] | None:
+            return {"user": user, "most": most, "reasons": reasons} if user == "U1" else None
 
         self.asgi = build_asgi(
             slack.app,
@@ -455,9 +455,34 @@ async def test_the_clock_and_the_look_inside_are_for_this_machine_only(database:
     near = Web(slack)
     forwarded = {"x-forwarded-for": "10.1.2.3"}
     assert (await near.client.get("/inspect/U1", headers=forwarded)).status_code == 403
-    assert (await near.client.get("/inspect/U1")).json() == {"user": "U1"}
+    assert (await near.client.get("/inspect/U1")).json()["user"] == "U1"
     assert (await near.client.get("/inspect/U2")).status_code == 404
     assert far.moved == near.moved == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "reasons"),
+    [
+        ("", 20, False),
+        ("?limit=1", 1, False),
+        ("?limit=5000&only=reasons", 5000, True),
+        ("?only=everything", 20, False),
+    ],
+)
+async def test_who_looks_inside_says_how_many_and_whether_reasons_are_enough(
+    database: Database, asked: str, most: int, reasons: bool
+) -> None:
+    web = Web(Workspace(database))
+    shown = (await web.client.get(f"/inspect/U1{asked}")).json()
+    assert shown == {"user": "U1", "most": most, "reasons": reasons}
+
+
+@pytest.mark.parametrize(
+    "asked", ["limit=0", "limit=5001", "limit=-1", "limit=many", "limit=٣", "only=words"]
+)
+async def test_a_look_inside_that_makes_no_sense_is_refused(database: Database, asked: str) -> None:
+    web = Web(Workspace(database))
+    assert (await web.client.get(f"/inspect/U1?{asked}")).status_code == 400
 
 
 @pytest.mark.parametrize(
