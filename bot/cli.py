@@ -559,7 +559,8 @@ def _print_demo(report: dict[str, Any]) -> None:
         ("Stages", f"{report['adoption_stage_moves']:,} moves; now " + _most(report["stages"].items(), 4)),
         (
             "Promises",
-            f"{sum(each['broken'] for each in broken.values()):,} broken in {examined:,} cases looked at from outside"
+            f"{sum(each['broken'] for each in broken.values()):,} broken in {examined:,} cases; what came is seen"
+            " from outside, what did not come has the reason that the bot gives"
             + (": " + ", ".join(sorted(broken)) if broken else ""),
         ),
         (

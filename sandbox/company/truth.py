@@ -3,7 +3,7 @@
 A file of JSON lines. The first is `planted`: the people with their habits and barriers, the families with their true
 effects, the outages. Then, as it happens:
 
-read        a message came to somebody: `message` (its delivery id), `person`, `at`, `about` (the kind), of a tip `family`,
+read        a message came to somebody, and it was neither an answer nor the question what is in the way: `message` (its delivery id), `person`, `at`, `about` (the kind), of a tip `family`,
             `habit`, `read`, `chance` (of an effect on each record), `effect` (the records that they mean to mend),
             `blocked` (the cause of what stands in their way), `annoyed`, and `does` (what they will do about it)
 mended      what they meant to mend: `message`, `person`, `at`, `record`, `changed` (false: it was in order already)
