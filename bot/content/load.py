@@ -129,7 +129,7 @@ class Content:
         return self.files.get(f"{folder}/{entry}", folder)
 
     def untranslated(self, language: str) -> tuple[str, ...]:
-        """Entries that a reader of this language gets in English (C3: the fallback is reported)."""
+        """Entries that a reader of this language gets in English; the fallback is reported."""
         keys = set(languages(language)) - {FALLBACK}
         missing = [f"tips/{tip.id}" for tip in self.tips.values() if not keys & set(tip.texts)]
         missing += [f"messages/{m.key}" for m in self.messages.values() if not keys & set(m.bodies)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Callable
 
@@ -24,6 +26,14 @@ CLOCKS_AND_DICE = re.compile(
     r"|time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep|localtime)"
     r"|uuid\.uuid[14]|uuid[14]|random\.\w+|secrets\.\w+|os\.urandom|asyncio\.sleep)$"
 )
+PAGE = re.compile(r"(?<![\w*/])(?:\w[\w.-]*/|\.\./)*\w[\w-]*\.md\b")
+DECISION = re.compile(r"docs/decisions/(\d{4})")
+TEXTS = ("bot", "store", "sandbox", "docs", "examples", "bench", "tests/browser")
+THIS = "tests/unit/test_house_rules.py"
+"""It breaks the rules to try them."""
+DECISIONS = REPOSITORY / "docs/decisions"
+ELSEWHERE = re.compile(r"(?<![\w./])(?:reference|product)/[\w*]+|\b[Ii]ssue #?\d+|\w+\.md §")
+PLANNED = re.compile(r"\([A-Z]\d{1,2}(?:-[A-Z]\d{1,2})?(?:, [A-Z]\d{1,2})*[):]")
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
@@ -114,6 +124,40 @@ def ignores_types_without_a_reason(file: SourceFile) -> list[str]:
     ]
 
 
+def cites_what_nobody_can_read(file: SourceFile) -> list[str]:
+    """Pages, folders, decisions and numbers of a plan that are not in the repository."""
+    faults = []
+    for number, line in enumerate(file.text.splitlines(), 1):
+        cited = [found for found in PAGE.findall(line) if not _is_page(found, file.path)]
+        cited += [found for found in DECISION.findall(line) if not list(DECISIONS.glob(f"{found}-*.md"))]
+        cited += [found[0] for found in ELSEWHERE.finditer(line)]
+        faults += [f"{file.path}:{number} {found}" for found in cited]
+    return faults
+
+
+def _is_page(named: str, path: str) -> bool:
+    return (REPOSITORY / named).is_file() or (REPOSITORY / path).parent.joinpath(named).is_file()
+
+
+def cites_a_number_of_a_plan(file: SourceFile) -> list[str]:
+    """Comments and docstrings with an id that only a list elsewhere explains: "(D6)", "(D1-D8, J6)"."""
+    if not PLANNED.search(file.text):
+        return []
+    said = [
+        (token.start[0], token.string)
+        for token in tokenize.generate_tokens(io.StringIO(file.text).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    said += [
+        (node.lineno, node.value.value)
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    return [f"{file.path}:{line} {found}" for line, text in said for found in PLANNED.findall(text)]
+
+
 RULES: list[tuple[Callable[[SourceFile], list[str]], str, str]] = [
     (catches_everything, "bot/services/x.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
     (catches_everything, "store/x.py", "try:\n    f()\nexcept:\n    pass\n"),
@@ -131,12 +175,38 @@ RULES: list[tuple[Callable[[SourceFile], list[str]], str, str]] = [
     (logs_more_than_an_event, "bot/services/x.py", "logger.warning('sent to %s', person)\n"),
     (ignores_types_without_a_reason, "bot/services/x.py", "x = f()  # type: ignore\n"),
     (ignores_types_without_a_reason, "bot/services/x.py", "x = f()  # type: ignore[misc]\n"),
+    (cites_what_nobody_can_read, "bot/services/x.py", '"""As the plan has it (plan.md, chapter 3)."""\n'),
+    (cites_what_nobody_can_read, "bot/services/x.py", "# see ../plans/plan.md\n"),
+    (cites_what_nobody_can_read, "bot/services/x.py", "# see docs/decisions/9999\n"),
+    (cites_what_nobody_can_read, "bot/services/x.py", "# reference/science, chapter 3\n"),
+    (cites_what_nobody_can_read, "bot/services/x.py", "# as issue 3 asks\n"),
+    (cites_a_number_of_a_plan, "bot/services/x.py", "x = 1  # theirs to tell (D6)\n"),
+    (cites_a_number_of_a_plan, "bot/services/x.py", '"""One budget (D1-D8, J6)."""\n'),
 ]
+SPEAK_EVERYWHERE = (cites_what_nobody_can_read, cites_a_number_of_a_plan)
+"""Rules about words: they hold for tests and measurements as well."""
 
 
 @pytest.mark.parametrize("rule", list(dict.fromkeys(rule for rule, _, _ in RULES)))
 def test_no_file_of_ours(rule: Callable[[SourceFile], list[str]]) -> None:
     assert [fault for file in source_files(*PACKAGES) for fault in rule(file)] == []
+
+
+@pytest.mark.parametrize("rule", SPEAK_EVERYWHERE)
+def test_no_test_and_no_measurement_of_ours(rule: Callable[[SourceFile], list[str]]) -> None:
+    files = [file for file in source_files("tests", "bench", "docs") if file.path != THIS]
+    assert [fault for file in files for fault in rule(file)] == []
+
+
+def test_no_page_and_no_setting_of_ours_cites_what_nobody_can_read() -> None:
+    files = [
+        SourceFile(path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8"))
+        for kind in ("*.md", "*.toml", "*.js", "*.css", "*.html")
+        for folder in (REPOSITORY, *(REPOSITORY / name for name in TEXTS))
+        for path in sorted(folder.glob(kind) if folder == REPOSITORY else folder.rglob(kind))
+    ]
+    assert len(files) > 50
+    assert [fault for file in files for fault in cites_what_nobody_can_read(file)] == []
 
 
 @pytest.mark.parametrize(("rule", "path", "text"), RULES)
