@@ -1,14 +1,13 @@
-"""The sandbox's own HTTP interface, for tests and for the page: `/sandbox/...`.
+"""What a tester holds, over HTTP at `/sandbox/...`: looking, time and trouble, switches, who is there.
+
+What people do there is in `doing`.
 
 Whatever cannot be done is answered with `{"ok": false, "error": ..., "detail": ...}`, never with a traceback.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import math
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -19,16 +18,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox import payloads
-from sandbox.acts import Acts, Impossible
+from sandbox.acts import Impossible
 from sandbox.clock import SteeredClock, moment
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
 from sandbox.faults import Fault
 from sandbox.foreign_json import read_json
-from sandbox.parcels import Answer
 from sandbox.pilot import NoJourney, Pilot
-from sandbox.roster import BadRoster, add_channel, read_user
+from sandbox.roster import BadRoster, add_channel, add_usergroup, read_user
 from sandbox.slack import Slack
+from sandbox.socket_mode import REASONS
 from sandbox.state import User
 from sandbox.steering import SteeringFailed
 from sandbox.web_api import ConnectionLost, read_body
@@ -93,9 +92,8 @@ def text_of(body: Json, key: str, default: str | None = None) -> str:
 class Admin:
     """The handlers."""
 
-    def __init__(self, slack: Slack, acts: Acts, outbound: Outbound, pilot: Pilot) -> None:
+    def __init__(self, slack: Slack, outbound: Outbound, pilot: Pilot) -> None:
         self.slack = slack
-        self.acts = acts
         self.outbound = outbound
         self.pilot = pilot
 
@@ -112,16 +110,11 @@ class Admin:
             ("/faults", "POST", self.plan_fault),
             ("/faults", "DELETE", self.clear_faults),
             ("/settings", "POST", self.settings),
+            ("/sockets", "GET", self.sockets),
+            ("/sockets", "POST", self.switch_sockets),
             ("/users", "POST", self.users),
             ("/channels", "POST", self.channels),
-            ("/say", "POST", self.say),
-            ("/react", "POST", self.react),
-            ("/press", "POST", self.press),
-            ("/submit", "POST", self.submit),
-            ("/close", "POST", self.close),
-            ("/command", "POST", self.command),
-            ("/shortcut", "POST", self.shortcut),
-            ("/home", "POST", self.home),
+            ("/usergroups", "POST", self.usergroups),
         ]
         return [Route(f"/sandbox{path}", guarded(serve), methods=[verb]) for path, verb, serve in table]
 
@@ -257,6 +250,28 @@ class Admin:
                 setattr(workspace, key, value)
         return JSONResponse({"ok": True})
 
+    async def sockets(self, _request: Request) -> Response:
+        """Whether the app is in Socket Mode, and its open sockets."""
+        links = [
+            {"link": link.number, "leaving": link.leaving, "pending": len(link.pending)}
+            for link in self.slack.sockets.links
+        ]
+        return JSONResponse({"ok": True, "on": self.slack.sockets.on, "links": links})
+
+    async def switch_sockets(self, request: Request) -> Response:
+        """`on` switches Socket Mode; `disconnect` asks the app to leave its sockets, with that reason."""
+        body = await body_of(request)
+        on, reason = body.get("on"), body.get("disconnect")
+        if on is not None and not isinstance(on, bool):
+            raise BadRequest("on is true or false")
+        if reason is not None and reason not in REASONS:
+            raise BadRequest(f"disconnect is one of {', '.join(REASONS)}")
+        if on is not None:
+            self.slack.sockets.turn(on=on)
+        if reason is not None:
+            self.slack.sockets.end(reason)
+        return await self.sockets(request)
+
     # Who is there
 
     async def users(self, request: Request) -> Response:
@@ -285,127 +300,9 @@ class Admin:
         body = await body_of(request)
         return JSONResponse({"ok": True, "id": add_channel(body, self.slack.workspace)})
 
-    # Doing
-
-    async def say(self, request: Request) -> Response:
-        """`user` writes `text`, in a thread with `thread_ts`, in a channel with `channel`."""
-        body = await body_of(request)
-        user, text = text_of(body, "user"), text_of(body, "text")
-        channel = text_of(body, "channel", "")
-        thread_ts = text_of(body, "thread_ts", "") or None
-        more: Json = {}
-
-        async def act() -> Answer:
-            message = self.acts.write(user, text, channel_id=channel, thread_ts=thread_ts)
-            more.update(ts=message.ts, channel=message.channel)
-            return await self.outbound.event(payloads.message_event(self.slack.workspace, message))
-
-        return await self._done(body, act, more=more)
-
-    async def react(self, request: Request) -> Response:
-        """`user` puts the emoji `name` on the message `message_ts` in `channel`; with `remove` takes it back."""
-        body = await body_of(request)
-        names = [text_of(body, key) for key in ("user", "channel", "message_ts", "name")]
-        react = self.acts.unreact if body.get("remove") else self.acts.react
-        return await self._done(body, lambda: react(*names))
-
-    async def press(self, request: Request) -> Response:
-        """`user` presses `action_id` on `message_ts` in `channel` (or in `view_id`), choosing `value`.
-
-        `block_id` tells two elements of one name apart. `inputs`: what stands in the other fields there, value by
-        action_id or block_id.
-        """
-        body = await body_of(request)
-        user, action_id = text_of(body, "user"), text_of(body, "action_id")
-        inputs = body.get("inputs")
-        if inputs is not None and not isinstance(inputs, dict):
-            raise BadRequest("inputs is an object: value by action_id")
-        where: Json = {
-            "inputs": inputs,
-            "channel_id": text_of(body, "channel", "D" + user[1:]),
-            "message_ts": text_of(body, "message_ts", ""),
-            "view_id": text_of(body, "view_id", ""),
-            "block_id": text_of(body, "block_id", ""),
-        }
-        value = body.get("selected", body.get("value"))
-        return await self._done(body, lambda: self.acts.press(user, action_id, **where, value=value))
-
-    async def submit(self, request: Request) -> Response:
-        """`user` fills in the open modal with `inputs` (value by action_id) and submits it."""
-        body = await body_of(request)
-        inputs = body.get("inputs", {})
-        if not isinstance(inputs, dict):
-            raise BadRequest("inputs is an object: value by action_id")
-        user, view_id = text_of(body, "user"), text_of(body, "view_id", "")
-        return await self._done(body, lambda: self.acts.submit(user, inputs, view_id=view_id))
-
-    async def close(self, request: Request) -> Response:
-        """`user` closes the open modal."""
-        body = await body_of(request)
-        user, view_id = text_of(body, "user"), text_of(body, "view_id", "")
-        return await self._done(body, lambda: self.acts.close(user, view_id=view_id))
-
-    async def command(self, request: Request) -> Response:
-        """`user` types the slash `command` with `text`."""
-        body = await body_of(request)
-        typed = [text_of(body, "user"), text_of(body, "command"), text_of(body, "text", "")]
-        channel = text_of(body, "channel", "")
-        return await self._done(body, lambda: self.acts.command(*typed, channel_id=channel))
-
-    async def shortcut(self, request: Request) -> Response:
-        """`user` uses the shortcut `callback_id` on `message_ts` in `channel`; without a message, a global one."""
-        body = await body_of(request)
-        names = [text_of(body, key) for key in ("user", "callback_id")]
-        names += [text_of(body, key, "") for key in ("channel", "message_ts")]
-        return await self._done(body, lambda: self.acts.shortcut(*names))
-
-    async def home(self, request: Request) -> Response:
-        """`user` opens the app's Home tab (`tab`: home or messages)."""
-        body = await body_of(request)
-        user, tab = text_of(body, "user"), text_of(body, "tab", "home")
-        return await self._done(body, lambda: self.acts.open_home(user, tab))
-
-    async def _done(
-        self, body: Json, act: Callable[[], Awaitable[Answer]], *, more: Json | None = None
-    ) -> Response:
-        """Do it; with `settle` not within an instant of a drive, and under steered time the bot then does what is due."""
-        seq = self.slack.record.last
-        if body.get("settle"):
-            async with self.slack.turn:
-                seq = self.slack.record.last
-                answer = await act()
-                if answer.acked:
-                    await self.pilot.settle()
-        else:
-            answer = await act()
-        return await self._answered(body, answer, seq, **(more or {}))
-
-    async def _answered(self, body: Json, answer: Answer, seq: int, **more: Any) -> Response:
-        """What the bot answered, and what it did since; `wait` is how long to wait for the first thing (seconds)."""
-        follow = ("posted", "updated", "deleted", "ephemeral", "view")
-        try:
-            wait = float(body.get("wait", 0))
-        except (TypeError, ValueError, OverflowError):
-            wait = math.nan
-        if math.isnan(wait):
-            raise BadRequest("wait is a number of seconds")
-        patience = time.monotonic() + min(wait, MAX_WAIT)
-        while True:
-            done = [entry for entry in self.slack.record.since(seq) if entry["kind"] in follow]
-            if done or time.monotonic() >= patience:
-                break
-            await asyncio.sleep(0.01)
-        return JSONResponse(
-            {
-                "ok": True,
-                "status": answer.status,
-                "acked": answer.acked,
-                "reason": answer.reason,
-                "body": answer.body.decode("utf-8", "replace"),
-                "follow_ups": done,
-                **more,
-            }
-        )
+    async def usergroups(self, request: Request) -> Response:
+        """Add or replace a user group: `handle`, `name`, `description`, `users` (ids), `disabled`."""
+        return JSONResponse({"ok": True, "id": add_usergroup(await body_of(request), self.slack.workspace)})
 
 
 async def deliver_due(slack: Slack) -> None:

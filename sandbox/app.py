@@ -18,7 +18,9 @@ from starlette.routing import Route
 
 from sandbox.acts import Acts
 from sandbox.admin import Admin, deliver_due, refuse
+from sandbox.crm.pages import RecordPages
 from sandbox.crm.server import CrmServer
+from sandbox.doing import Doing
 from sandbox.errors import SlackError
 from sandbox.events import BotAway, Outbound
 from sandbox.foreign_json import read_json
@@ -28,7 +30,6 @@ from sandbox.page.server import Page
 from sandbox.pilot import Pilot
 from sandbox.slack import Slack
 from sandbox.socket_mode import refuse as refuse_socket
-from sandbox.switches import Switches
 from sandbox.web_api import MAX_BODY, ConnectionLost, Receive, Scope, Send, WebApi, hang_up, read_body
 
 #: How often the agenda is looked at under real time (seconds).
@@ -75,9 +76,10 @@ class Sandbox:
                 Route("/actions/{rest:path}", self._response_url, methods=["POST"]),
                 Route("/upload/v1/{rest}", self._uploaded, methods=["POST"]),
                 Route("/files/{file}/{name:path}", self._file, methods=["GET"]),
-                *Admin(slack, self.acts, outbound, self.pilot).routes(),
-                *Switches(slack, self.acts).routes(),
+                *Admin(slack, outbound, self.pilot).routes(),
+                *Doing(slack, self.acts, outbound, self.pilot).routes(),
                 *self.page.routes(),
+                *RecordPages(slack, lambda: self.crm.crm if self.crm else None).routes(),
             ]
         )
 

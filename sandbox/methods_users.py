@@ -1,8 +1,7 @@
-"""users.*, dnd.*, auth.test, api.test, apps.connections.open and blocks.validate."""
+"""users.* and dnd.*: who is there, and who is not to be disturbed (docs.slack.dev/reference/methods/users.list)."""
 
 from __future__ import annotations
 
-from sandbox.blocks import Fault, check_attachments, check_blocks, check_view
 from sandbox.calls import Call, Json, Method
 from sandbox.errors import SlackError, invalid_arguments
 from sandbox.methods_conversations import page
@@ -10,36 +9,6 @@ from sandbox.state import User
 
 #: Slack answers `limit_required` when a whole workspace does not fit in one answer.
 MAX_UNPAGED_USERS = 1_000
-
-
-def api_test(call: Call) -> Json:
-    """Say back what was said; with `error`, fail by that name."""
-    args = {key: value for key, value in call.args.items() if key != "token"}
-    if call.text("error"):
-        raise SlackError(str(call.text("error")), args=args)
-    return {"args": args} if args else {}
-
-
-def auth_test(call: Call) -> Json:
-    """Who the token belongs to."""
-    workspace = call.workspace
-    return {
-        "url": f"https://{workspace.domain}.slack.com/",
-        "team": workspace.team_name,
-        "user": workspace.bot_name,
-        "team_id": workspace.team_id,
-        "user_id": workspace.bot_user_id,
-        "bot_id": workspace.bot_id,
-        "is_enterprise_install": False,
-    }
-
-
-def open_connection(call: Call) -> Json:
-    """An address for one socket; only an app-level token may ask for it."""
-    if call.token is None or not call.token.app_level:
-        raise SlackError("not_allowed_token_type")
-    call.needs("connections:write")
-    return {"url": call.slack.sockets.address()}
 
 
 def user_list(call: Call) -> Json:
@@ -95,44 +64,7 @@ def dnd_of_many(call: Call) -> Json:
     return {"users": {found.id: workspace.dnd_status(found) for found in known}}
 
 
-def validate_blocks(call: Call) -> Json:
-    """Say what Slack would refuse in exactly one of blocks, a message or a view."""
-    given = [name for name in ("blocks", "message", "view") if call.args.get(name) not in (None, "")]
-    if len(given) != 1:
-        raise SlackError(
-            "invalid_arguments",
-            response_metadata={"messages": ["must provide exactly one of `blocks`, `view`, or `message`"]},
-        )
-    name = given[0]
-    value = call.structure(name, f"invalid_{name}")
-    faults: list[Fault] = []
-    if name == "blocks":
-        faults = check_blocks(value, root="")
-    elif name == "view":
-        faults = check_view(value)
-    elif not isinstance(value, dict):
-        raise SlackError("invalid_message")
-    else:
-        if value.get("blocks") is not None:
-            faults = check_blocks(value["blocks"])
-        attachments = value.get("attachments")
-        if isinstance(attachments, list):
-            faults.extend(check_attachments(attachments))
-        if not value.get("blocks") and not value.get("attachments") and not value.get("text"):
-            faults.append(Fault("", "must have text, blocks or attachments", "missing_field"))
-    if faults:
-        shown = [
-            {"code": f.code, "message": f.message, "pointer": f.pointer, "constraint": {}} for f in faults
-        ]
-        raise SlackError(f"invalid_{name}", errors=shown)
-    return {}
-
-
 METHODS = {
-    # api.test fails by any name that the caller gives.
-    "api.test": Method(api_test, public=True),
-    "auth.test": Method(auth_test),
-    "apps.connections.open": Method(open_connection),
     "users.list": Method(user_list, ("users:read",), errors=frozenset({"invalid_cursor", "limit_required"})),
     "users.info": Method(user, ("users:read",), ("user",), errors=frozenset({"user_not_found"})),
     "users.lookupByEmail": Method(
@@ -140,7 +72,4 @@ METHODS = {
     ),
     "dnd.info": Method(dnd, ("dnd:read",), errors=frozenset({"user_not_found"})),
     "dnd.teamInfo": Method(dnd_of_many, ("dnd:read",), errors=frozenset({"no_users_provided"})),
-    "blocks.validate": Method(
-        validate_blocks, public=True, errors=frozenset({"invalid_blocks", "invalid_view", "invalid_message"})
-    ),
 }

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sandbox import (
+    methods_app,
     methods_chat,
     methods_conversations,
     methods_files,
@@ -34,6 +35,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 1_000_000
 METHODS: dict[str, Method] = {
+    **methods_app.METHODS,
     **methods_chat.METHODS,
     **methods_conversations.METHODS,
     **methods_files.METHODS,
