@@ -2,7 +2,8 @@
 
 docs.slack.dev/apis/events-api (retries), docs.slack.dev/authentication/verifying-requests-from-slack (signature).
 An event that is not answered with 2xx is sent again at once, after a minute and after five minutes (workspace clock).
-An interaction is sent once; that a person presses again is the business of the person.
+An interaction is sent once; that a person presses again is the business of the person. Of more than 30,000 events in an
+hour the app hears once a minute that it is rate limited (`app_rate_limited`), and of the events nothing.
 
 With `insist`, a refused or broken connection is tried again every 20 ms of real time until the bot is back: under
 steered time nothing may depend on how long a bot that was killed takes to start.
@@ -15,6 +16,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +25,7 @@ import aiohttp
 
 from sandbox.faults import OUTBOUND
 from sandbox.parcels import COMMANDS, EVENTS, INTERACTIVE, Answer, Parcel
-from sandbox.payloads import envelope, message_changed_event, message_event
+from sandbox.payloads import envelope, message_changed_event, message_event, rate_limited
 from sandbox.slack import Slack
 from sandbox.state import Message
 
@@ -31,6 +33,7 @@ Json = dict[str, Any]
 
 ACK_SECONDS = 3.0
 AGAIN_AFTER = (0.0, 60.0, 300.0)
+EVENTS_AN_HOUR = 30_000
 INSIST_EVERY = 0.02
 INSIST_FOR = 60.0
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
@@ -63,6 +66,13 @@ class Outbound:
         self._secret = signing_secret.encode()
         self._session: aiohttp.ClientSession | None = None
         self._held: Json | None = None
+        #: Slack's limit of events in sixty minutes.
+        self.events_an_hour = EVENTS_AN_HOUR
+        #: How many events were delivered in each of the last sixty calendar minutes, as [minute, number].
+        self._minutes: deque[list[int]] = deque()
+        self._this_hour = 0
+        #: The minute of which the app was last told that it is rate limited.
+        self._told_limited = -1
         if echo:
             slack.workspace.seen_by.append(self._echo)
 
@@ -85,6 +95,8 @@ class Outbound:
     async def event(self, event: Json) -> Answer:
         """Deliver an event, with the faults that are in force; the answer is that of the first attempt."""
         payload = envelope(self.slack.workspace, event)
+        if not self._counted():
+            return await self._limited(payload)
         fault = self.slack.faults.take(OUTBOUND, event["type"])
         if fault and fault.kind == "lose":
             self.slack.record.add("lost", key=payload["event_id"], event=event["type"])
@@ -99,6 +111,30 @@ class Outbound:
             await self._attempt(payload, 0, "", again=False)
         await self.release()
         return answer
+
+    def _counted(self) -> bool:
+        """Count one event; False when the hour has had as many as Slack delivers."""
+        minute = int(self.slack.clock.seconds() // 60)
+        while self._minutes and self._minutes[0][0] <= minute - 60:
+            self._this_hour -= self._minutes.popleft()[1]
+        if self._this_hour >= self.events_an_hour:
+            return False
+        if not self._minutes or self._minutes[-1][0] != minute:
+            self._minutes.append([minute, 0])
+        self._minutes[-1][1] += 1
+        self._this_hour += 1
+        return True
+
+    async def _limited(self, payload: Json) -> Answer:
+        """An event that is not delivered, for there were too many; the app is told once a minute."""
+        self.slack.record.add("lost", key=payload["event_id"], event=payload["event"]["type"])
+        minute = int(self.slack.clock.seconds() // 60)
+        if minute != self._told_limited:
+            self._told_limited = minute
+            about = {"what": "app_rate_limited", "user": None, "channel": None, "ts": None, "text": None}
+            told = rate_limited(self.slack.workspace, minute * 60)
+            await self.post(lambda _try: Parcel(EVENTS, told, f"app_rate_limited:{minute}", about))
+        return Answer(None, reason="app_rate_limited")
 
     async def release(self) -> None:
         """Deliver the event that a reorder fault held back, if there is one."""

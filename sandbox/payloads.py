@@ -37,6 +37,17 @@ def envelope(workspace: Workspace, event: Json) -> Json:
     }
 
 
+def rate_limited(workspace: Workspace, minute: int) -> Json:
+    """`app_rate_limited`, which stands in no envelope; `minute` is when it began (epoch seconds)."""
+    return {
+        "token": workspace.verification_token,
+        "type": "app_rate_limited",
+        "team_id": workspace.team_id,
+        "minute_rate_limited": minute,
+        "api_app_id": workspace.app_id,
+    }
+
+
 def rich_text(text: str) -> list[Json]:
     """What Slack makes of typed text."""
     section = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}

@@ -8,7 +8,7 @@ view                                  a modal or Home tab that the bot set
 rejected                              a call that got an error: `method`, `error`
 said, pressed, submitted, closed, commanded, shortcut, opened_home   what a person did
 delivery                              one attempt to hand the bot something: `key`, `attempt`, `status`, `acked`
-lost                                  an event that a fault swallowed
+lost                                  an event that a fault swallowed, or the limit of events in an hour
 socket                                a socket of the app: `what` is opened, closed, or why it was refused
 """
 

@@ -347,6 +347,23 @@ async def test_somebody_acts_only_in_channels_that_they_are_in(here: Running) ->
     assert here.slack.record.totals()["commands"] == here.slack.record.totals()["replies"] == 0
 
 
+async def test_of_too_many_events_in_an_hour_the_app_hears_once_a_minute(bot: FakeBot, here: Running) -> None:
+    here.outbound.events_an_hour = 3
+    clock = here.slack.clock
+    assert isinstance(clock, SteeredClock)
+    heard = []
+    for minutes in (0, 10, 20, 30, 30, 31, 59, 60):
+        clock.move_to(MORNING + timedelta(minutes=minutes))
+        before = len(bot.seen)
+        await here.do("say", user="U1", text=f"after {minutes}")
+        heard += [json.loads(seen.body)["type"] for seen in bot.seen[before:]] or ["nothing"]
+    event, limited = "event_callback", "app_rate_limited"
+    assert heard == [event, event, event, limited, "nothing", limited, limited, event]
+    told = json.loads(bot.seen[3].body)
+    assert told["minute_rate_limited"] == int((MORNING + timedelta(minutes=30)).timestamp())
+    assert here.slack.record.totals()["lost"] == 4
+
+
 async def test_a_button_of_the_home_tab_is_pressed_in_its_view(bot: FakeBot, here: Running) -> None:
     home = await here.call("views.publish", user_id="U1", view={"type": "home", "blocks": buttons("pause")})
     await here.do("press", user="U1", view_id=home["view"]["id"], action_id="pause")
