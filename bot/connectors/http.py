@@ -8,7 +8,8 @@ What a CRM may do to us, and what follows, is decided here once (reference: docs
 - ``Retry-After`` in seconds or as a date, by the server's own clock, capped; else exponential back-off with full jitter
 - after ``Policy.tries`` failures in a row nobody is asked until a time (circuit breaker); a budget that is nearly used up
   closes the door as well (brake)
-- a session that is refused is renewed once, by one login at a time; a grant that is rejected is not tried again
+- a session that is refused is renewed once, by one login at a time; where that is refused too, and where a
+  grant is rejected, nobody asks again before ``Policy.again``: an admin may have put it right
 - neither addresses, nor bodies, nor secrets are logged; errors carry a code and what the admin has to do
 
 The clock is asked and the sleep is called through arguments.
@@ -48,7 +49,8 @@ class Policy:
 
     ``tries``: failures in a row after which the circuit opens, for ``rest``. ``first_wait`` doubles with every failure up to
     ``longest_wait``; a ``Retry-After`` counts up to ``longest_told``. ``brake``: used share of a budget, 0..1, from which
-    nothing is asked for ``pause``. ``session``: how long a session is used before it is renewed unasked.
+    nothing is asked for ``pause``. ``session``: how long a session is used before it is renewed unasked. ``again``: how long
+    a login that was rejected is left alone.
     """
 
     at_once: int = 4
@@ -65,6 +67,7 @@ class Policy:
     brake: float = 0.8
     pause: timedelta = timedelta(hours=1)
     session: timedelta = timedelta(minutes=100)
+    again: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,7 @@ class Api:
         self._since: datetime | None = None
         self._proven = self._renewed = False
         self._rejected: SessionRefused | None = None
+        self._rejected_until: datetime | None = None
         self._failures = 0
         self._closed_until: datetime | None = None
         self._why_closed: tuple[str, str] = ("", "")
@@ -267,7 +271,7 @@ class Api:
                 )
                 verdict = self._judge(answer) if answer.status >= 300 else None
                 if isinstance(verdict, SessionRefused):
-                    self._rejected = verdict
+                    self._reject(verdict)
                 if answer.status == 401 and verdict is None and refused is None:
                     refused = session
                     continue
@@ -294,16 +298,15 @@ class Api:
     async def _signed_in(self, refused: Session | None) -> Session:
         """The session in force, by one login at a time. ``refused``: the one that was answered with 401."""
         async with self._logging_in:
-            if self._rejected is not None:
-                raise self._rejected
+            self._check_rejected()
             if self._session is not None and self._session is not refused and not self._is_old():
                 return self._session
             if refused is not None and self._renewed and not self._proven:
-                raise self._reject("it refuses a session that it has just given")
+                raise self._refuses_us()
             try:
                 session = await self._log_in(self._knock)
             except SessionRefused as error:
-                self._rejected = error
+                self._reject(error)
                 log.error("crm.login_rejected", extra={"source": self._name, "code": error.code})
                 raise
             self._session, self._since = session, self._clock.now()
@@ -326,10 +329,25 @@ class Api:
     def _is_old(self) -> bool:
         return self._since is not None and self._clock.now() - self._since >= self._policy.session
 
-    def _reject(self, why: str) -> SessionRefused:
-        self._rejected = SessionRefused(f"{self._name}: {why}", code="unauthorised")
+    def _refuses_us(self) -> SessionRefused:
+        error = SessionRefused(
+            f"{self._name}: it refuses a session that it has just given", code="unauthorised"
+        )
+        self._reject(error)
         log.error("crm.session_refused", extra={"source": self._name})
-        return self._rejected
+        return error
+
+    def _reject(self, error: SessionRefused) -> None:
+        """Leave the login alone for a while, and begin with a new one then."""
+        self._rejected, self._rejected_until = error, self._clock.now() + self._policy.again
+        self._session, self._renewed = None, False
+
+    def _check_rejected(self) -> None:
+        if self._rejected is None or self._rejected_until is None:
+            return
+        if self._clock.now() < self._rejected_until:
+            raise self._rejected
+        self._rejected = None
 
     # -- sending --------------------------------------------------------------------------------------------------------
 
@@ -406,7 +424,7 @@ class Api:
     def _settle(self, answer: Answer, verdict: FullsteamError | None, session: Session) -> Answer:
         """The answer, or the error that it means."""
         if answer.status == 401 and not isinstance(verdict, SessionRefused):
-            raise self._reject("it refuses a session that it has just given")
+            raise self._refuses_us()
         if session is self._session:
             self._proven = True
         if isinstance(verdict, Throttled):

@@ -782,7 +782,7 @@ async def test_a_session_that_is_refused_for_ever_ends_the_attempts(org: Org) ->
     assert not probe.ok
 
 
-async def test_a_login_that_is_rejected_is_not_tried_again(org: Org) -> None:
+async def test_a_login_that_is_rejected_is_left_alone(org: Org) -> None:
     people_of(org, 1)
     connector = org.connector(client_secret="wrong")
     for _ in range(3):

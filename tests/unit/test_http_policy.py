@@ -285,7 +285,32 @@ async def test_a_fresh_session_that_is_refused_again_is_the_end() -> None:
     assert (tenant.logins, len(tenant.asked)) == (2, 2)
 
 
-async def test_a_rejected_grant_is_not_tried_again_and_one_that_was_not_reached_is() -> None:
+async def test_two_refusals_in_a_row_are_not_the_end_for_ever() -> None:
+    no = said(401, [{"errorCode": "INVALID_SESSION_ID"}])
+    tenant = Tenant(no, no, said(body={"done": True}))
+    api = tenant.api()
+    with pytest.raises(SessionRefused):
+        await api.get("/x")
+    tenant.clock.set(NOON + timedelta(minutes=59))
+    with pytest.raises(SessionRefused):
+        await api.get("/x")
+    assert (tenant.logins, len(tenant.asked)) == (2, 2)
+    tenant.clock.set(NOON + timedelta(hours=1))
+    assert (await api.get("/x")).body == {"done": True}
+    assert (tenant.logins, len(tenant.asked)) == (3, 3)
+
+
+async def test_while_it_refuses_us_two_logins_an_hour_are_all_that_it_sees() -> None:
+    tenant = Tenant(said(401, [{"errorCode": "INVALID_SESSION_ID"}]))
+    api = tenant.api()
+    for minutes in range(0, 240, 10):
+        tenant.clock.set(NOON + timedelta(minutes=minutes))
+        with pytest.raises(SessionRefused):
+            await api.get("/x")
+    assert (tenant.logins, len(tenant.asked)) == (8, 8)
+
+
+async def test_a_rejected_grant_is_left_alone_for_an_hour_and_one_that_was_not_reached_is_not() -> None:
     attempts = 0
 
     async def log_in(_send: Send) -> Session:
@@ -295,12 +320,17 @@ async def test_a_rejected_grant_is_not_tried_again_and_one_that_was_not_reached_
             raise Retryable("away", after=timedelta(seconds=3))
         raise SessionRefused("wrong secret", code="login-rejected")
 
-    api = Tenant(said()).api(log_in=log_in)
+    tenant = Tenant(said())
+    api = tenant.api(log_in=log_in)
     assert await waits(api) == timedelta(seconds=3)
     for _ in range(3):
         with pytest.raises(SessionRefused):
             await api.get("/x")
     assert attempts == 2
+    tenant.clock.set(NOON + timedelta(hours=1))
+    with pytest.raises(SessionRefused):
+        await api.get("/x")
+    assert attempts == 3
 
 
 async def test_a_session_is_renewed_before_it_grows_old() -> None:
