@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ IMAGES = HERE / "images"
 DEMO = ["demo", "--people", "60", "--weeks", "5", "--seed", "1", "--port", "0"]
 LARGEST = 250_000
 WIDE, NARROW = (1280, 800), (400, 800)
+TALLEST = 1100
+NOTABLE = 60
+PIECE = 150
 
 Json = dict[str, Any]
 
@@ -55,23 +59,44 @@ def ask(url: str, what: str, **query: str) -> Json:
         return found
 
 
-def lively(url: str, people: list[Json]) -> tuple[str, str]:
-    """Two reps: whose newest tip still waits for an answer, and who said last what is in the way, in a thread."""
-    waiting: list[tuple[float, str]] = []
-    talkative: list[tuple[bool, float, str]] = []
+def complaints() -> re.Pattern[str]:
+    """What people of the company write, in English, when something is in their way."""
+    words = tomllib.loads((HERE.parent / "sandbox/company/words.toml").read_text(encoding="utf-8"))["en"]
+    texts = [
+        re.escape(text).replace(r"\{thing\}", ".+") for texts in words["blocked"].values() for text in texts
+    ]
+    return re.compile("|".join(texts), re.IGNORECASE)
+
+
+def lively(url: str, people: list[Json]) -> tuple[str, str, str]:
+    """Two reps, and a thread of the second.
+
+    The first has a tip about two or three deals that waits for an answer; the second says briefly what is in the way.
+    """
+    complaint = complaints()
+    waiting: list[tuple[bool, float, str]] = []
+    talkative: list[tuple[int, str, str]] = []
     for person in people:
         if person["role"] != "rep" or person["gone"] or not person["locale"].startswith("en"):
             continue
-        user = person["id"]
-        messages = ask(url, "messages", user=user, channel="D" + user[1:])["messages"]
-        if messages and '"tip:remind"' in json.dumps(messages[-1].get("blocks")):
-            waiting.append((float(messages[-1]["ts"]), user))
-        for each in messages[-1:]:
-            hindered = "feedback:change" in json.dumps(each.get("blocks")) and "reply_count" in each
-            talkative.append((hindered, float(each["ts"]), user))
+        user, channel = person["id"], "D" + person["id"][1:]
+        messages = ask(url, "messages", user=user, channel=channel)["messages"]
+        if messages and '"tip:remind"' in (newest := json.dumps(messages[-1].get("blocks"))):
+            records = newest.count('"rich_text_section"')
+            waiting.append((records in {2, 3}, float(messages[-1]["ts"]), user))
+        for each in messages:
+            if "reply_count" not in each:
+                continue
+            said = ask(url, "thread", user=user, channel=channel, ts=each["ts"])["messages"]
+            if any(reply["user"] == user and complaint.search(reply["text"]) for reply in said[1:]):
+                length = sum(len(message["text"]) for message in said)
+                talkative.append((-length, user, each["ts"]))
     if not waiting or not talkative:
-        raise SystemExit("in this demo nobody has a tip to answer, or nobody speaks English")
-    return max(waiting)[1], max(talkative)[2]
+        raise SystemExit(
+            "in this demo nobody has a tip to answer, or nobody says in English what is in the way"
+        )
+    _, complains, thread = max(talkative)
+    return max(waiting)[2], complains, thread
 
 
 def window(browser: Browser, *, size: tuple[int, int] = WIDE, dark: bool = False) -> Page:
@@ -85,9 +110,44 @@ def window(browser: Browser, *, size: tuple[int, int] = WIDE, dark: bool = False
     return context.new_page()
 
 
+NOT_CUT = """(piece) => {
+    const lines = 'h2, h3, h4, p, li, dt, dd, summary, caption, tr, button, a, img, span, div:not(:has(*))';
+    const empty = [];
+    for (const scroller of document.querySelectorAll('.scroller, .inspector-body')) {
+        const {top, bottom} = scroller.getBoundingClientRect();
+        const isCut = ({top: from, bottom: to}) => (from < top - 4 && to > top) || (from < bottom && to > bottom + 4);
+        let first = null;
+        for (const row of scroller.querySelectorAll(scroller.matches('.scroller') ? '.divider, .message' : lines)) {
+            const box = row.getBoundingClientRect();
+            if (!isCut(box)) {
+                if (box.bottom > top) first ??= Math.max(0, box.top - top);
+            } else if (Math.min(box.bottom, bottom) - Math.max(box.top, top) < piece) {
+                row.style.visibility = 'hidden';
+            } else {
+                first ??= 0;
+                for (const each of row.querySelectorAll(lines)) {
+                    if (isCut(each.getBoundingClientRect())) each.style.visibility = 'hidden';
+                }
+            }
+        }
+        empty.push(scroller.scrollTop > 0 ? first ?? 0 : 0);
+    }
+    return Math.floor(Math.min(...empty));
+}"""
+"""Hides what an edge of a list would cut in two: a message of which little is seen, else only its line at the edge.
+
+Returns how many pixels that leaves empty above in every list.
+"""
+
+
 def take(page: Page, name: str) -> None:
-    """Photograph the window as it stands."""
+    """Photograph the window as it stands, without what its edge cuts."""
     page.mouse.move(0, 0)
+    empty = page.evaluate(NOT_CUT, PIECE)
+    if NOTABLE < empty < WIDE[1] // 2 and (window_size := page.viewport_size):
+        page.set_viewport_size(
+            {"width": window_size["width"], "height": window_size["height"] - empty + NOTABLE // 2}
+        )
     page.wait_for_timeout(500)
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path)
@@ -100,7 +160,7 @@ def take(page: Page, name: str) -> None:
 def photograph(url: str, browser: Browser) -> None:
     """Every picture."""
     people = ask(url, "workspace")["people"]
-    tipped, talkative = lively(url, people)
+    tipped, talkative, thread = lively(url, people)
     lead = next(each["id"] for each in people if each["role"].replace(" ", "_") == "adoption_lead")
 
     page = window(browser)
@@ -114,15 +174,22 @@ def photograph(url: str, browser: Browser) -> None:
     take(page, "tip")
 
     page = window(browser)
-    page.goto(f"{url}/#/as/{talkative}")
-    page.get_by_role("button", name=re.compile(r"\d+ repl")).last.click()
+    page.goto(f"{url}/#/as/{talkative}/D{talkative[1:]}/thread/{thread}")
     page.get_by_role("list", name="Replies").wait_for()
+    more = page.evaluate(
+        "(({scrollHeight, clientHeight}) => scrollHeight - clientHeight)(document.querySelector('#thread-scroller'))"
+    )
+    page.set_viewport_size({"width": WIDE[0], "height": min(WIDE[1] + more, TALLEST)})
+    page.locator(f'#scroller [data-ts="{thread}"]').evaluate("(node) => node.scrollIntoView({block: 'end'})")
     take(page, "thread")
+
+    page = window(browser)
+    page.goto(f"{url}/#/as/{talkative}")
     page.get_by_role("button", name="Inspect").click()
     page.get_by_role("heading", name="Decisions").wait_for()
     decided = page.locator("details").filter(has_text="Decided to send").first
     decided.locator("summary").click()
-    decided.evaluate("(node) => node.scrollIntoView({block: 'end'})")
+    decided.evaluate("(node) => node.scrollIntoView({block: 'start'})")
     take(page, "inspector")
 
     page = window(browser)
