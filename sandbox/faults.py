@@ -43,6 +43,7 @@ crm_clock_skewed      the header Date is `seconds` ahead of the workspace clock
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 INBOUND = frozenset(
@@ -110,6 +111,8 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self.planned: list[Fault] = []
+        #: How often each kind struck, those of the company's outages included.
+        self.struck: Counter[str] = Counter()
         self._draw = random.Random(seed)
 
     def plan(self, fault: Fault) -> None:
@@ -136,6 +139,7 @@ class Faults:
                 fault.count -= 1
                 if fault.count == 0:
                     self.planned.remove(fault)
+            self.struck[fault.kind] += 1
             return fault
         return None
 

@@ -57,6 +57,7 @@ class Trouble:
         if fault is None:
             for outage in self.outages:
                 if outage.kind in kinds:
+                    self.faults.struck[outage.kind] += 1
                     return Fault(outage.kind, seconds=(outage.ends - outage.begins).total_seconds())
         return fault
 
