@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from sandbox.faults import OUTBOUND
+from sandbox.foreign_json import read_json
 from sandbox.parcels import COMMANDS, EVENTS, INTERACTIVE, Answer, Parcel
 from sandbox.payloads import envelope, message_changed_event, message_event, rate_limited
 from sandbox.slack import Slack
@@ -34,6 +35,8 @@ Json = dict[str, Any]
 ACK_SECONDS = 3.0
 AGAIN_AFTER = (0.0, 60.0, 300.0)
 EVENTS_AN_HOUR = 30_000
+#: How long an answer to GET /inspect may take (real seconds).
+INSPECT_SECONDS = 30.0
 INSIST_EVERY = 0.02
 INSIST_FOR = 60.0
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
@@ -202,6 +205,26 @@ class Outbound:
             return Parcel(COMMANDS, form, form["trigger_id"], {"what": "slash_command", **about})
 
         return await self.post(parcel)
+
+    async def inspected(self, user_id: str, **asked: str | int) -> tuple[str, Json | None]:
+        """What the app says that it decided about somebody (`GET /inspect/{user}`), and how that went.
+
+        `known` with what it said; `unknown` when it does not know them, `closed` when it has no such address, `away`.
+        """
+        patience = aiohttp.ClientTimeout(total=INSPECT_SECONDS)
+        address = f"{self.root}/inspect/{user_id}"
+        try:
+            async with self.session.get(address, params=asked, timeout=patience) as response:
+                status, said = response.status, await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            return "away", None
+        try:
+            found = read_json(said)
+        except ValueError:
+            found = None
+        if status == 200 and isinstance(found, dict):
+            return "known", found
+        return "unknown" if status == 404 and isinstance(found, dict) and "error" in found else "closed", None
 
     # The wire
 

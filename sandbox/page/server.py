@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -36,7 +34,6 @@ HEADERS = {
 }
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MOST_MESSAGES = 200
-INSPECT_SECONDS = 10.0
 
 
 class Page:
@@ -172,21 +169,8 @@ class Page:
     async def inspect(self, request: Request) -> Response:
         """What the app says that it decided about `user`: state `known`, `unknown`, `closed` or `away`."""
         user = self.reading.person(_asked(request, "user"))
-        patience = aiohttp.ClientTimeout(total=INSPECT_SECONDS)
-        address = f"{self.outbound.root}/inspect/{user.id}"
-        try:
-            async with self.outbound.session.get(address, timeout=patience) as response:
-                status, text = response.status, await response.text()
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
-            return _told(state="away", inspection=None)
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        if status == 200 and isinstance(found, dict):
-            return _told(state="known", inspection=found)
-        unknown = status == 404 and isinstance(found, dict) and "error" in found
-        return _told(state="unknown" if unknown else "closed", inspection=None)
+        state, found = await self.outbound.inspected(user.id)
+        return _told(state=state, inspection=found)
 
     async def close(self) -> None:
         """End what is under way: journeys, and streams, which get a moment to say their last word."""

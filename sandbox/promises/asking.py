@@ -5,10 +5,7 @@ Asked for all of them, with reasons only: half a year of five hundred people is 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
-
-import aiohttp
 
 if TYPE_CHECKING:
     from sandbox.events import Outbound
@@ -25,14 +22,8 @@ async def ask_the_bot(promises: Promises, outbound: Outbound) -> int:
     for user in list(promises.slack.workspace.users.values()):
         if user.is_bot or user.id == "USLACKBOT":
             continue
-        try:
-            async with outbound.session.get(
-                f"{outbound.root}/inspect/{user.id}?limit={MOST}&only=reasons"
-            ) as answer:
-                shown = json.loads(await answer.read()) if answer.status == 200 else None
-        except (aiohttp.ClientError, OSError, ValueError):
-            shown = None
-        if isinstance(shown, dict):
+        _, shown = await outbound.inspected(user.id, limit=MOST, only="reasons")
+        if shown is not None:
             known += 1
             promises.inspected(user.id, shown)
     return known
