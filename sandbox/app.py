@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from sandbox.acts import Acts
 from sandbox.admin import Admin, deliver_due, refuse
+from sandbox.crm.pages import RecordPages
 from sandbox.crm.server import CrmServer
 from sandbox.doing import Doing
 from sandbox.errors import SlackError
@@ -78,6 +79,7 @@ class Sandbox:
                 *Admin(slack, outbound, self.pilot).routes(),
                 *Doing(slack, self.acts, outbound, self.pilot).routes(),
                 *self.page.routes(),
+                *RecordPages(slack, lambda: self.crm.crm if self.crm else None).routes(),
             ]
         )
 

@@ -53,6 +53,10 @@ def objection(scope: MutableMapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _follows_a_link(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> bool:
-    """Whether somebody opens the page itself from a link elsewhere: it stands in nobody's frame and shows them nothing."""
+    """Whether somebody opens a page from a link elsewhere: it stands in nobody's frame and shows them nothing.
+
+    Elsewhere is also this machine by its other name: links to records name it by its number.
+    """
     opens = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
-    return opens and scope["path"] == "/" and scope.get("method") == "GET"
+    a_page = scope["path"] == "/" or scope["path"].startswith("/lightning/r/")
+    return opens and a_page and scope.get("method") == "GET"

@@ -40,9 +40,9 @@ from sandbox.company.firm import (
     Person,
 )
 from sandbox.company.names import CUSTOMER, NEXT_STEP, PRODUCT, SUBJECT, TRADE
+from sandbox.crm.objects import STEPS
 from sandbox.crm.records import Crm, instant_text
 
-STEPS = ("Prospecting", "Qualification", "Proposal", "Negotiation", "Contract", "Closed Won", "Closed Lost")
 OPEN_STEPS = 5
 WON, LOST = 5, 6
 DAY = 86_400
@@ -704,6 +704,31 @@ class Life:
             self._deals[deal.id] = (heir.person.number, deal)
             self._change("Opportunity", deal.id, self.integration, at, {"OwnerId": heir.person.crm_id})
         worker.deals = []
+
+    # What somebody else does
+
+    def notice(self, record: str) -> None:
+        """A deal was mended by hand: its owner knows what stands there now, and does not do it once more.
+
+        What is closed by hand stays as it is left, also when it is opened again.
+        """
+        number, deal = self._deals.get(record, (None, None))
+        if deal is None or number is None:
+            return
+        (now,) = self.crm.rows("SELECT * FROM Opportunity WHERE Id = ?", record)
+        if now["IsClosed"]:
+            self.workers[number].deals.remove(deal)
+            del self._deals[record]
+            return
+        deal.step = STEPS.index(now["StageName"])
+        deal.has_next_step = now["NextStep"] is not None
+        deal.has_amount = now["Amount"] is not None
+        deal.has_account = now["AccountId"] is not None
+        deal.amount = now["Amount"] if deal.has_amount else deal.amount
+        deal.account = now["AccountId"] or deal.account
+        deal.close = date.fromisoformat(now["CloseDate"]).toordinal()
+        if now["LastActivityDate"]:
+            deal.active = max(deal.active, date.fromisoformat(now["LastActivityDate"]).toordinal())
 
     # Looking in
 

@@ -75,6 +75,7 @@ class Company:
         self.truth = Truth(truth)
         self.life = Life(self.firm, self.crm, self._mended)
         self.crm.catch_up = self.live_until
+        self.crm.by_hand = self.life.notice
         self.crm.outages.extend(self._outages(start))
         self.staff: Staff | None = None
         self._move_into_slack()

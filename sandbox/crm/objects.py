@@ -185,5 +185,7 @@ def object_named(name: str) -> SObject | None:
 #: The steps that end an opportunity.
 WON = "Closed Won"
 LOST = "Closed Lost"
+#: The steps that this organisation has set up, in their order.
+STEPS = ("Prospecting", "Qualification", "Proposal", "Negotiation", "Contract", WON, LOST)
 #: The fields of an opportunity whose changes are kept in OpportunityFieldHistory.
 TRACKED = ("StageName", "CloseDate", "NextStep", "Amount", "AccountId")

@@ -110,13 +110,15 @@ class Crm:
     """The records of one organisation.
 
     `catch_up` is called with now before each request is answered: whoever plays the company performs by then what its
-    people did. `outages` may be filled at any time.
+    people did. `by_hand` is called with an opportunity's id when somebody mended it, or logged something about it, on its
+    page. `outages` may be filled at any time.
     """
 
     def __init__(self, org: str = "00D000000000001EAA", *, clock: Clock) -> None:
         self.org = org
         self.clock = clock
         self.catch_up: Callable[[datetime], None] | None = None
+        self.by_hand: Callable[[str], None] | None = None
         self.outages: list[Outage] = []
         self.rights = Rights()
         #: The user that a client logs in as.
