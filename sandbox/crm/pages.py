@@ -269,7 +269,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 def _field(name: str, label: str, control: str, hint: str = "") -> str:
-    told = f'<p class="quiet hint" id="hint-{name}">{escape(hint)}</p>' if hint else ""
+    told = f'<p class="quiet field-hint" id="hint-{name}">{escape(hint)}</p>' if hint else ""
     return (
         f'<div class="field"><label for="{name}">{escape(label)}</label>{control}{told}'
         f'<p class="trouble" id="trouble-{name}"></p></div>'
