@@ -4,11 +4,16 @@ Tiers: docs.slack.dev/apis/web-api/rate-limits. Tier 1 is 1+ calls a minute, tie
 each per method, workspace and app. `chat.postMessage` has limits of its own: about one message a second in a
 channel with short bursts, and "several hundred" a minute in the workspace. Slack gives no figure for the methods
 it calls special; 600 a minute is what its Java SDK assumes.
+
+Counted strictly: in no sixty seconds, wherever they begin, does a method take more calls than its tier says. All of them
+may come at once, which lets an app read a list of some pages in one go, and the next then waits for the first to be a
+minute old.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 TIER_1, TIER_2, TIER_3, TIER_4, SPECIAL = 1, 20, 50, 100, 600
@@ -47,6 +52,26 @@ PER_MINUTE = {
 }
 
 
+class Minute:
+    """At most `most` calls in any sixty seconds."""
+
+    __slots__ = ("_taken", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken: deque[float] = deque(maxlen=most)
+
+    def wait(self, now: float) -> float:
+        """Seconds until one more is allowed; 0.0 when it is allowed now. Takes nothing."""
+        if len(self._taken) < self.most:
+            return 0.0
+        return max(0.0, self._taken[0] + 60.0 - now)
+
+    def take(self, now: float) -> None:
+        """Use one; call `wait` first."""
+        self._taken.append(now)
+
+
 class Bucket:
     """A token bucket: `burst` at once, refilled at `rate` a second."""
 
@@ -72,7 +97,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast messages may come. Rates are messages a second, bursts are messages."""
+    """How fast messages may come. Rates are messages a second, bursts are messages.
+
+    A minute takes at most the burst and sixty times the rate: 64 messages in a channel, 400 in the workspace.
+    """
 
     channel_rate: float = 1.0
     channel_burst: int = 4
@@ -86,7 +114,7 @@ class Limits:
     def __init__(self, pace: Pace | None = None, *, on: bool = True) -> None:
         self.on = on
         self.pace = pace or Pace()
-        self._methods: dict[str, Bucket] = {}
+        self._methods: dict[str, Minute] = {}
         self._channels: dict[str, Bucket] = {}
         self._workspace: Bucket | None = None
 
@@ -95,13 +123,13 @@ class Limits:
         per_minute = PER_MINUTE.get(method)
         if not self.on or per_minute is None:
             return 0
-        bucket = self._methods.get(method)
-        if bucket is None:
-            bucket = self._methods[method] = Bucket(per_minute, per_minute / 60, now)
-        wait = bucket.wait(now)
+        minute = self._methods.get(method)
+        if minute is None:
+            minute = self._methods[method] = Minute(per_minute)
+        wait = minute.wait(now)
         if wait:
             return math.ceil(wait)
-        bucket.take()
+        minute.take(now)
         return 0
 
     def message(self, channel: str, now: float) -> int:

@@ -608,3 +608,14 @@ def test_a_method_is_let_through_as_often_as_its_tier_says_and_then_after_a_wait
     wait = counted.call(method, 0.0)
     assert wait >= 1
     assert counted.call(method, float(wait)) == 0
+
+
+@pytest.mark.parametrize("apart", [0.01, 0.4, 1.7, 13.0])
+@pytest.mark.parametrize("method", ["users.list", "chat.update", "views.publish", "auth.test"])
+def test_no_sixty_seconds_take_more_than_the_tier_says(method: str, apart: float) -> None:
+    counted = Limits()
+    times = [step * apart for step in range(int(200 / apart))]
+    taken = [at for at in times if counted.call(method, at) == 0]
+    most = max(sum(at <= other < at + 60 for other in taken) for at in taken)
+    # All that the tier allows, where as many came, and not one more.
+    assert most == min(limits.PER_MINUTE[method], int(60 / apart) + (60 % apart > 0))
