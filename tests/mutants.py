@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,7 @@ def _anybodys(function: Callable[..., Any]) -> Callable[..., Any]:
 ATTENTION = "bot.domain.attention:refusals"
 HEARING = "tests/integration/test_hearing.py"
 WORDS = "tests/integration/test_words.py"
+USAGE = "tests/integration/test_usage_store.py"
 GATE = "tests/integration/test_gate.py"
 DELIVERY = "tests/integration/test_delivery.py"
 MESSENGER = "tests/contract/test_messenger.py"
@@ -322,6 +324,10 @@ MUTANTS = [
     Mutant("export: name with stage", "bot.services.export_feedback:_may_see_name_with_stage", always(True), f"{WORDS}::test_a_name_and_a_stage_together_are_for_the_privacy_officer"),
     Mutant("export: formulas", "bot.services.export_feedback:_harmless", _as_it_is, f"{WORDS}::test_a_spreadsheet_runs_nothing_of_what_people_wrote"),
     Mutant("export: in the audit log", "store.audit:append", always(0), f"{WORDS}::test_every_export_leaves_a_row_in_the_audit_log"),
+    Mutant("coverage: a failure unsays no day that is over", "store.usage:_over", always(datetime.max.replace(tzinfo=UTC)), f"{USAGE}::test_a_failure_does_not_unsay_a_day_that_was_read_well_once_it_was_over"),
+    Mutant("coverage: a failure today is said", "store.usage:_over", always(datetime(1, 1, 2, tzinfo=UTC)), f"{USAGE}::test_one_query_that_fails_silences_today_and_keeps_the_days_before"),
+    Mutant("coverage: what was denied is read once granted", "store.usage:denied_before", always(None), f"{USAGE}::test_days_that_were_denied_are_read_once_the_right_is_granted"),
+    Mutant("steered time: no page in a browser", "bot.handlers.http:_is_program_here", always(True), "tests/integration/test_door.py::test_no_page_in_a_browser_moves_the_clock_or_looks_inside"),
     Mutant("seen from outside: stop", ATTENTION, without("stopped"), MATRIX),
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),
