@@ -251,6 +251,7 @@ class Api:
         self._failures = 0
         self._closed_until: datetime | None = None
         self._why_closed: tuple[str, str] = ("", "")
+        self._said_closed = False
         self._date = ""
         self._ahead = timedelta(0)
 
@@ -450,6 +451,9 @@ class Api:
         if not answer.is_json:
             raise self._failed("no-json", "its answer is no JSON, or was cut off")
         self._failures = 0
+        if self._said_closed and self._closed_until is None:
+            self._said_closed = False
+            log.info("crm.open", extra={"source": self._name})
         return answer
 
     def _failed(self, code: str, why: str, told: timedelta | None = None) -> Retryable:
@@ -494,7 +498,9 @@ class Api:
     def _close_until(self, wait: timedelta, code: str, why: str) -> None:
         until = self._clock.now() + wait
         if self._closed_until is None or until > self._closed_until:
-            if self._closed_until is None:
+            if not self._said_closed:
+                # Said when it begins, and not again for each look whether it is over.
+                self._said_closed = True
                 log.warning("crm.closed", extra={"source": self._name, "code": code})
             self._closed_until, self._why_closed = until, (code, why)
 

@@ -507,3 +507,20 @@ async def test_a_closed_connection_opens_again() -> None:
 def a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment's proxy is never for this machine: whoever goes there fails."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+
+async def test_a_trouble_that_lasts_is_logged_when_it_begins_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="bot.connectors.http")
+    away = said(503)
+    tenant = Tenant(*[away] * 9, said(body={}), *[away] * 5, said(body={}))
+    api = tenant.api()
+    for hours in range(16):
+        tenant.clock.set(NOON + timedelta(hours=hours))
+        if hours in (9, 15):
+            await api.get("/x")
+        else:
+            await waits(api)
+    told = [record.message for record in caplog.records if record.message in ("crm.closed", "crm.open")]
+    assert told == ["crm.closed", "crm.open"] * 2
