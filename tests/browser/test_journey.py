@@ -83,6 +83,7 @@ def test_the_inspector_says_in_words_what_was_decided_and_why(
     pane = visitor.page.get_by_role("complementary")
     expect(pane.get_by_role("heading", name=f"What Fullsteam decided about {DEE}")).to_be_visible()
     expect(pane).to_contain_text("Stage")
+    expect(pane).to_contain_text("Only in this sandbox")
     decided = pane.get_by_role("listitem").filter(has_text="Decided to send").first
     decided.locator("summary").click()
     expect(decided).to_contain_text("close date", ignore_case=True)

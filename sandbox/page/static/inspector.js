@@ -52,6 +52,7 @@ export class Inspector {
     this.node = h('section', {class: 'pane inspector', 'aria-labelledby': 'inspector-title', 'data-testid': 'inspector'},
       h('header', {class: 'pane-head'}, this.title, iconButton('close', 'Close the inspector', shut)),
       h('div', {class: 'inspector-choice'}, icon('search'), this.field, h('datalist', {id: 'inspect-people'})),
+      h('p', {class: 'quiet inspector-only'}, 'Only in this sandbox: in the product nobody can look into decisions about somebody else.'),
       this.body);
   }
 
