@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+from sandbox.reacting import offers
 from sandbox.record import delivery_of
 from sandbox.slack import Slack
 from sandbox.state import Channel, Message, User
 
 Json = dict[str, Any]
+NEW = timedelta(days=2)
+TIP = "tip:"
+"""How the actions of a tip begin."""
 
 
 class Unseen(Exception):
@@ -51,6 +56,7 @@ class Reading:
                 "gone": user.deleted,
                 "bot": user.is_bot,
                 "messages": self._with_app(user),
+                "waiting": self._waiting(user),
             }
             for user in self.workspace.users.values()
             if user.id != "USLACKBOT"
@@ -59,6 +65,17 @@ class Reading:
     def _with_app(self, user: User) -> int:
         channel = self.workspace.channels.get("D" + user.id[1:])
         return len(channel.messages) if channel else 0
+
+    def _waiting(self, user: User) -> str:
+        """The ts of the newest message with the app, where it is a tip of the last two days that nobody has answered."""
+        channel = self.workspace.channels.get("D" + user.id[1:])
+        last = channel.messages[-1] if channel and channel.messages else None
+        if last is None or not last.bot or last.edited or last.thread_ts:
+            return ""
+        if float(last.ts) < self.slack.clock.seconds() - NEW.total_seconds():
+            return ""
+        asks = any(action.startswith(TIP) for action in offers(last.blocks))
+        return last.ts if asks else ""
 
     def _status(self, user: User) -> str:
         expired = bool(user.status_expiration) and user.status_expiration <= self.slack.clock.seconds()

@@ -2,13 +2,13 @@
 
 import {avatar, h, walkable} from './dom.js';
 import {drawPlain} from './mrkdwn.js';
-import {clockTime, town} from './times.js';
+import {atWork, clockTime, town} from './times.js';
 import {roleKey, roleWords} from './words.js';
 
 const FEATURED = ['rep', 'manager', 'sponsor', 'adoption_lead', 'privacy_officer'];
 const ABOUT = {
   rep: 'Gets tips on their own deals, answers, says what is in the way.',
-  manager: 'Leads a team; sees no more of a person than anyone.',
+  manager: 'Leads a team. Learns nothing from the app about any one person in it.',
   sponsor: 'Started all this, and wants to see it help.',
   adoption_lead: 'Reads what people say and gets it mended.',
   privacy_officer: 'Checks who can see what.',
@@ -20,13 +20,33 @@ function facts(person, now) {
   return [person.role ? roleWords(person.role) : person.title, person.team ? `Team ${person.team}` : '', local, messages].filter(Boolean).join(' · ');
 }
 
+const english = (person) => /^en\b/i.test(person.locale || 'en');
+
+/** The one of whom the most is true, in the order in which it is asked; of equals the one to whom more has been said. */
+function first(people, ...truths) {
+  const marks = (each) => [...truths.map((truth) => Number(truth(each))), each.messages];
+  return people.reduce((best, each) => {
+    if (!best) return each;
+    const [mine, theirs] = [marks(each), marks(best)];
+    const differs = mine.findIndex((mark, at) => mark !== theirs[at]);
+    return differs >= 0 && mine[differs] > theirs[differs] ? each : best;
+  }, null);
+}
+
+/** One of each role: a rep with a tip to answer, the manager nearest to them, and whoever has most to see. */
+function startWith(here, now) {
+  const of = (role) => here.filter((each) => roleKey(each.role) === role);
+  const works = (each) => !each.status && atWork(now, each.zone);
+  const rep = first(of('rep'), (each) => Boolean(each.waiting), english, works, (each) => Number(each.waiting));
+  const near = [(each) => each.name === rep?.team, (each) => each.zone === rep?.zone, english];
+  return FEATURED.map((role) => (role === 'rep' ? rep : role === 'manager' ? first(of(role), ...near) : first(of(role)))).filter(Boolean);
+}
+
 /** The page on which one chooses. `open`: id of whom one is now, if anybody. */
 export function drawChooser({people, now, team, open}) {
   const there = people.filter((each) => !each.bot);
   const here = there.filter((each) => !each.gone).sort((a, b) => a.name.localeCompare(b.name));
-  // Of each role the one with whom the app has spoken most: there is something to see.
-  const featured = FEATURED.map((role) => here.filter((each) => roleKey(each.role) === role)
-    .reduce((best, each) => (best && best.messages >= each.messages ? best : each), null)).filter(Boolean);
+  const featured = startWith(here, now);
   const field = h('input', {type: 'search', id: 'find', placeholder: 'Name, role, team or town', autocomplete: 'off', 'aria-describedby': 'found'});
   const found = h('p', {id: 'found', class: 'quiet', role: 'status'});
   const list = h('ul', {class: 'people', 'aria-label': 'People'});
@@ -52,6 +72,7 @@ export function drawChooser({people, now, team, open}) {
     h('p', {class: 'lead'}, `Everybody in the workspace “${team}” is made up, and so is what they work on. Be one of them here and another in a second tab.`),
     featured.length ? h('section', {'aria-labelledby': 'start-here'},
       h('h2', {id: 'start-here'}, 'Start here'),
+      h('p', {class: 'quiet try'}, 'What to try first: be the rep, press a button of the newest tip, answer in your own words, then move the clock on. Then see what the others see.'),
       h('ul', {class: 'featured'}, featured.map((each) => h('li', {}, h('a', {href: `#/as/${each.id}`, class: 'card-person'},
         avatar(each), h('span', {class: 'role'}, roleWords(each.role)), h('strong', {dir: 'auto'}, each.name), h('small', {}, ABOUT[roleKey(each.role)])))))) : null,
     h('section', {'aria-labelledby': 'everybody'},

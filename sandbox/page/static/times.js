@@ -36,6 +36,12 @@ function offset(when, zone) {
   return Math.round((local - Math.floor(when.getTime() / 1000) * 1000) / 60_000);
 }
 
+/** Whether it is between nine and five from Monday to Friday there. */
+export function atWork(when, zone) {
+  const local = new Date(when.getTime() + offset(when, zone) * 60_000);
+  return local.getUTCDay() % 6 !== 0 && local.getUTCHours() >= 9 && local.getUTCHours() < 17;
+}
+
 /** The instant at which it is `hour` o'clock on the day after `now`, in a zone. */
 export function tomorrowAt(now, hour, zone) {
   const local = new Date(now.getTime() + offset(now, zone) * 60_000);

@@ -161,6 +161,39 @@ async def test_whom_one_can_be_is_told_with_role_team_and_zone(here: Running) ->
     assert told["clock"]["now"] == MORNING.isoformat()
 
 
+async def test_a_tip_waits_until_it_is_answered_or_two_days_old(here: Running) -> None:
+    async def waits() -> str:
+        _status, told = await look(here, "/sandbox/page/workspace")
+        return str(next(each for each in told["people"] if each["id"] == "U1")["waiting"])
+
+    async def gets(action: str) -> str:
+        blocks = buttons(action)
+        return str((await here.call("chat.postMessage", channel="U1", text="Well?", blocks=blocks))["ts"])
+
+    async def passes(hours: float) -> None:
+        await here.do("clock", advance=hours * HOUR)
+
+    assert await waits() == ""
+    await gets("goal:later")
+    assert await waits() == ""
+    await passes(1)
+    tip = await gets("tip:do")
+    assert await waits() == tip
+    await here.do("say", user="U1", text="Done", thread_ts=tip)
+    assert await waits() == ""
+    await passes(1)
+    second = await gets("tip:do")
+    assert await waits() == second
+    await passes(1)
+    await here.call("chat.update", channel="D1", ts=second, text="Noted", blocks=buttons("tip:do"))
+    assert await waits() == ""
+    await passes(1)
+    third = await gets("tip:remind")
+    assert await waits() == third
+    await passes(49)
+    assert await waits() == ""
+
+
 async def test_what_the_manifest_offers_is_offered(here: Running) -> None:
     here.slack.manifest = {
         "display_information": {"name": "Helping Hand", "description": "Helps"},
