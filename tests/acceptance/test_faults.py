@@ -45,7 +45,7 @@ from sandbox.clock import SteeredClock as SteeredTime
 from sandbox.company.world import Company
 from sandbox.crm.records import Outage
 from sandbox.events import Outbound
-from sandbox.faults import Fault, read_fault
+from sandbox.faults import KINDS, read_fault
 from sandbox.parcels import Answer
 from sandbox.people import People, read_script
 from sandbox.promises import PROMISES, Promises, ask_the_bot
@@ -139,7 +139,7 @@ delete = ["delete that"]
 """
 NOT_HERE = {
     "not_true": "the deals are files that the workspace cannot see; the company below has a CRM that it can",
-    "no_data_no_use": "the same",
+    "no_data_no_use": "the same; PUT_TO_THE_TEST",
     "to_leavers": "nobody leaves within eight days",
     "number_under_k": "nothing that is sent today states a figure about a group",
 }
@@ -159,8 +159,8 @@ class Run:
     """(reader, delivery) of everything that arrived."""
     left: list[str] = field(default_factory=list)
     """What the database would have lost, in words."""
-    struck: int = 0
-    """How often the fault struck."""
+    struck: Counter[str] = field(default_factory=Counter)
+    """How often each kind of fault struck."""
 
 
 async def runs(
@@ -197,7 +197,6 @@ async def runs(
         if begin is not None:
             await steering.run(begin)
         planned = [read_fault(each) for each in faults]
-        count = counted(story)
         for fault in planned:
             story.slack.faults.plan(fault)
         if end is not None:
@@ -212,7 +211,7 @@ async def runs(
             totals=story.slack.record.totals(),
             delivered=arrived(story),
             left=what_is_lost(story.database, story.slack.record, story.now),
-            struck=count[0],
+            struck=story.slack.faults.struck,
         )
 
 
@@ -245,20 +244,6 @@ async def press_latest(story: Story, user: str, action: str) -> Answer:
                 user, name, channel_id=channel.id, message_ts=message.ts, value=offer.value
             )
     raise AssertionError(f"{user} has no message with {action}")
-
-
-def counted(story: Story) -> list[int]:
-    """A count, kept up to date, of how often a fault struck."""
-    count = [0]
-    take = story.slack.faults.take
-
-    def taking(side: frozenset[str], where: str) -> Fault | None:
-        fault = take(side, where)
-        count[0] += fault is not None
-        return fault
-
-    story.slack.faults.take = taking  # type: ignore[method-assign]  # a counter around it
-    return count
 
 
 @contextlib.asynccontextmanager
@@ -315,6 +300,11 @@ def what_is_lost(database: Database, record: Record, now: datetime) -> list[str]
     return database.read_now(look)
 
 
+def kinds(faults: Sequence[str]) -> set[str]:
+    """What they are, without where and how often."""
+    return {read_fault(each).kind for each in faults}
+
+
 def kept_every_promise(run: Run, *, examined: Sequence[str]) -> None:
     """Nothing broken, something examined, nothing lost."""
     assert {name: found["first"] for name, found in run.report.items() if found["broken"]} == {}
@@ -332,34 +322,38 @@ def clean(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Run
 def test_when_nothing_goes_wrong_every_promise_is_put_to_the_test_and_kept(clean: Run) -> None:
     kept_every_promise(clean, examined=ALWAYS_EXAMINED)
     assert clean.report["reply_lost"]["late"] == 0
-    assert clean.struck == 0
+    assert not clean.struck
 
 
 HOURS = ("2026-11-16 05:00", "2026-11-16 09:30")
 MORNING = ("2026-11-18 08:30", "2026-11-18 10:30")
 
 
+SLACK_TROUBLE: list[Any] = [
+    (["drop_after_commit:*:rate=0.3", "drop_after_commit:response_url:rate=0.3"], ("", "")),
+    (["reset_before_commit:*:rate=0.3", "reset_before_commit:response_url:rate=0.3"], ("", "")),
+    pytest.param(["http_500:*:rate=0.3"], ("", ""), marks=pytest.mark.slow),
+    (["http_500:*"], MORNING),
+    pytest.param(["slow:*:rate=0.05:seconds=0.1"], ("", ""), marks=pytest.mark.slow),
+    pytest.param(["ratelimited:*:rate=0.3:seconds=20"], ("", ""), marks=pytest.mark.slow),
+    (["token_revoked:*"], MORNING),
+    (["unavailable:conversations.history", "drop_after_commit:chat.postMessage:rate=0.5"], HOURS),
+    (["duplicate:*:rate=0.5", "reorder:*:rate=0.5"], ("", "")),
+]
+LOST = ["lose:*:rate=0.5"]
+CUT = ["socket_killed:*:rate=0.05:seconds=0", "socket_killed_after_ack:*:rate=0.05"]
+
+
 @pytest.mark.parametrize(
     ("faults", "between"),
-    [
-        (["drop_after_commit:*:rate=0.3", "drop_after_commit:response_url:rate=0.3"], ("", "")),
-        (["reset_before_commit:*:rate=0.3", "reset_before_commit:response_url:rate=0.3"], ("", "")),
-        pytest.param(["http_500:*:rate=0.3"], ("", ""), marks=pytest.mark.slow),
-        (["http_500:*"], MORNING),
-        pytest.param(["slow:*:rate=0.05:seconds=0.1"], ("", ""), marks=pytest.mark.slow),
-        pytest.param(["ratelimited:*:rate=0.3:seconds=20"], ("", ""), marks=pytest.mark.slow),
-        (["token_revoked:*"], MORNING),
-        (["unavailable:conversations.history", "drop_after_commit:chat.postMessage:rate=0.5"], HOURS),
-        (["duplicate:*"], ("", "")),
-        (["reorder:*:rate=0.5"], ("", "")),
-    ],
+    SLACK_TROUBLE,
     ids=lambda each: "+".join(each) if isinstance(each, list) else ("a while" if any(each) else "always"),
 )
 async def test_trouble_with_slack_breaks_no_promise(
     faults: list[str], between: tuple[str, str], clean: Run, tmp_path: Path, sqlite_url: str
 ) -> None:
     run = await runs(tmp_path, sqlite_url, faults, between=between)
-    assert run.struck > 0
+    assert run.struck.keys() == kinds(faults)
     kept_every_promise(run, examined=ALWAYS_EXAMINED)
     assert set(run.delivered.values()) == {1}
 
@@ -367,26 +361,26 @@ async def test_trouble_with_slack_breaks_no_promise(
 async def test_events_that_slack_loses_are_answered_by_nobody_and_break_nothing(
     clean: Run, tmp_path: Path, sqlite_url: str
 ) -> None:
-    run = await runs(tmp_path, sqlite_url, ["lose:*:rate=0.5"])
-    assert run.totals["lost"] == run.struck > 0
+    run = await runs(tmp_path, sqlite_url, LOST)
+    assert run.totals["lost"] == run.struck["lose"] > 0
     kept_every_promise(run, examined=[name for name in ALWAYS_EXAMINED if name != "after_stop"])
 
 
 async def test_sockets_that_are_cut_break_no_promise(clean: Run, tmp_path: Path, sqlite_url: str) -> None:
-    faults = ["socket_killed:*:rate=0.05:seconds=0", "socket_killed_after_ack:*:rate=0.05"]
-    run = await runs(tmp_path, sqlite_url, faults, socket=True)
-    assert run.struck > 0
+    run = await runs(tmp_path, sqlite_url, CUT, socket=True)
+    assert run.struck.keys() == kinds(CUT)
     kept_every_promise(run, examined=ALWAYS_EXAMINED)
 
 
 # --- the CRM ---------------------------------------------------------------------------------------------------------
 
 FIRST_DAY = date(2026, 1, 12)
+FORMER = 200
+"""Users who have left, as many as one page holds at least."""
 CRM_EXAMINED = (
     *ALWAYS_EXAMINED[:5],
     "before_welcome",
     "not_true",
-    "no_data_no_use",
     "no_reason",
     "name_without_yes",
 )
@@ -405,6 +399,10 @@ async def company_runs(
     slack.workspace.grant(TOKEN)
     firm = Company(slack, 12, 3, begin, 2)
     firm.crm.outages[:] = [Outage(moment(a), moment(b), thing, kind) for a, b, thing, kind in outages]
+    # Who left long ago is still in the list of users: it has a second page.
+    gone = {"UserType": "Standard", "IsActive": False, "CreatedDate": begin - timedelta(days=900)}
+    for number in range(FORMER):
+        firm.crm.insert("User", [{"Id": firm.crm.new_id("User"), "Name": f"Former {number}", **gone}])
     promises = Promises(slack, firm.surroundings())
     migrate(url)
     async with contextlib.AsyncExitStack() as stack:
@@ -417,7 +415,8 @@ async def company_runs(
         programme_file.write_text(programme_text(told), encoding="utf-8")
         programme = load_programme(programme_file, content.behaviours)
         clock = SteeredClock(begin)
-        settings = {**told["crm"], "clock": clock, "zone": programme.zone}
+        # Small pages, so that there are later ones.
+        settings = {**told["crm"], "clock": clock, "zone": programme.zone, "batch": 200}
         connector = connector_kinds()["salesforce"].open(settings, programme.record_link)
         stack.push_async_callback(let_go, {connector.name: connector})
         connection = await stack.enter_async_context(connect(TOKEN, api_url=f"{slack.url}/api/"))
@@ -443,7 +442,6 @@ async def company_runs(
             slack.faults.plan(read_fault(each))
         await Steering(slack, outbound, firm.staff).run(begin + timedelta(days=9))
         assert await ask_the_bot(promises, outbound) > 5
-        assert sandbox.crm is not None
         return Run(
             report=promises.report(),
             totals=slack.record.totals(),
@@ -453,36 +451,81 @@ async def company_runs(
                 if entry["kind"] == "posted"
             ),
             left=what_is_lost(database, slack.record, slack.clock.now()),
-            struck=sum(sandbox.crm.refused.values()),
+            struck=slack.faults.struck,
         )
 
 
-NIGHT, NOON, LATE, FRIDAY = "2026-01-13 23:00", "2026-01-14 13:00", "2026-01-14 23:00", "2026-01-16 00:00"
+def january(begins: str, ends: str, thing: str | None, kind: str) -> tuple[str, str, str | None, str]:
+    """An outage of January 2026, as in ``13 23:00``; 12 is the Monday on which it all begins."""
+    return f"2026-01-{begins}", f"2026-01-{ends}", thing, kind
 
 
-@pytest.mark.parametrize(
-    ("faults", "outages"),
-    [
-        ([], []),
-        pytest.param([], [(NIGHT, NOON, None, "crm_503_html")], marks=pytest.mark.slow),
-        ([], [(NIGHT, FRIDAY, "Opportunity", "crm_denied"), (LATE, FRIDAY, "Task", "crm_timeout")]),
-        ([], [(NIGHT, NOON, None, "crm_429"), (LATE, FRIDAY, None, "crm_request_limit")]),
-        (["crm_truncated:crm:rate=0.1", "crm_dropped:crm:rate=0.1", "crm_401:crm:rate=0.05"], []),
-    ],
-    ids=[
-        "nothing",
-        "503 for half a day",
-        "no opportunities, no tasks",
-        "too many requests",
-        "cut and dropped answers",
-    ],
-)
-async def test_trouble_with_the_crm_breaks_no_promise(
-    faults: list[str], outages: list[tuple[str, str, str | None, str]], tmp_path: Path, sqlite_url: str
-) -> None:
+CRM_TROUBLE = {
+    "nothing": ([], []),
+    "what may not be read": (
+        [],
+        [
+            january("13 23:00", "16 00:00", "Opportunity", "crm_denied"),
+            january("13 23:00", "17 00:00", "Task", "crm_denied"),
+            january("18 23:00", "19 12:00", "Event", "crm_timeout"),
+            january("19 23:00", "20 12:00", "Opportunity", "crm_timeout_500"),
+        ],
+    ),
+    "nobody is let in": (
+        [],
+        [
+            january("12 23:00", "13 11:00", None, "crm_login_refused"),
+            january("13 23:00", "14 13:00", None, "crm_401"),
+            january("14 23:00", "15 11:00", None, "crm_503_html"),
+        ],
+    ),
+    "too much was asked": (
+        [],
+        [
+            january("12 23:00", "13 09:00", None, "crm_429"),
+            january("13 23:00", "14 09:00", None, "crm_429_date"),
+            january("14 23:00", "15 13:00", None, "crm_429_bare"),
+            january("15 23:00", "16 20:00", None, "crm_request_limit"),
+        ],
+    ),
+    "cut and odd answers": (
+        [
+            *("crm_truncated:crm:rate=0.05", "crm_dropped:crm:rate=0.1", "crm_401:crm:rate=0.05"),
+            *(
+                "crm_page_fails:crm:rate=0.3",
+                "crm_page_overlaps:crm:rate=0.5",
+                "crm_own_logins:crm:LoginHistory",
+            ),
+            *("crm_slow:crm:rate=0.1:seconds=0.02", "crm_clock_skewed:crm:rate=0.5:seconds=7200"),
+        ],
+        [],
+    ),
+}
+"""Faults all the time, and outages one after the other: (from, until, object or None for all, kind)."""
+
+
+PUT_TO_THE_TEST = {"too much was asked": ("no_data_no_use",)}
+"""Where a tip on deals comes within a day of trouble. That this check bites where a tip names none is seen in a whole
+company (sandbox/company/world.py has an outage that is long enough); twelve people get too few such tips.
+"""
+
+
+def test_every_fault_that_the_sandbox_can_make_strikes_here() -> None:
+    with_slack = {kind for row in SLACK_TROUBLE for kind in kinds(getattr(row, "values", row)[0])}
+    with_the_crm = {
+        kind
+        for faults, outages in CRM_TROUBLE.values()
+        for kind in kinds(faults) | {outage[3] for outage in outages}
+    }
+    assert with_slack | kinds(LOST) | kinds(CUT) | with_the_crm == KINDS
+
+
+@pytest.mark.parametrize("name", CRM_TROUBLE)
+async def test_trouble_with_the_crm_breaks_no_promise(name: str, tmp_path: Path, sqlite_url: str) -> None:
+    faults, outages = CRM_TROUBLE[name]
     run = await company_runs(tmp_path, sqlite_url, faults, outages)
-    assert (run.struck > 0) == bool(faults or outages)
-    kept_every_promise(run, examined=CRM_EXAMINED)
+    assert run.struck.keys() == kinds(faults) | {outage[3] for outage in outages}
+    kept_every_promise(run, examined=[*CRM_EXAMINED, *PUT_TO_THE_TEST.get(name, ())])
 
 
 # --- the check itself, on the real thing ------------------------------------------------------------------------------
