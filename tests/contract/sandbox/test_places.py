@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from sandbox.clock import SteeredClock
 from sandbox.limits import Limits
+from sandbox.roster import read_roster
+from sandbox.state import Workspace
 from tests.contract.sandbox.test_conformance import uploaded
 from tests.contract.sandbox.test_deliveries import payload_of
-from tests.contract.sandbox.workspace import TOKEN, FakeBot, Running, listening, running
+from tests.contract.sandbox.workspace import MORNING, TOKEN, FakeBot, Running, listening, running
 
 pytestmark = pytest.mark.anyio
 
@@ -157,3 +161,12 @@ async def test_names_become_mentions_only_when_asked_for(here: Running, how: dic
     linked = await here.call("chat.postMessage", channel="U1", text=text, **how)
     assert plain["message"]["text"] == text
     assert linked["message"]["text"] == "<@U1> and @nobody, mail ann@cleo.example"
+
+
+def test_the_people_of_the_documentation_can_be_read(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs/sandbox.md").read_text(encoding="utf-8")
+    people = tmp_path / "people.json"
+    people.write_text(page.partition("```json\n")[2].partition("```")[0], encoding="utf-8")
+    workspace = Workspace(SteeredClock(MORNING))
+    assert [user.role for user in read_roster(people, workspace).users] == ["rep", "adoption_lead"]
+    assert workspace.users["U00000001"].team == "North"
