@@ -154,6 +154,8 @@ class Person:
     """Unasked words of the past day."""
     tips: dict[str, tuple[str, Look]] = field(default_factory=dict)
     """Place -> words and look of the latest tips."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Delivery id of a tip -> where it stands."""
     reminders: list[Asked] = field(default_factory=list)
     """Tips that they asked to see again."""
     barriers: dict[str, float] = field(default_factory=dict)
@@ -314,8 +316,10 @@ class Promises:
     @staticmethod
     def _remember(person: Person, entry: Json, seen: Look) -> None:
         person.tips[entry["ts"]] = (entry["text"], seen)
-        while len(person.tips) > REMEMBERED:
-            del person.tips[next(iter(person.tips))]
+        person.places[delivery_of(entry["metadata"]) or ""] = entry["ts"]
+        for kept in (person.tips, person.places):
+            while len(kept) > REMEMBERED:
+                del kept[next(iter(kept))]
 
     def _changes(self, entry: Json) -> None:
         if entry["author"] == self.slack.workspace.bot_user_id:
@@ -407,6 +411,9 @@ class Promises:
 
     def _pressed(self, person: Person, entry: Json, action: str, today: date) -> None:
         about = person.tips.get(entry["ts"])
+        if about is None and action.startswith("remind:"):
+            # "When shall I remind you?" stands in a message of its own, and its buttons name the one it is about.
+            about = person.tips.get(person.places.get(str(entry.get("value")), ""))
         now = self._now.timestamp()
         if action.startswith("goal:"):
             person.goal = None if action == "goal:later" else now

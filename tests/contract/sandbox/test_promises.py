@@ -687,6 +687,22 @@ async def test_a_reminder_that_was_asked_for_may_come_at_any_hour_and_over_the_c
     assert w.broken() == {"over_cap": 1, "too_close": 1}
 
 
+async def test_a_reminder_may_be_asked_for_by_a_button_of_another_message_that_names_the_tip() -> None:
+    w = world()
+    await goes_well(w)
+    await w.at("2026-11-17 10:30")
+    tip = await w.tip(ANN, QUIET)
+    delivery = f"m{w.sent}"
+    await w.says(ANN, "not now", None)
+    when = {"type": "button", "action_id": "remind:tomorrow", "value": delivery}
+    asked = {"type": "actions", "elements": [{**when, "text": {"type": "plain_text", "text": "Tomorrow"}}]}
+    question = await w.post(ANN, "When shall I remind you?", asked, thread=tip)
+    await w.presses(ANN, question, "remind:tomorrow")
+    await w.at("2026-11-18 10:30")
+    await w.reminds(ANN)
+    assert w.broken() == {}
+
+
 async def test_a_reminder_that_was_asked_for_after_stop_or_behind_a_barrier_is_no_breach() -> None:
     w = world()
     await goes_well(w)
