@@ -693,7 +693,7 @@ async def test_a_reminder_may_be_asked_for_by_a_button_of_another_message_that_n
     await w.at("2026-11-17 10:30")
     tip = await w.tip(ANN, QUIET)
     delivery = f"m{w.sent}"
-    await w.says(ANN, "not now", None)
+    await w.says(ANN, "luego", None)
     when = {"type": "button", "action_id": "remind:tomorrow", "value": delivery}
     asked = {"type": "actions", "elements": [{**when, "text": {"type": "plain_text", "text": "Tomorrow"}}]}
     question = await w.post(ANN, "When shall I remind you?", asked, thread=tip)
