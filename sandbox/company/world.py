@@ -44,9 +44,9 @@ OWNERS = {
 }
 """Who takes care of which kind of barrier."""
 _OUTAGES = (
+    (1, 4, 0, 192, "Contact", "crm_denied"),
     (2, 3, 0, 24, "LoginHistory", "crm_own_logins"),
     (3, 2, 8, 10, None, "crm_503_html"),
-    (4, 0, 0, 96, "Task", "crm_denied"),
     (6, 1, 0, 48, "Opportunity", "crm_denied"),
     (10, 4, 0, 24, "Task", "crm_timeout"),
     (14, 2, 5, 9, None, "crm_request_limit"),
@@ -56,7 +56,7 @@ _OUTAGES = (
 )
 """Week and weekday of the run, from and until which hour of it (UTC), which object, what.
 
-The one of four days is longer than news may be old, in weeks in which many are invited to what they have not tried yet.
+The one of eight days is longer than news may be old, in weeks in which many are invited to what they have not tried yet.
 """
 
 

@@ -22,6 +22,7 @@ from sandbox.company.firm import SELLER, Person
 from sandbox.company.staff import GRID, Staff
 from sandbox.company.world import Company
 from sandbox.parcels import Answer
+from sandbox.promises.truth import LASTING, REFUSING
 from sandbox.slack import Slack
 from sandbox.state import Message
 from tests.contract.sandbox.workspace import running
@@ -339,6 +340,17 @@ def test_the_crm_has_trouble_on_known_days_within_the_run() -> None:
     assert 0 < len(short.company.crm.outages) < len(long.company.crm.outages)
     for outage in long.company.crm.outages:
         assert BEGIN < outage.begins < outage.ends < BEGIN + timedelta(weeks=26)
+
+
+def test_one_outage_is_so_long_that_nothing_read_before_it_may_be_used_for_days() -> None:
+    company = Scene(people=12, weeks=26).company
+    blind = {
+        outage.object: outage.ends - outage.begins - LASTING
+        for outage in company.crm.outages
+        if outage.kind in REFUSING and outage.ends - outage.begins > LASTING
+    }
+    assert blind.keys() == {"Contact"}, "what first-weeks tips are about"
+    assert blind["Contact"] > timedelta(days=4)
 
 
 async def test_the_crm_answers_over_http_with_what_people_did_up_to_that_moment() -> None:
