@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 OLDEST_NODE = 20
 
 
-def missing(why: str) -> None:
+def missing(why: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(why)
     pytest.skip(why)
