@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sandbox.crm.records import day_text, instant_text
+from sandbox.crm.records import day_text
 
 if TYPE_CHECKING:
     from sandbox.crm.records import Crm
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 _FLAWS = {
     "past_close_date": ("CloseDate < ?2", "day"),
-    "no_next_step": ("NextStep IS NULL AND CreatedDate < ?2", "week"),
+    "no_next_step": ("NextStep IS NULL AND substr(CreatedDate, 1, 10) <= ?2", "week"),
     "no_activity": ("coalesce(LastActivityDate, substr(CreatedDate, 1, 10)) <= ?2", "month"),
     "stuck_step": (
-        "(LastStageChangeDate < ?2 OR (LastStageChangeDate IS NULL AND CreatedDate < ?2))",
+        "substr(coalesce(LastStageChangeDate, CreatedDate), 1, 10) <= ?2",
         "long",
     ),
-    "missing_amount": ("Amount IS NULL AND CreatedDate < ?2", "week"),
-    "missing_account": ("AccountId IS NULL AND CreatedDate < ?2", "week"),
+    "missing_amount": ("Amount IS NULL AND substr(CreatedDate, 1, 10) <= ?2", "week"),
+    "missing_account": ("AccountId IS NULL AND substr(CreatedDate, 1, 10) <= ?2", "week"),
 }
 """What a tip says, as a condition on its owner's open opportunities: a week, 30 days and 60 days as in the bot's words."""
 REFUSING = frozenset(
@@ -98,9 +98,9 @@ def _flawed(crm: Crm, flaw: tuple[str, str], owner: str, now: datetime, days: in
     today = seen.date()
     terms = {
         "day": day_text(today),
-        "week": instant_text(seen - timedelta(days=7)),
+        "week": day_text(today - timedelta(days=7)),
         "month": day_text(today - timedelta(days=30)),
-        "long": instant_text(seen - timedelta(days=60)),
+        "long": day_text(today - timedelta(days=60)),
     }
     condition, term = flaw
     sql = f"SELECT Id FROM Opportunity WHERE OwnerId = ?1 AND IsClosed = 0 AND {condition}"  # ours
