@@ -503,7 +503,7 @@ def demo(
     ] = 8686,
     json_file: JsonFile = None,
 ) -> None:
-    """A company with a CRM and a Slack, on this machine: half a year in a few minutes, then a page to click through.
+    """A company with a CRM and a Slack, on this machine: half a year in about six minutes, then a page to click through.
 
     Needs no account. The bot is the real one; only its clock is steered.
     """

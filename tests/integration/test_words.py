@@ -648,7 +648,7 @@ def add_team(uow: UnitOfWork, /, team: str, first: int, last: int, **changes: An
 
 
 async def test_the_team_stands_there_only_if_k_of_those_who_could_speak_are_in_it(slack: Workspace) -> None:
-    unheard = {"match": "unmatched", "welcomed_at": None, "pilot": False}
+    unheard = {"match": "unmatched", "pilot": False}
     slack.database.write_now(add_team, "p0008", 20, 30, **unheard)
     await confide(slack, 2, 3, 4, 5, 6, 7)
     rows = {row.text: row.team for row in exported(slack, at=NEXT_MONDAY)}
