@@ -73,6 +73,8 @@ class CrmUser:
     access_since: date | None = None
     working_days: tuple[int, ...] | None = None
     office: str | None = None
+    sso_ids: tuple[str, ...] = ()
+    """By what names their single sign-on knows them: a federation id, an object id of the directory, a principal name."""
 
 
 @dataclass(frozen=True, slots=True)
