@@ -26,7 +26,7 @@ from bot.services.assess_stages import assess
 from bot.services.plan_messages import BATCH, plan
 from bot.wiring import all_triggers
 from bot.workdays import PublicHolidays
-from store import people, slots, usage
+from store import matching, people, slots, usage
 from store.database import UnitOfWork, open_database
 from store.slots import Slot
 
@@ -113,7 +113,7 @@ def _people(uow: UnitOfWork, programme: Programme) -> None:
     people.keep_users(uow, SOURCE, users, programme, NOW)
     accounts = [SlackUser(f"U{number:08d}", f"p{number}@example.com", "", ZONE) for number in range(PEOPLE)]
     people.keep_slack_users(uow, accounts, NOW)
-    people.match_by_email(uow, NOW)
+    matching.match(uow, (), NOW)
     known = people.get(uow)
     for identity in known:
         people.mark_welcomed(uow, identity, NOW - timedelta(days=60))
@@ -148,7 +148,7 @@ def _week(days: Sequence[date]) -> Collected:
 class _Records:
     """A CRM that has as many records as it is asked for."""
 
-    name, lag_days = SOURCE, 0
+    name, lag_days, overlap_days = SOURCE, 0, 3
 
     async def evidence(
         self, metric: str, owners: Sequence[str], limit: int, through: date

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from dotenv import dotenv_values
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+import bot.connectors
+from bot.connectors.settings import GIVEN, variable
+from bot.connectors.settings import read_settings as check_settings
 from bot.domain.errors import ConfigurationError
+from bot.domain.ports import ConnectorKind
+from bot.plugins import discover
 from store.database import normal_url
 
 _ADVICE = {
@@ -25,20 +33,26 @@ _ADVICE = {
     "slack_api_url": "https://slack.com/api/ (the default), or the address of a sandbox",
     "slack_bot_token": "the Bot User OAuth Token of your Slack app, xoxb-…",
     "slack_signing_secret": "the Signing Secret on your Slack app's Basic Information page",
+    "identities": "a CSV file that says whose Slack account is whose, see docs/matching.md",
+    "slack_scim_token": "a token with the scope admin, xoxp-…, if ids of single sign-on are to be compared",
+    "slack_scim_url": "https://api.slack.com/scim/v1/ (the default), or the address of a stand-in",
     "slack_app_token": "an app-level token with connections:write, xapp-…, if you use Socket Mode",
-    "salesforce_url": "your org's My Domain, https://MYDOMAIN.my.salesforce.com",
-    "salesforce_client_id": "the consumer key of your external client app, see docs/connectors/salesforce.md",
-    "salesforce_client_secret": "the consumer secret of your external client app",
-    "salesforce_token_url": "where to log in, if not at services/oauth2/token of your My Domain",
-    "salesforce_api_version": "a version that your org has, e.g. v68.0",
-    "salesforce_time_out": "seconds to wait for an answer of Salesforce, e.g. 60",
-    "salesforce_licences": "licences of those who work on opportunities, e.g. Salesforce, Sales Cloud",
+    "crms": "names of the CRMs to read, e.g. salesforce, or emea=salesforce, odoo",
     "tick_seconds": "seconds between looks at what is due, e.g. 1",
     "poll_minutes": "minutes between polls of the CRM, e.g. 60",
     "host": "the address to listen on, e.g. 127.0.0.1",
 }
-_SALESFORCE = ("salesforce_url", "salesforce_client_id", "salesforce_client_secret")
-"""What reaches an org: all three, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCrm:
+    """A CRM that the environment names. ``settings``: fields of the kind's model, as they were written, ``name`` included."""
+
+    kind: str
+    settings: Mapping[str, str] = field(repr=False)
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
 class Settings(BaseSettings):
@@ -57,16 +71,21 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
     slack_app_token: SecretStr | None = None
-    salesforce_url: str | None = None
-    salesforce_client_id: str | None = None
-    salesforce_client_secret: SecretStr | None = None
-    salesforce_token_url: str | None = None
-    salesforce_api_version: str = Field("v68.0", pattern=r"^v\d{2,3}\.0$")
-    salesforce_time_out: float = Field(60.0, gt=0, le=600)
-    salesforce_licences: str = "Salesforce"
+    slack_scim_token: SecretStr | None = None
+    slack_scim_url: str = "https://api.slack.com/scim/v1/"
+    identities: Path | None = None
+    crms: str = ""
+    keys: SecretStr | None = None
+    keys_file: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tick_seconds: float = Field(1.0, gt=0, le=60)
     poll_minutes: float = Field(60.0, gt=0, le=1440)
+    _named: dict[str, NamedCrm] = PrivateAttr(default_factory=dict)
+
+    @property
+    def named_crms(self) -> Mapping[str, NamedCrm]:
+        """By source name: FULLSTEAM_CRMS, or every kind of which a variable is set."""
+        return self._named
 
     @field_validator("database_url")
     @classmethod
@@ -83,16 +102,11 @@ class Settings(BaseSettings):
             raise ValueError(f"is no folder: {value}")
         return value
 
-    @field_validator("slack_api_url")
+    @field_validator("slack_api_url", "slack_scim_url")
     @classmethod
     def _slash_at_the_end(cls, value: str) -> str:
         value = _secure(value)
         return value if value.endswith("/") else value + "/"
-
-    @field_validator("salesforce_url", "salesforce_token_url")
-    @classmethod
-    def _secure_or_here(cls, value: str | None) -> str | None:
-        return _secure(value) if value else None
 
     @field_validator("secret")
     @classmethod
@@ -100,6 +114,10 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("is too short")
         return value
+
+
+_OURS = {name.upper().partition("_")[0] for name in Settings.model_fields}
+"""First words of our own variables."""
 
 
 def _secure(url: str) -> str:
@@ -122,7 +140,8 @@ def read_settings(
 
     Raises ConfigurationError with every fault at once: missing, malformed, and a programme file that is not there.
     """
-    faults = _unknown(os.environ) if required else []  # a brake must not fail for a typing error elsewhere
+    faults: list[str] = []
+    strict = bool(required)  # a brake must not fail for a typing error elsewhere
     try:
         settings = Settings(_env_file=env_file)
     except ValidationError as error:
@@ -145,14 +164,11 @@ def read_settings(
             f"FULLSTEAM_SLACK_SIGNING_SECRET is not set: {_ADVICE['slack_signing_secret']}; "
             f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
         )
-    reaching = [name for name in _SALESFORCE if _given(settings, name)]
-    faults += [
-        f"FULLSTEAM_{name.upper()} is not set, and FULLSTEAM_{reaching[0].upper()} is: {_ADVICE[name]}"
-        for name in _SALESFORCE
-        if reaching and name not in reaching and f"FULLSTEAM_{name.upper()}" not in "".join(faults)
-    ]
+    faults += _read_crms(settings, env_file)
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
+    if strict:
+        faults = [*_unknown(os.environ, settings), *faults]
     if faults:
         raise ConfigurationError(faults, title="Some settings are missing or wrong")
     return settings
@@ -169,9 +185,55 @@ def _said(kind: str, message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _unknown(environ: Iterable[str]) -> list[str]:
+def _read_crms(settings: Settings, env_file: Path | None) -> list[str]:
+    """Find the CRMs that the environment names, and keep what it says of each. Returns faults."""
+    said = (
+        {name.upper(): value for name, value in dotenv_values(env_file).items() if value} if env_file else {}
+    )
+    said |= {name.upper(): value for name, value in os.environ.items()}
+    kinds = {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+    faults: list[str] = []
+    names: dict[str, str] = {}
+    for each in filter(None, (part.strip() for part in settings.crms.split(","))):
+        name, _, kind = (part.strip() for part in each.partition("="))
+        kind = kind or name
+        if not _NAME.fullmatch(name):
+            faults.append(f"FULLSTEAM_CRMS: {name!r} is no name of a CRM: letters, digits, - and _")
+        elif kind not in kinds:
+            faults.append(f"FULLSTEAM_CRMS: {kind!r} is no kind of CRM; there are {', '.join(sorted(kinds))}")
+        elif variable(name).partition("_")[0] in _OURS - {variable(each) for each in kinds}:
+            faults.append(f"FULLSTEAM_CRMS: {name!r} begins like a setting of ours: choose another name")
+        elif name in names:
+            faults.append(f"FULLSTEAM_CRMS: {name!r} is named twice")
+        else:
+            names[name] = kind
+    if not settings.crms:
+        names = {
+            kind: kind
+            for kind in kinds
+            if any(name.startswith(f"FULLSTEAM_{variable(kind)}_") and said[name] for name in said)
+        }
+    for name, kind in names.items():
+        given = {
+            field: value
+            for field in kinds[kind].model_fields
+            if field not in GIVEN and (value := said.get(f"FULLSTEAM_{variable(name)}_{field.upper()}"))
+        }
+        settings._named[name] = NamedCrm(kind, {**given, "name": name})  # noqa: SLF001 - read once, here
+        try:
+            check_settings(kinds[kind], settings._named[name].settings)  # noqa: SLF001
+        except ConfigurationError as error:
+            faults += error.faults
+    return faults
+
+
+def _unknown(environ: Iterable[str], settings: Settings) -> list[str]:
     """Variables that begin with our prefix and mean nothing: a typing error would pass unseen."""
     known = {f"FULLSTEAM_{name.upper()}" for name in Settings.model_fields}
+    kinds = {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+    for name, crm in settings.named_crms.items():
+        fields = kinds[crm.kind].model_fields.keys() - GIVEN
+        known |= {f"FULLSTEAM_{variable(name)}_{field.upper()}" for field in fields}
     return [
         f"{name} is no setting of ours"
         + (f"; did you mean {close[0]}?" if (close := get_close_matches(name, known, 1, 0.8)) else "")

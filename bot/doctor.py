@@ -129,7 +129,7 @@ async def _crm(
         yield Finding(
             "crm",
             False,
-            "nothing to read: set FULLSTEAM_IMPORT_DIR or FULLSTEAM_SALESFORCE_URL, or `fullsteam import MAPPING`",
+            "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`",
         )
     for name, connector in connectors.items():
         probe = await connector.probe()

@@ -24,7 +24,6 @@ from bot import loop as event_loop
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
-from bot.connectors.salesforce import SalesforceSettings, open_salesforce
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory
@@ -315,7 +314,7 @@ def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
 def connectors_of(
     settings: Settings, record_link: str | None = None, *, zone: str | None = None, clock: Clock | None = None
 ) -> dict[str, Connector]:
-    """What the settings name: the spreadsheets of FULLSTEAM_IMPORT_DIR, the org of FULLSTEAM_SALESFORCE_URL.
+    """What the settings name: the spreadsheets of FULLSTEAM_IMPORT_DIR, and every CRM of the environment.
 
     ``zone``: the programme's, whose days snapshots are of. ``clock``: whose time a connector's pauses are measured in.
     """
@@ -330,18 +329,10 @@ def connectors_of(
             )
         where = {"mapping": mapping, "data": settings.import_dir}
         found.append(connector_kinds()[SPREADSHEET].open(where, record_link))
-    if settings.salesforce_url and settings.salesforce_client_id and settings.salesforce_client_secret:
-        org = SalesforceSettings(
-            url=settings.salesforce_url,
-            client_id=settings.salesforce_client_id,
-            client_secret=settings.salesforce_client_secret.get_secret_value(),
-            token_url=settings.salesforce_token_url or "",
-            api_version=settings.salesforce_api_version,
-            zone=zone or "UTC",
-            time_out=settings.salesforce_time_out,
-            licences=tuple(filter(None, (each.strip() for each in settings.salesforce_licences.split(",")))),
-        )
-        found.append(open_salesforce(org, clock=clock, record_link=record_link))
+    kinds = connector_kinds()
+    for crm in settings.named_crms.values():
+        given = {**crm.settings, "zone": zone or "UTC", "clock": clock}
+        found.append(kinds[crm.kind].open(given, record_link))
     return {connector.name: connector for connector in found}
 
 

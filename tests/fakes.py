@@ -167,6 +167,7 @@ class FakeCrm:
 
     name: str = "crm"
     lag_days: int = 0
+    overlap_days: int = 3
     records: dict[tuple[str, str], list[RecordRef]] = field(default_factory=dict)
     silent: Exception | None = None
     asked: list[tuple[str, tuple[str, ...], int, date]] = field(default_factory=list)

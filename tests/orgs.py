@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from bot.connectors.http import Policy, whole_address
+from bot.connectors.http import Policy
 from bot.connectors.salesforce import SalesforceConnector, SalesforceSettings
+from bot.connectors.wire import whole_address
 from bot.domain.usage import Collected, CoverageStatus, Window
 from sandbox.clock import SteeredClock
 from sandbox.crm.records import Crm

@@ -3,6 +3,7 @@
 What a CRM may do to us, and what follows, is decided here once (reference: docs/decisions/0017-waiting-is-the-caller-s.md):
 
 - at most ``Policy.at_once`` requests to a tenant; connect 10 s, read 60 s; an answer has a size limit; no redirect is followed
+- everything that is asked only reads, also where an interface wants a POST for it: so it may be asked again
 - a connection that was dropped is tried again at once (under a second); whatever needs a wait becomes ``Retryable(after)``,
   because the caller's row knows when to try again and a steered clock does not move while we sleep
 - ``Retry-After`` in seconds or as a date, by the server's own clock, capped; else exponential back-off with full jitter
@@ -20,8 +21,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,11 +30,11 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
 import httpx
 
-from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
-from bot.domain.ports import Clock
+from bot.connectors.wire import Wire
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable, Throttled
+from bot.domain.ports import Clock, Meter
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Policy:
     ``tries``: failures in a row after which the circuit opens, for ``rest``. ``first_wait`` doubles with every failure up to
     ``longest_wait``; a ``Retry-After`` counts up to ``longest_told``. ``brake``: used share of a budget, 0..1, from which
     nothing is asked for ``pause``. ``session``: how long a session is used before it is renewed unasked. ``again``: how long
-    a login that was rejected is left alone.
+    a login that was rejected is left alone. ``cookies``: whether what the server sets is sent back to it.
     """
 
     at_once: int = 4
@@ -68,33 +69,49 @@ class Policy:
     pause: timedelta = timedelta(hours=1)
     session: timedelta = timedelta(minutes=100)
     again: timedelta = timedelta(hours=1)
+    cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. ``body``: the JSON, or None where ``is_json`` is False."""
+    """What came back. ``body``: the JSON, or None where ``is_json`` is False; ``raw`` is what it was then (XML, say)."""
 
     status: int
     headers: Mapping[str, str]
     body: Any
     is_json: bool = True
+    raw: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login. ``user``: who we are in the CRM; ``link``: where its pages are; "" when the CRM does not say."""
+    """A login. ``user``: who we are in the CRM; ``link``: where its pages are; "" when the CRM does not say.
+
+    ``scheme``: what stands before the token in ``Authorization``. ``headers``: what else proves who we are.
+    """
 
     token: str = field(repr=False)
     user: str = ""
     link: str = ""
+    scheme: str = "Bearer"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class SessionRefused(Permanent):
     """The CRM refuses a session that it has just given, or the login itself: an admin has to act."""
 
 
-class Throttled(Retryable):
-    """A budget is used up: everything stops, not only this request."""
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Calls that a tenant's budget has seen used, of ``most``, by an answer's headers."""
+
+    used: int
+    most: int
+
+    @property
+    def share(self) -> float:
+        """0..1; nothing is left of a budget of none."""
+        return self.used / self.most if self.most > 0 else 1.0
 
 
 Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
@@ -103,8 +120,8 @@ LogIn = Callable[[Send], Awaitable[Session]]
 """Raises SessionRefused when the grant is rejected, Retryable when the login cannot be reached."""
 Judge = Callable[[Answer], FullsteamError | None]
 """What an answer that is not 2xx means in this CRM; None: nothing special."""
-Used = Callable[[Mapping[str, str]], float | None]
-"""Headers of an answer -> used share of the budget, 0..1; None: it does not say."""
+Used = Callable[[Mapping[str, str]], Budget | None]
+"""Headers of an answer -> what is used of the budget; None: it does not say."""
 
 
 class SystemTime:
@@ -123,87 +140,6 @@ def check_base_url(url: str, name: str) -> str:
     if parts.scheme == "http" and parts.hostname in _LOOPBACK:
         return url.rstrip("/")
     raise ConfigurationError([f"{name} must start with https:// (http only on this machine): {url!r}"])
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """Requests travel by aiohttp, which Slack's client uses as well: a third of the time of httpx's own transport a call.
-
-    Proxies come from the environment, as for every program, but never for this machine. Opened by the first request.
-    """
-
-    def __init__(self, policy: Policy, *, here: bool = False) -> None:
-        self._session: aiohttp.ClientSession | None = None
-        self._policy = policy
-        self._here = here
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request. Raises httpx.TransportError."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=10, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=self._policy.connect_seconds,
-                    sock_read=self._policy.read_seconds,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=not self._here,
-            )
-        with _told_as_httpx():
-            response = await self._session.request(
-                request.method,
-                whole_address(request),
-                headers=request.headers.items(),
-                data=request.content or None,
-                allow_redirects=False,
-            )
-        return httpx.Response(response.status, headers=list(response.headers.items()), stream=_Body(response))
-
-    async def aclose(self) -> None:
-        """Let go of the connections."""
-        if self._session is not None:
-            await self._session.close()
-
-
-def whole_address(request: httpx.Request) -> str:
-    """Where a request goes. httpx reads an address slowly, letter by letter: a query travels beside it, as its "target".
-
-    Source: https://www.python-httpx.org/advanced/extensions/#target
-    """
-    target = request.extensions.get("target")
-    address = str(request.url)
-    return address if target is None else address.rstrip("/") + target.decode("ascii")
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of an answer, as it arrives."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _told_as_httpx():
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-
-    async def aclose(self) -> None:
-        self._response.release()
-
-
-@contextmanager
-def _told_as_httpx() -> Iterator[None]:
-    """What aiohttp raises, in httpx's words."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise httpx.ReadTimeout("no answer in time") from error
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        raise httpx.UnsupportedProtocol("no secure connection") from error
-    except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError("no connection") from error
-    except aiohttp.ClientError as error:
-        raise httpx.RemoteProtocolError("the connection was dropped") from error
 
 
 class Api:
@@ -228,10 +164,15 @@ class Api:
     ) -> None:
         self.calls = 0
         """Requests that were sent, logins included."""
-        self.used: float | None = None
-        """Used share of the budget by the newest answer, 0..1; None: not known."""
+        self.rows = 0
+        """Rows that came back: the connector counts them."""
+        self.budget: Budget | None = None
+        """By the newest answer that speaks of it."""
         self._base = check_base_url(base_url, f"the address of {name}")
         self._host = httpx.URL(self._base)
+        self._prefix = urlsplit(self._base).path
+        self._host = self._host.copy_with(path="/")
+        self._cookies = httpx.Cookies()
         self._name = name
         self._log_in = log_in
         self._judge = judge
@@ -260,15 +201,51 @@ class Api:
     async def get(
         self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Read ``path`` (from the host's root). Raises Retryable, Permanent, and whatever ``judge`` made of a refusal."""
-        target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+        """Read ``path`` (below the base address). Raises Retryable, Permanent, and whatever ``judge`` made of a refusal."""
+        return await self._ask("GET", self._below(path, query), headers, None)
+
+    async def post(
+        self,
+        path: str,
+        body: object,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Read by a POST with a JSON ``body``, where the interface wants it so. Never for what writes: it may be sent twice."""
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return await self._ask("POST", self._below(path, query), headers, content)
+
+    async def follow(self, link: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Read the next page where an answer says it is, letter by letter, but only ever from our own host.
+
+        A relative link is one from the host's root. Of one that names a host only path and query count: what stands between
+        (a gateway, a tunnel) may have another name for it, and a session goes to no other host.
+        """
+        parts = urlsplit(link)
+        rest = link[len(f"{parts.scheme}://{parts.netloc}") :] if parts.scheme else link
+        if not rest.startswith("/") or rest.startswith("//"):
+            raise Permanent(f"{self._name}: it names a next page that is no address", code="bad-answer")
+        if self._prefix and not rest.startswith(self._prefix + "/"):
+            rest = self._prefix + rest
+        return await self._ask("GET", rest, headers, None)
+
+    def _below(self, path: str, query: Mapping[str, str] | None) -> str:
+        """``path`` below the base address, with its query."""
+        target = self._prefix + path
+        return f"{target}?{urlencode(query, quote_via=quote)}" if query else target
+
+    async def _ask(
+        self, method: str, target: str, headers: Mapping[str, str] | None, content: bytes | None
+    ) -> Answer:
         async with self._places:
             refused: Session | None = None
             while True:
                 self._check_open()
                 session = await self._signed_in(refused)
+                proof = {"Authorization": f"{session.scheme} {session.token}"} if session.token else {}
                 answer = await self._send(
-                    "GET", target, {**(headers or {}), "Authorization": f"Bearer {session.token}"}, None
+                    method, target, {**(headers or {}), **session.headers, **proof}, content
                 )
                 verdict = self._judge(answer) if answer.status >= 300 else None
                 if isinstance(verdict, SessionRefused):
@@ -277,6 +254,11 @@ class Api:
                     refused = session
                     continue
                 return self._settle(answer, verdict, session)
+
+    def meter(self) -> Meter:
+        """What was asked until now, and what is left of the tenant's budget."""
+        left = None if self.budget is None else max(self.budget.most - self.budget.used, 0)
+        return Meter(self.calls, self.rows, left, None if self.budget is None else self.budget.most)
 
     async def session(self) -> Session:
         """The session in force; logs in when there is none."""
@@ -374,7 +356,9 @@ class Api:
 
     async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         if self._transport is None:
-            self._transport = self._given or Wire(self._policy, here=self._host.host in _LOOPBACK)
+            self._transport = self._given or Wire(
+                self._policy.connect_seconds, self._policy.read_seconds, here=self._host.host in _LOOPBACK
+            )
         request = (
             httpx.Request(method, url, headers={**_HEADERS, **headers}, content=body)
             if "://" in url
@@ -386,6 +370,8 @@ class Api:
                 extensions={"target": url.encode("ascii")},
             )
         )
+        if self._policy.cookies:
+            self._cookies.set_cookie_header(request)
         self.calls += 1
         response = await self._transport.handle_async_request(request)
         try:
@@ -399,11 +385,14 @@ class Api:
                     )
         finally:
             await response.aclose()
+        if self._policy.cookies:
+            response.request = request
+            self._cookies.extract_cookies(response)
         self._look_at(response.headers)
         try:
             return Answer(response.status_code, response.headers, json.loads(content))
         except (ValueError, RecursionError):
-            return Answer(response.status_code, response.headers, None, is_json=False)
+            return Answer(response.status_code, response.headers, None, is_json=False, raw=bytes(content))
 
     def _look_at(self, headers: Mapping[str, str]) -> None:
         """The server's clock, and how much of its budget is used."""
@@ -414,11 +403,11 @@ class Api:
                 ahead = _aware(parsedate_to_datetime(said)) - self._clock.now()
                 # The header has whole seconds, and the answer took a moment: what is that small is no difference.
                 self._ahead = ahead if abs(ahead) > timedelta(seconds=2) else timedelta(0)
-        used = self._read_used(headers)
-        if used is not None:
-            self.used = used
-            if used >= self._policy.brake:
-                self._close_until(self._policy.pause, "throttled", _BRAKE.format(used))
+        budget = self._read_used(headers)
+        if budget is not None:
+            self.budget = budget
+            if budget.share >= self._policy.brake:
+                self._close_until(self._policy.pause, "throttled", _BRAKE.format(budget.share))
 
     # -- judging --------------------------------------------------------------------------------------------------------
 
@@ -435,6 +424,8 @@ class Api:
             self._failures = 0  # it answers, if not what we hoped for
             raise verdict
         status = answer.status
+        if status == 429:
+            raise self._told_to_slow_down(answer)
         if (
             status in _BUSY or status >= 500 or (status == 403 and answer.is_json)
         ):  # what 403 means, judge has said
@@ -455,6 +446,14 @@ class Api:
             self._said_closed = False
             log.info("crm.open", extra={"source": self._name})
         return answer
+
+    def _told_to_slow_down(self, answer: Answer) -> Throttled:
+        """429: nobody is asked until the time that it names; it is no failure, so it does not open the circuit."""
+        self._failures += 1  # of a row of them each waits longer, where no time is named
+        wait = self._told(answer.headers) or self._back_off()
+        why = "it asked us to slow down (429)"
+        self._close_until(wait, "throttled", why)
+        return Throttled(f"{self._name}: {why}", code="http-429", after=wait)
 
     def _failed(self, code: str, why: str, told: timedelta | None = None) -> Retryable:
         """Count a failure; what the caller has to wait."""

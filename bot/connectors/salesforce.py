@@ -15,21 +15,22 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
+from pydantic import Field, SecretStr
 
+from bot.connectors.asking import Asking, all_of
 from bot.connectors.figures import Figures, days_of, halves
-from bot.connectors.http import Api, Policy, SessionRefused, Throttled, check_base_url
+from bot.connectors.http import Api, Policy
+from bot.connectors.open_records import OpenDeal, OpenTask, worst
+from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce_answers import (
-    Denied,
-    FieldHidden,
     LocatorGone,
-    TooSlow,
     api_used,
     client_credentials,
     grant,
@@ -60,16 +61,15 @@ from bot.connectors.salesforce_rows import (
     LICENCES,
     NEEDED,
     Roster,
-    badness,
-    is_flawed,
+    deal_of,
     is_id,
-    is_zone,
     read_users,
-    record,
+    task_of,
 )
-from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
+from bot.connectors.settings import Address, CrmSettings, OptionalAddress, opener
+from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
-from bot.domain.ports import Clock, ConnectorKind, Probe
+from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RecordRef, RowFault, Window
 
 log = logging.getLogger(__name__)
@@ -84,32 +84,41 @@ DEALS_LIFE = timedelta(seconds=1)
 ROSTER_LIFE = timedelta(minutes=10)
 LOGIN_LOOK_BACK = timedelta(days=30)
 PAST = "Salesforce tells this as of now only, not for a day gone by"
-_VERSION = re.compile(r"v\d{2,3}\.0")
 
 
-@dataclass(frozen=True, slots=True)
-class SalesforceSettings:
+class SalesforceSettings(CrmSettings):
     """How to reach one org. ``url``: its My Domain. ``token_url``: "" is the usual place there.
 
-    ``zone``: where the programme's day begins: snapshots are of that day. ``batch``: rows a page of plain queries.
+    ``batch``: rows a page of plain queries.
     """
 
-    url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    api_version: str = API_VERSION
-    token_url: str = ""
     name: str = "salesforce"
-    zone: str = "UTC"
-    time_out: float = 60.0
-    licences: tuple[str, ...] = LICENCES
-    batch: int = 2000
+    url: Address = Field(description="your org's My Domain, https://MYDOMAIN.my.salesforce.com")
+    client_id: str = Field(
+        min_length=1,
+        description="the consumer key of your external client app, see docs/connectors/salesforce.md",
+    )
+    client_secret: SecretStr = Field(
+        min_length=1, description="the consumer secret of your external client app"
+    )
+    token_url: OptionalAddress = Field(
+        "", description="where to log in, if not at services/oauth2/token of your My Domain"
+    )
+    api_version: str = Field(
+        API_VERSION, pattern=r"^v\d{2,3}\.0$", description=f"a version that your org has, e.g. {API_VERSION}"
+    )
+    licences: str = Field(
+        ", ".join(LICENCES),
+        description="licences of those who work on opportunities, e.g. Salesforce, Sales Cloud",
+    )
+    batch: int = Field(2000, ge=200, le=2000, description="rows a page, 200 to 2000")
 
 
 class SalesforceConnector:
     """Reads one org; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_salesforce`."""
 
     lag_days = 0
+    overlap_days = 3
 
     def __init__(
         self,
@@ -135,12 +144,15 @@ class SalesforceConnector:
             settings.url,
             name=settings.name,
             log_in=client_credentials(
-                settings.url, settings.client_id, settings.client_secret, settings.token_url
+                settings.url,
+                settings.client_id,
+                settings.client_secret.get_secret_value(),
+                settings.token_url,
             ),
             judge=judge,
             used=api_used,
             clock=clock,
-            policy=policy or Policy(read_seconds=settings.time_out),
+            policy=policy or Policy(read_seconds=settings.time_out, at_once=settings.at_once),
             transport=transport,
             sleep=sleep,
         )
@@ -181,18 +193,16 @@ class SalesforceConnector:
         figures = Figures(window, metrics, UNSUPPORTED, past=PAST)
         figures.leave_empty("field_completeness")
         reading = _Reading(self, figures, window, metrics, roster.me)
-        await reading.run(self._is_today(window.through))
+        await reading.read(self._is_today(window.through))
         log.info(
             "salesforce.collected",
             extra={
                 "source": self.name,
                 "calls": self.api.calls,
-                "groups": reading.groups,
+                "groups": reading.rows,
                 "failed": len(reading.failures),
             },
         )
-        if reading.failures and not reading.answered:
-            raise reading.failures[0]
         listed = {user.crm_id: user.access_since for user in roster.users}
         for part in figures.parts(listed, left_out=roster.left_out):
             yield part
@@ -211,17 +221,22 @@ class SalesforceConnector:
         if not -1 <= (today - through).days <= EVIDENCE_DAYS:
             raise Retryable(f"Salesforce is not asked about {through}: {PAST}", code="as-of-now")
         link = self._record_link or f"{session.link}/lightning/r/{FLAWS[metric][0]}/{{id}}/view"
+        shape: Callable[[Row], OpenDeal | OpenTask] = deal_of
         if metric == "tasks_overdue":
-            rows = await self._overdue(asked, today)
+            rows, shape = await self._overdue(asked, today), task_of
         else:
             rows = await self._open_deals(asked, NEEDED.get(metric, "Id"))
         found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
         for owner in asked:
-            own = [row for row in rows.get(owner, ()) if is_flawed(metric, row, today)]
-            if own:
-                worst = sorted(own, key=lambda row: (-badness(metric, row, today), str(row["Id"])))
-                found[owner] = len(own), tuple(record(metric, row, today, link) for row in worst[:limit])
+            own = [shape(row) for row in rows.get(owner, ())]
+            count, named = worst(metric, own, limit, today, link)
+            if count:
+                found[owner] = count, named
         return found
+
+    def meter(self) -> Meter:
+        """What was asked, and what is left of the org's daily calls."""
+        return self.api.meter()
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -259,10 +274,11 @@ class SalesforceConnector:
             asked.add(more)
             if len(asked) >= size_of(answer):  # the first page and these: more pages than there are rows
                 raise Retryable("Salesforce names more pages than it has rows", code="bad-answer")
-            next_rows, more = records_of(await self.api.get(more, None, self._page))
+            next_rows, more = records_of(await self.api.follow(more, self._page))
             if more in asked:
                 raise Retryable("Salesforce names the same page again", code="bad-answer")
             rows += next_rows
+        self.api.rows += len(rows)
         return rows
 
     async def groups(self, question: Question, where: Mapping[str, str]) -> Sequence[Row]:
@@ -362,13 +378,13 @@ class SalesforceConnector:
                 return frozenset()
             return frozenset(str(row.get("UserId")) for row in rows)
 
-        rows, frozen = await _all([self._all_users(), frozen_ids()])
+        rows, frozen = await all_of([self._all_users(), frozen_ids()])
         roster = read_users(
             rows,
             frozen,
             me=session.user,
             through=through,
-            licences=self._settings.licences,
+            licences=[each.strip() for each in self._settings.licences.split(",") if each.strip()],
             sandbox=self._sandbox,
         )
         roster = replace(roster, faults=(*roster.faults, *unknown))
@@ -385,7 +401,7 @@ class SalesforceConnector:
             ) from error
 
 
-class _Reading:
+class _Reading(Asking):
     """One poll: every question asked, what came of it kept in figures."""
 
     def __init__(
@@ -396,18 +412,14 @@ class _Reading:
         metrics: frozenset[str],
         me: str,
     ) -> None:
-        self.groups = 0
-        self.answered = False
-        """Whether anything was answered, a refusal by rights included."""
-        self.failures: list[Retryable | Permanent] = []
+        super().__init__(figures)
         self._crm = connector
-        self._figures = figures
         self._window = window
         self._metrics = metrics
         self._me = me
         self._days = days_of(window)
 
-    async def run(self, snapshots: bool) -> None:
+    async def read(self, snapshots: bool) -> None:
         """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
         first, last = self._window.since, self._window.through
         tasks: list[Coroutine[Any, Any, None]] = [
@@ -421,8 +433,8 @@ class _Reading:
                 tasks.append(self._pipeline())
         else:
             for metric in sorted(self._metrics & {*FLAWS, "pipeline_amount", "field_completeness"}):
-                self._figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
-        await _all(tasks)
+                self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
+        await self.run(tasks)
 
     def _wants(self, question: Question) -> bool:
         return not self._metrics.isdisjoint(question.metrics)
@@ -496,7 +508,7 @@ class _Reading:
     async def _logins(self) -> None:
         """Who logged in on each day. Without the right to see it Salesforce shows our own logins only, and says nothing."""
         me = self._me
-        found = await _all([self._logins_of(day) for day in self._days])
+        found = await all_of([self._logins_of(day) for day in self._days])
         seen = {str(row.get("UserId")) for rows in found if rows is not None for row in rows}
         read = [day for day, rows in zip(self._days, found, strict=True) if rows is not None]
         if read and not seen - {me} and len(seen) <= 1 and await self._only_our_own(me):
@@ -505,15 +517,14 @@ class _Reading:
         for day, rows in zip(self._days, found, strict=True):
             if rows is None:
                 continue
-            self._answered(rows)
-            self._figures.mark("active_day", [day], CoverageStatus.OK)
+            self.keep(["active_day"], [day], len(rows))
             people = {
                 str(row.get("UserId"))
                 for row in rows
                 if row.get("Status") == "Success" and str(row.get("LoginType") or "").startswith(INTERACTIVE)
             }
             for who in people:
-                self._figures.add("active_day", who, day, 1.0)
+                self.figures.add("active_day", who, day, 1.0)
 
     async def _logins_of(self, day: date) -> Sequence[Row] | None:
         try:
@@ -534,10 +545,6 @@ class _Reading:
 
     # -- keeping --------------------------------------------------------------------------------------------------------
 
-    def _answered(self, rows: Sequence[Row]) -> None:
-        self.answered = True
-        self.groups += len(rows)
-
     def _keep(
         self,
         question: Question,
@@ -546,11 +553,9 @@ class _Reading:
         metrics: Sequence[str] | None = None,
     ) -> None:
         """Numbers of people; groups of queues and of what is no person are left out."""
-        self._answered(rows)
-        figures, inside, through = self._figures, frozenset(days), self._window.through
+        figures, inside, through = self.figures, frozenset(days), self._window.through
         given = question.metrics if metrics is None else metrics
-        for metric in given:
-            figures.mark(metric, days, CoverageStatus.OK)
+        self.keep(given, days, len(rows))
         for line, row in enumerate(rows, 1):
             who = row.get(question.key)
             try:
@@ -573,33 +578,7 @@ class _Reading:
     def _fail(
         self, entity: str, metrics: Iterable[str], days: Sequence[date], error: Retryable | Permanent
     ) -> None:
-        """What a failure means for the metrics of a query. A login that is refused is no matter of one query."""
-        if isinstance(error, SessionRefused):
-            raise error
-        if isinstance(error, Denied):
-            self.answered = True
-            status, detail = CoverageStatus.DENIED, str(error) or grant(entity)
-        elif isinstance(error, Throttled):
-            self.answered = True
-            status, detail = CoverageStatus.THROTTLED, str(error)
-        else:
-            self.failures.append(error)
-            status, detail = CoverageStatus.ERROR, str(error)
-        for metric in metrics:
-            self._figures.mark(metric, days, status, detail)
-
-
-async def _all(tasks: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run all; when one raises, the others end and its error is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(each) for each in tasks]
-    except* FullsteamError as errors:
-        found: BaseException = errors
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        raise found from None
-    return [each.result() for each in running]
+        self.fail(metrics, days, error, grant(entity))
 
 
 def open_salesforce(
@@ -609,40 +588,26 @@ def open_salesforce(
     record_link: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> SalesforceConnector:
-    """Open one org; nothing is read yet. Raises ConfigurationError with every fault of the settings.
+    """Open one org; nothing is read yet.
 
     ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``transport``: how requests
     travel, if not by the network.
     """
-    faults: list[str] = []
-    for name, address in (("URL", settings.url), ("TOKEN_URL", settings.token_url)):
-        try:
-            if address or name == "URL":
-                check_base_url(address, f"FULLSTEAM_SALESFORCE_{name}")
-        except ConfigurationError as error:
-            faults += error.faults
-    if not settings.client_id or not settings.client_secret:
-        faults.append(
-            "FULLSTEAM_SALESFORCE_CLIENT_ID and FULLSTEAM_SALESFORCE_CLIENT_SECRET must both be set"
-        )
-    if not _VERSION.fullmatch(settings.api_version):
-        faults.append(
-            f"FULLSTEAM_SALESFORCE_API_VERSION is no version, e.g. {API_VERSION}: {settings.api_version!r}"
-        )
-    if not is_zone(settings.zone):
-        faults.append(f"the programme's zone is no IANA time zone: {settings.zone!r}")
-    if faults:
-        raise ConfigurationError(faults, title="Salesforce cannot be opened")
     return SalesforceConnector(settings, clock=clock, record_link=record_link, transport=transport)
 
 
-def _open(settings: Mapping[str, Any], record_link: str | None) -> SalesforceConnector:
-    transport, clock = settings.get("transport"), settings.get("clock")
-    known = {name: value for name, value in settings.items() if name not in {"transport", "clock"}}
-    return open_salesforce(
-        SalesforceSettings(**known), clock=clock, record_link=record_link, transport=transport
-    )
+def blank(asked: Asked) -> Any:
+    """What an org without a record would answer."""
+    if asked.path.endswith("/oauth2/token"):
+        return {"access_token": "rehearsal", "id": "https://login.salesforce.com/id/00D/005000000000000AAA"}
+    if asked.path.endswith("/services/data/"):
+        return []
+    return {"totalSize": 0, "done": True, "records": []}
 
 
-CONNECTOR = ConnectorKind(name="salesforce", open=_open)
-"""Settings: the fields of SalesforceSettings; ``clock`` and ``transport`` as :func:`open_salesforce` takes them."""
+CONNECTOR = ConnectorKind(
+    name="salesforce",
+    open=opener(SalesforceSettings, open_salesforce),
+    settings=SalesforceSettings,
+    blank=blank,
+)

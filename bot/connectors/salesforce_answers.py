@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused, Throttled
+from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused
+from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce_queries import Row
-from bot.domain.errors import FullsteamError, Permanent, Retryable
+from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 
 _LIMIT_INFO = re.compile(r"\bapi-usage\s*=\s*(\d+)\s*/\s*(\d+)")
 _NO_COLUMN = re.compile(r"No such column '(?P<field>[^']+)' on entity '(?P<entity>[^']+)'")
@@ -33,38 +34,18 @@ def grant(entity: str) -> str:
     return _GRANTS.get(entity, f'give the integration user "View All" on {entity}')
 
 
-class Denied(Permanent):
-    """The integration user may not read an object or a field. The message says what to grant."""
-
-
-class FieldHidden(Denied):
-    """A field that is not there for us: hidden by field-level security, or not in this org. ``field`` as we named it."""
-
-    def __init__(self, field: str, entity: str) -> None:
-        super().__init__(
-            f"{entity}.{field} is hidden from the integration user: give it read access to the field",
-            code="field-hidden",
-        )
-        self.field = field
-
-
-class TooSlow(Retryable):
-    """QUERY_TIMEOUT: the same for a shorter span may work. It is not an answer, and never "no rows"."""
-
-
 class LocatorGone(Retryable):
     """The cursor of a paged query was dropped: the query starts again."""
 
 
-def api_used(headers: Mapping[str, str]) -> float | None:
-    """Used share of the daily calls by ``Sforce-Limit-Info``, whatever parts stand beside it.
+def api_used(headers: Mapping[str, str]) -> Budget | None:
+    """What is used of the daily calls by ``Sforce-Limit-Info``, whatever parts stand beside it.
 
     ``api-usage=10018/100000; api-bursts=1/750``, ``api-usage=25/5000; per-app-api-usage=17/250(appName=x)``.
     """
     for part in re.split("[;,]", headers.get("sforce-limit-info", "")):
         if part.strip().startswith("api-usage") and (said := _LIMIT_INFO.search(part)):
-            most = int(said[2])
-            return int(said[1]) / most if most else None
+            return Budget(int(said[1]), int(said[2])) if int(said[2]) else None
     return None
 
 

@@ -72,6 +72,7 @@ class SpreadsheetConnector:
     ) -> None:
         self.name = mapping.source.name
         self.lag_days = mapping.source.lag_days
+        self.overlap_days = 3
         self._mapping = mapping
         self._folder = folder
         self._clock = clock or _FileSystemTime()

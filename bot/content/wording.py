@@ -239,7 +239,7 @@ def _group(metric: str) -> str:
         return head
     if head.startswith("opps_") or head in {"step_moves", "close_date_pushes", "pipeline_amount"}:
         return "opportunity"
-    if head in {"won_count", "lost_count", "won_amount"}:
+    if head in {"won_count", "lost_count", "won_amount", "cycle_days", "quota_attainment"}:
         return "results"
     return head
 

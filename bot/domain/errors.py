@@ -2,6 +2,7 @@
 
 FullsteamError
 +-- Retryable            try again, not before ``after``
+|   +-- Throttled        a budget is used up: nothing more is asked until then
 +-- Permanent            will fail however often; say so and stop
 +-- Skippable            this one item is bad; name it, count it, go on with the next
 +-- Uncertain            a message may or may not have been posted; reconcile, never re-post blindly
@@ -32,6 +33,10 @@ class Retryable(FullsteamError):
         self.code = code
         self.after = after
         self.scope = scope
+
+
+class Throttled(Retryable):
+    """A budget is used up: everything stops, not only this request."""
 
 
 class Permanent(FullsteamError):

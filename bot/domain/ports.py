@@ -38,6 +38,8 @@ class Connector(Protocol):
     """Source name; part of every fact's key."""
     lag_days: int
     """How many days after they happen rows reach us: polls ask for ``today - lag_days`` and earlier."""
+    overlap_days: int
+    """How many days every poll reads again, the last one that was read included: rows that reach us late are in them."""
 
     async def probe(self) -> Probe:
         """What can be read here, and what an admin has to change."""
@@ -65,16 +67,52 @@ class Connector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that a connector would send: what a rehearsal shows. ``query`` and ``body`` (JSON) as they would travel."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorKind:
     """A kind of CRM: one file in bot/connectors/ each, found by its type.
 
     ``name``: what a source is called in the database that is opened by it. ``open``: the settings that were remembered with
     the source, and the programme's link to a record (with ``{id}``) or None -> a connector; it reads nothing yet, and raises
-    ConfigurationError.
+    ConfigurationError. ``settings``: a pydantic model whose fields are read from ``FULLSTEAM_<NAME>_<FIELD>``, each with a
+    description that says what to set; None: such a source is not opened from the environment. ``blank``: the JSON with which
+    a CRM that is empty would answer a request, so that a poll can be rehearsed without asking anybody.
     """
 
     name: str
     open: Callable[[Mapping[str, Any], str | None], Connector]
+    settings: Any = None
+    blank: Callable[[Asked], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What a connector has asked since it was opened: requests and rows; what is ``left`` of a budget of ``most`` calls.
+
+    None: the CRM does not say.
+    """
+
+    calls: int
+    rows: int
+    left: int | None = None
+    most: int | None = None
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A connector that asks over a network and counts what it asks."""
+
+    def meter(self) -> Meter:
+        """As of now, also while it is reading."""
+        ...
 
 
 @runtime_checkable

@@ -56,6 +56,7 @@ def _vocabulary() -> dict[str, Metric]:
         Metric("won_count", event, "opportunities", "opportunities won"),
         Metric("lost_count", event, "opportunities", "opportunities lost"),
         Metric("won_amount", event, "currency units", "amount of the opportunities won"),
+        Metric("cycle_days", event, "days", "from creation to winning, added up over the opportunities won"),
     ]
     rows += [
         Metric(f"feature_use.{thing}", event, "uses", f"{thing}s opened")
@@ -83,6 +84,7 @@ def _vocabulary() -> dict[str, Metric]:
             "open longer than the 75th percentile of the owner's own won opportunities (at least 5 won)",
         ),
         Metric("tasks_overdue", snapshot, "tasks", "open tasks past their due date"),
+        Metric("quota_attainment", snapshot, "percent", "won in the running period, of that period's quota"),
         Metric("field_completeness", snapshot, "percent", "required fields filled on own open records"),
     ]
     return {row.key: row for row in rows}

@@ -11,17 +11,15 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.domain.errors import Permanent, Retryable
+from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.ports import Connector, Historical
 from bot.domain.programme import Programme
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RowFault, Window
-from store import people, usage
+from store import matching, people, usage
 from store.database import Database, UnitOfWork
 
 log = logging.getLogger(__name__)
 
-OVERLAP_DAYS = 3
-"""Days that are read again: CRMs show some rows late, audit history of Dataverse for one."""
 CHANGED_OVERLAP_DAYS = 28
 """The same when the files are new ones: an export may correct weeks. Not more than raw usage allows (forget_raw)."""
 BACKFILL_DAYS = 90
@@ -72,22 +70,23 @@ async def poll(
     if known is None:
         await database.write(usage.keep_source, connector.name, "crm", {})
     watermark = known.watermark if known is not None else None
-    first = min(since or _since(watermark, through, OVERLAP_DAYS), through)
+    first = min(since or _since(watermark, through, connector.overlap_days), through)
     report = PollReport(connector.name, first, through)
     try:
         users, faults = await connector.users(through)
-        report = replace(
-            report,
-            faults=tuple(faults),
-            people=await database.write(
-                _keep_people,
-                connector.name,
-                list(users),
-                programme,
-                now,
-                complete=not any(fault.dropped for fault in faults),
-            ),
+        kept: people.KeptUsers = await database.write(
+            _keep_people,
+            connector.name,
+            list(users),
+            programme,
+            now,
+            complete=not any(fault.dropped for fault in faults),
         )
+        circles = (
+            RowFault("people", 0, "manager", f"{each} is their own manager by a circle", dropped=False)
+            for each in kept.circles
+        )
+        report = replace(report, faults=(*faults, *circles), people=kept)
         if since is None:
             first = await _first_day(database, connector, known, through, full=full)
             report = replace(report, since=first)
@@ -97,7 +96,7 @@ async def poll(
             # Said when it begins, and when it changes; not at every poll until it ends.
             log.warning("poll.failed", extra={"source": connector.name, "code": error.code})
         owed = Window(through if watermark is None else min(watermark + timedelta(days=1), through), through)
-        await database.write(_keep_failure, connector.name, owed, str(error), now)
+        await database.write(_keep_failure, connector.name, owed, error, now)
         after = error.after if isinstance(error, Retryable) else None
         return replace(report, failure=str(error), retry_after=after)
     if known is not None and known.error is not None:
@@ -141,10 +140,10 @@ async def _first_day(
     if full and isinstance(connector, Historical):
         return await connector.first_day(through) or through
     watermark = known.watermark if known is not None else None
-    overlap = OVERLAP_DAYS
+    overlap = connector.overlap_days
     if known is not None and known.fingerprint:
         probe = await connector.probe()
-        overlap = OVERLAP_DAYS if probe.version == known.fingerprint else CHANGED_OVERLAP_DAYS
+        overlap = connector.overlap_days if probe.version == known.fingerprint else CHANGED_OVERLAP_DAYS
     first = _since(watermark, through, overlap)
     if watermark is not None:
         # A right may be missing for ever: such days do not hold the watermark, and are read once it is granted.
@@ -199,7 +198,7 @@ def _keep_people(uow: UnitOfWork, source: str, *args: Any, complete: bool) -> pe
     users, programme, now = args
     kept = people.keep_users(uow, source, users, programme, now, complete=complete)
     if kept.added or kept.changed or kept.left:
-        people.match_by_email(uow, now)
+        matching.match(uow, programme.identities, now)
     return kept
 
 
@@ -215,12 +214,11 @@ def _keep_part(
     return kept
 
 
-def _keep_failure(uow: UnitOfWork, source: str, owed: Window, error: str, now: datetime) -> None:
+def _keep_failure(
+    uow: UnitOfWork, source: str, owed: Window, error: Retryable | Permanent, now: datetime
+) -> None:
+    status = CoverageStatus.THROTTLED if isinstance(error, Throttled) else CoverageStatus.ERROR
     days = [owed.since + timedelta(days=n) for n in range((owed.through - owed.since).days + 1)]
-    rows = [
-        Coverage(metric, day, CoverageStatus.ERROR, error)
-        for day in days or [owed.through]
-        for metric in METRICS
-    ]
+    rows = [Coverage(metric, day, status, str(error)) for day in days or [owed.through] for metric in METRICS]
     usage.keep_failure(uow, source, rows, now)
-    usage.mark_failed(uow, source, error, now)
+    usage.mark_failed(uow, source, str(error), now)

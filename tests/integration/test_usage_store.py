@@ -277,7 +277,7 @@ class Crm(FakeCrm):
 
 def crm() -> Crm:
     found = Crm()
-    found.name, found.lag_days = "crm", 1
+    found.name, found.lag_days, found.overlap_days = "crm", 1, 3
     return found
 
 
@@ -341,7 +341,7 @@ async def test_the_watermark_waits_before_a_day_that_was_not_read_whole(database
 @pytest.mark.anyio
 async def test_one_query_that_fails_silences_today_and_keeps_the_days_before(database: Database) -> None:
     source = crm()
-    source.lag_days = 0
+    source.lag_days, source.overlap_days = 0, 3
     await poll(database, source, PROGRAMME, NOW)
     today = last_day(PROGRAMME, 0, NOW)
 

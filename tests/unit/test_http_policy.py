@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from bot.clock import SteeredClock
-from bot.connectors.http import Answer, Api, Policy, Send, Session, SessionRefused, Wire, check_base_url
+from bot.connectors.http import Answer, Api, Policy, Send, Session, SessionRefused, check_base_url
 from bot.connectors.salesforce_answers import api_used
+from bot.connectors.wire import Wire
 from bot.domain.errors import ConfigurationError, Permanent, Retryable
 
 pytestmark = pytest.mark.anyio
@@ -224,14 +225,15 @@ async def test_one_success_closes_the_case() -> None:
     ],
 )
 def test_the_used_share_is_read_whatever_stands_beside_it(header: str, share: float | None) -> None:
-    assert api_used({"sforce-limit-info": header}) == (pytest.approx(share) if share is not None else None)
+    found = api_used({"sforce-limit-info": header})
+    assert (found and found.share) == (pytest.approx(share) if share is not None else None)
 
 
 async def test_a_budget_that_is_nearly_used_up_closes_the_door_for_an_hour() -> None:
     tenant = Tenant(said(sforce_limit_info="api-usage=80/100; api-bursts=1/750"))
     api = tenant.api()
     await api.get("/x")
-    assert api.used == 0.8
+    assert (api.meter().left, api.meter().most) == (20, 100)
     assert await waits(api) == timedelta(hours=1)
     assert len(tenant.asked) == 1
     tenant.clock.set(NOON + timedelta(hours=1))
@@ -500,7 +502,7 @@ async def test_a_closed_connection_opens_again() -> None:
             await api.get("/x")
             await api.close()
         assert len(heard) == 2
-    await Wire(Policy()).aclose()
+    await Wire(1, 1).aclose()
 
 
 @pytest.fixture(autouse=True)

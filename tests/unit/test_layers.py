@@ -19,12 +19,16 @@ from tests.unit.source import PACKAGES, REPOSITORY, SourceFile, source_files
 # Where each third-party package may be imported: a folder (ends in "/") or a file. What is not in this table may be imported
 # nowhere; the reason for each package is in docs/decisions/dependencies.md.
 PLACES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("bot/delivery/", "bot/handlers/", "bot/wiring.py", "bot/connectors/http.py", "sandbox/"),
+    "aiohttp": ("bot/delivery/", "bot/handlers/", "bot/wiring.py", "bot/connectors/wire.py", "sandbox/"),
     "alembic": ("store/",),
     "apscheduler": ("bot/schedule.py",),
     "babel": ("bot/rendering.py", "bot/content/"),
+    "cryptography": ("bot/vault.py", "bot/connectors/"),
+    "defusedxml": ("bot/connectors/",),
+    "dotenv": ("bot/config.py",),
     "holidays": ("bot/workdays.py", "bot/content/programme.py", "bot/connectors/countries.py"),
     "httpx": ("bot/connectors/", "bot/delivery/webhooks.py", "sandbox/"),
+    "jwt": ("bot/connectors/",),
     "jinja2": ("bot/rendering.py", "bot/content/"),
     "openpyxl": ("bot/connectors/",),
     "prometheus_client": ("bot/handlers/", "bot/logs.py", "bot/wiring.py"),

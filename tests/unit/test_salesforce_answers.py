@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from bot.connectors.http import Answer, SessionRefused, Throttled
+from bot.connectors.crm_people import language_of
+from bot.connectors.http import Answer, SessionRefused
+from bot.connectors.open_records import is_flawed
+from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce_answers import (
-    Denied,
-    FieldHidden,
     LocatorGone,
-    TooSlow,
     client_credentials,
     judge,
     records_of,
 )
 from bot.connectors.salesforce_queries import EVENTS, STATES, Question, pipeline
-from bot.connectors.salesforce_rows import full_id, is_flawed, is_id, language_of, read_users
-from bot.domain.errors import FullsteamError, Permanent, Retryable
+from bot.connectors.salesforce_rows import deal_of, full_id, is_id, read_users
+from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 from sandbox.crm import records
 
 TODAY = date(2026, 11, 20)
@@ -249,7 +249,7 @@ def test_an_id_of_15_is_that_of_18_as_salesforce_makes_it() -> None:
     ],
 )
 def test_a_flaw_begins_on_its_day(metric: str, row: dict[str, Any], flawed: bool) -> None:
-    assert is_flawed(metric, row, TODAY) is flawed
+    assert is_flawed(metric, deal_of({"Id": "006", **row}), TODAY) is flawed
 
 
 def test_a_user_row_that_cannot_be_read_is_named_and_the_others_are_kept() -> None:

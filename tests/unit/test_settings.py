@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,4 +170,29 @@ def test_an_org_is_opened_from_the_settings_and_its_secret_is_never_shown(
     assert list(found) == ["salesforce"]
     assert (found["salesforce"].name, found["salesforce"].lag_days) == ("salesforce", 0)
     assert "very-secret" not in repr(settings)
-    assert connectors_of(read_settings(env_file=None).model_copy(update={"salesforce_url": None})) == {}
+    for name in list(os.environ):
+        if name.startswith("FULLSTEAM_SALESFORCE"):
+            monkeypatch.delenv(name)
+    assert connectors_of(read_settings(env_file=None)) == {}
+
+
+def test_two_orgs_of_one_kind_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    east = {name.replace("SALESFORCE", "SALES_EAST"): value for name, value in ORG.items()}
+    settings = of_org(monkeypatch, {**ORG, **east, "CRMS": "salesforce, sales-east=salesforce"})
+    assert sorted(connectors_of(settings)) == ["sales-east", "salesforce"]
+
+
+@pytest.mark.parametrize(
+    ("crms", "fault"),
+    [
+        ("siebel", "is no kind of CRM"),
+        ("Sales East=salesforce", "is no name"),
+        ("slack-west=salesforce", "begins like a setting of ours"),
+        ("salesforce, salesforce", "is named twice"),
+    ],
+)
+def test_a_list_of_crms_that_is_wrong_is_answered(
+    monkeypatch: pytest.MonkeyPatch, crms: str, fault: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=fault):
+        of_org(monkeypatch, {**ORG, "CRMS": crms})

@@ -1,0 +1,36 @@
+"""A poll without a CRM: every request is written down, and answered as an empty CRM would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import httpx
+
+from bot.connectors.wire import whole_address
+from bot.domain.ports import Asked
+
+
+class Rehearsal(httpx.AsyncBaseTransport):
+    """Nothing leaves this machine. ``asked``: what would have been, in order; logins are among them, their bodies are not."""
+
+    def __init__(self, blank: Callable[[Asked], Any]) -> None:
+        self.asked: list[Asked] = []
+        self._blank = blank
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Write it down; answer that there is nothing."""
+        parts = urlsplit(whole_address(request))
+        body: Any = None
+        if "json" in request.headers.get("content-type", ""):
+            body = json.loads(request.content)
+        asked = Asked(
+            request.method,
+            unquote(parts.path),
+            dict(parse_qsl(parts.query, keep_blank_values=True)),
+            body,
+        )
+        self.asked.append(asked)
+        return httpx.Response(200, json=self._blank(asked))

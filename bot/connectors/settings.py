@@ -1,0 +1,149 @@
+"""Settings of a CRM that is read over its interface: one pydantic model a kind, one name for each in the environment.
+
+Each field of a model is ``FULLSTEAM_<NAME>_<FIELD>``; its description says what to set. A secret is a ``SecretStr``: it shows
+in no repr, no traceback and no log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import httpx
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from bot.connectors.http import check_base_url
+from bot.domain.errors import ConfigurationError
+from bot.domain.ports import Clock, Connector
+
+GIVEN = frozenset({"name", "zone"})
+"""Fields that the program sets: which source it is, and the zone in which the programme's day begins."""
+
+
+def _address(url: str) -> str:
+    try:
+        return check_base_url(url, "")
+    except ConfigurationError as error:
+        raise ValueError("must start with https:// (http only on this machine)") from error
+
+
+def _address_or_none(url: str) -> str:
+    return _address(url) if url else ""
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (LookupError, ValueError, OSError) as error:
+        raise ValueError(f"is no IANA time zone: {zone}") from error
+    return zone
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"names no file: {path}")
+    return path
+
+
+def _prefix(path: str) -> str:
+    if path and (not path.startswith("/") or "?" in path or "#" in path):
+        raise ValueError("must be a path that starts with /")
+    return path.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""https, or http on this machine; without a slash at its end."""
+OptionalAddress = Annotated[str, AfterValidator(_address_or_none)]
+"""The same, or "" for the usual place."""
+Zone = Annotated[str, AfterValidator(_known_zone)]
+ExistingFile = Annotated[Path, AfterValidator(_existing)]
+PathPrefix = Annotated[str, AfterValidator(_prefix)]
+"""What stands before every path, "" for nothing: "/crm" of a gateway, say."""
+
+
+class CrmSettings(BaseModel):
+    """What every kind has. ``name``: of the source; ``zone``: where the programme's day begins: snapshots are of that day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    zone: Zone = "UTC"
+    time_out: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer, e.g. 60")
+    at_once: int = Field(4, ge=1, le=4, description="requests at the same time, 1 to 4")
+
+
+SettingsT = TypeVar("SettingsT", bound=CrmSettings)
+SettingsT_contra = TypeVar("SettingsT_contra", bound=CrmSettings, contravariant=True)
+
+
+class Opens(Protocol[SettingsT_contra]):
+    """Makes a connector; nothing is read yet. ``transport``: how requests travel, if not by the network."""
+
+    def __call__(
+        self,
+        settings: SettingsT_contra,
+        *,
+        clock: Clock | None,
+        record_link: str | None,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> Connector:
+        """Open it."""
+        ...
+
+
+def read_settings(model: type[SettingsT], given: Mapping[str, Any]) -> SettingsT:
+    """Values -> settings. Raises ConfigurationError with every fault, each in the name of its variable."""
+    try:
+        return model(**given)
+    except ValidationError as error:
+        prefix = f"FULLSTEAM_{variable(str(given.get('name') or model.model_fields['name'].default))}_"
+        raise ConfigurationError(
+            [_fault(model, each, prefix) for each in error.errors(include_input=False, include_url=False)]
+        ) from None  # the values stand in pydantic's error, secrets among them
+
+
+def variable(name: str) -> str:
+    """A name as it stands in the environment: ``sales-emea`` is ``SALES_EMEA``."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+
+
+def _fault(model: type[CrmSettings], error: Any, prefix: str) -> str:
+    """One fault of pydantic's in plain words. A fault of the whole names its variables as ``<FIELD>``."""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        for name in model.model_fields:
+            said = said.replace(f"<{name.upper()}>", prefix + name.upper())
+        return said
+    field = str(error["loc"][0])
+    known = model.model_fields.get(field)
+    if known is None:
+        return f"{prefix}{field.upper()} is no setting of this CRM"
+    kind = error["type"]
+    if kind == "missing":
+        said = "is not set"
+    elif kind.startswith(("int_", "float_")):
+        said = "is no number"
+    elif kind == "string_pattern_mismatch":
+        said = "is not written as it should be"
+    elif kind.startswith(("greater_", "less_")):
+        said = "is out of range"
+    return f"{prefix}{field.upper()} {said}" + (f": {known.description}" if known.description else "")
+
+
+def opener(
+    model: type[SettingsT], opens: Opens[SettingsT]
+) -> Callable[[Mapping[str, Any], str | None], Connector]:
+    """What ``ConnectorKind.open`` is for a kind with a model: ``clock`` and ``transport`` stand beside its settings."""
+
+    def open_(settings: Mapping[str, Any], record_link: str | None) -> Connector:
+        given = {key: value for key, value in settings.items() if key not in {"clock", "transport"}}
+        return opens(
+            read_settings(model, given),
+            clock=settings.get("clock"),
+            record_link=record_link,
+            transport=settings.get("transport"),
+        )
+
+    return open_
