@@ -17,8 +17,8 @@ import pytest
 from bot.clock import SteeredClock
 from bot.connectors.http import Answer, Api, Policy, Send, Session, SessionRefused, check_base_url
 from bot.connectors.salesforce_answers import api_used
-from bot.connectors.wire import Wire
-from bot.domain.errors import ConfigurationError, Permanent, Retryable
+from bot.connectors.wire import Wire, whole_address
+from bot.domain.errors import ConfigurationError, Permanent, Retryable, Throttled
 
 pytestmark = pytest.mark.anyio
 
@@ -526,3 +526,101 @@ async def test_a_trouble_that_lasts_is_logged_when_it_begins_and_when_it_ends(
             await waits(api)
     told = [record.message for record in caplog.records if record.message in ("crm.closed", "crm.open")]
     assert told == ["crm.closed", "crm.open"] * 2
+
+
+# --- where a request goes, and what goes with it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("link", "asked"),
+    [
+        (
+            "https://crm.example.com/api/next?a=1%2C2&$skiptoken=%3Cx%3E",
+            "/api/next?a=1%2C2&$skiptoken=%3Cx%3E",
+        ),
+        ("https://evil.example/api/next?a=1", "/api/next?a=1"),
+        ("http://crm.example.com:81/api/next", "/api/next"),
+        ("/api/next?page=2", "/api/next?page=2"),
+    ],
+)
+async def test_a_next_page_is_asked_for_letter_by_letter_but_only_from_our_own_host(
+    link: str, asked: str
+) -> None:
+    tenant = Tenant(said())
+    await tenant.api().follow(link)
+    assert whole_address(tenant.asked[-1]) == f"https://crm.example.com{asked}"
+
+
+@pytest.mark.parametrize("link", ["//evil.example/x", "next", "", "ftp:x", "https://evil.example"])
+async def test_a_next_page_that_is_no_address_is_refused(link: str) -> None:
+    tenant = Tenant(said())
+    with pytest.raises(Permanent):
+        await tenant.api().follow(link)
+    assert tenant.asked == []
+
+
+@pytest.mark.parametrize("link", ["/gateway/crm/next", "/next", "https://inside.example/gateway/crm/next"])
+async def test_behind_a_prefix_every_path_is_below_it_once(link: str) -> None:
+    tenant = Tenant(said())
+    api = tenant.api(url="https://host.example/gateway/crm/")
+    await api.get("/users", {"q": "a b"})
+    await api.follow(link)
+    assert [whole_address(each) for each in tenant.asked] == [
+        "https://host.example/gateway/crm/users?q=a%20b",
+        "https://host.example/gateway/crm/next",
+    ]
+
+
+async def test_a_post_that_reads_is_sent_again_when_the_connection_was_dropped() -> None:
+    tenant = Tenant(httpx.ReadError("x"), said(body={"rows": [1]}))
+    answer = await tenant.api().post("/search", {"domain": [["a", "=", "ä"]]})
+    assert answer.body == {"rows": [1]}
+    assert [json.loads(each.content) for each in tenant.asked] == [{"domain": [["a", "=", "ä"]]}] * 2
+    assert {each.headers["content-type"] for each in tenant.asked} == {"application/json"}
+
+
+@pytest.mark.parametrize(("kept", "sent"), [(True, "s=1"), (False, None)])
+async def test_what_the_server_sets_is_sent_back_only_where_the_policy_says_so(
+    kept: bool, sent: str | None
+) -> None:
+    tenant = Tenant(said(set_cookie="s=1; Path=/"), said())
+    api = tenant.api(Policy(cookies=kept))
+    await api.get("/x")
+    await api.get("/x")
+    assert [each.headers.get("cookie") for each in tenant.asked] == [None, sent]
+
+
+async def test_a_session_may_prove_itself_in_other_ways_than_a_bearer() -> None:
+    async def log_in(_send: Send) -> Session:
+        return Session("dXNlcg==", scheme="Basic", headers={"X-Authorization": "Basic dXNlcg=="})
+
+    tenant = Tenant(said())
+    api = tenant.api(log_in=log_in)
+    await api.get("/x")
+    assert tenant.asked[0].headers["authorization"] == tenant.asked[0].headers["x-authorization"]
+    assert "dXNlcg" not in repr(await api.session())
+
+
+async def test_who_is_told_to_slow_down_asks_nobody_until_then_and_has_not_failed() -> None:
+    tenant = Tenant(said(429, retry_after="40"), said())
+    api = tenant.api()
+    with pytest.raises(Throttled):
+        await api.get("/x")
+    assert await waits(api) == timedelta(seconds=40)
+    assert len(tenant.asked) == 1
+    tenant.clock.set(NOON + timedelta(seconds=40))
+    await api.get("/x")
+
+
+async def test_what_is_no_json_is_there_for_whoever_can_read_it() -> None:
+    seen: list[bytes] = []
+
+    def judge(answer: Answer) -> Permanent:
+        seen.append(answer.raw)
+        return Permanent("as XML")
+
+    tenant = Tenant(httpx.Response(400, content=b"<diagnosis/>"))
+    with pytest.raises(Permanent, match="as XML"):
+        await tenant.api(judge=judge).get("/x")
+    assert seen == [b"<diagnosis/>"]
+    assert "diagnosis" not in repr(Answer(400, {}, None, is_json=False, raw=b"<diagnosis/>"))
