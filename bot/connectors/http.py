@@ -452,8 +452,8 @@ class Api:
         self._failures += 1  # of a row of them each waits longer, where no time is named
         wait = self._told(answer.headers) or self._back_off()
         why = "it asked us to slow down (429)"
-        self._close_until(wait, "throttled", why)
-        return Throttled(f"{self._name}: {why}", code="http-429", after=wait)
+        self._close_until(wait, _SLOWER, why)
+        return Throttled(f"{self._name}: {why}", code=_SLOWER, after=wait)
 
     def _failed(self, code: str, why: str, told: timedelta | None = None) -> Retryable:
         """Count a failure; what the caller has to wait."""
@@ -510,12 +510,16 @@ class Api:
         left = self._closed_until - self._clock.now()
         code, why = self._why_closed
         if left > timedelta(0):
-            kind = Throttled if code == "throttled" else Retryable
+            kind = Throttled if code in ("throttled", _SLOWER) else Retryable
             raise kind(f"{self._name} is not asked for now: {why}", code=code, after=left)
         self._closed_until = None
-        self._failures = max(self._failures, self._policy.tries - 1) if code == "circuit-open" else 0
+        if code == "circuit-open":
+            self._failures = max(self._failures, self._policy.tries - 1)
+        elif code != _SLOWER:
+            self._failures = 0
 
 
+_SLOWER = "http-429"
 _BRAKE = "{:.0%} of its API calls are used up"
 
 

@@ -612,6 +612,19 @@ async def test_who_is_told_to_slow_down_asks_nobody_until_then_and_has_not_faile
     await api.get("/x")
 
 
+async def test_of_a_row_of_429s_without_a_time_each_waits_longer_at_most() -> None:
+    tenant = Tenant(said(429))
+    api = tenant.api(Policy(longest_wait=timedelta(minutes=5)))
+    most = timedelta(seconds=10)
+    waited: list[timedelta] = []
+    for _ in range(6):
+        waited.append(await waits(api))
+        assert timedelta(seconds=1) <= waited[-1] <= min(most, timedelta(minutes=5))
+        tenant.clock.set(tenant.clock.now() + waited[-1])
+        most *= 2
+    assert max(waited) > timedelta(seconds=30)
+
+
 async def test_what_is_no_json_is_there_for_whoever_can_read_it() -> None:
     seen: list[bytes] = []
 
