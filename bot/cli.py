@@ -213,8 +213,14 @@ def import_(
         "since": report.since,
         "through": report.through,
         "people": _number_of_people(report.people),
-        "matched": matched.reached,
-        "not_matched": matched.others,
+        "matched": matched.standing.matched,
+        "matched_by": dict(matched.standing.by),
+        "not_matched": {state: list(names) for state, names in matched.standing.states.items()},
+        "to_do": [
+            {"state": each.state, "why": each.why, "what_to_do": each.what_to_do, "who": list(each.who)}
+            for each in (matched.standing.groups if matched.why_not is None else ())
+        ],
+        "identity_faults": list(matched.standing.faults),
         "facts": report.facts,
         "by_metric": dict(report.by_metric),
         "totals": dict(report.totals),
@@ -264,9 +270,7 @@ def import_(
     if matched.why_not is not None:
         out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
     else:
-        out.print(f"\n{_many(matched.reached, 'person', 'people')} matched to Slack by e-mail.")
-        for state, who in sorted(matched.others.items()):
-            out.print(f"{state}, never written to: {escape(', '.join(who))}", soft_wrap=True, highlight=False)
+        _print_standing(matched.standing, matched.identities)
     if rows:
         need = "row needs" if len(rows) == 1 else "rows need"
         out.print(f"\n[bold]{len(rows)} {need} a look[/bold]:")
@@ -278,6 +282,25 @@ def import_(
         err.print(str(fault), markup=False, highlight=False, soft_wrap=True, style="bold")
     if wrong:
         raise typer.Exit(1)
+
+
+def _print_standing(standing: Any, identities: str) -> None:
+    """Who was matched to Slack, by what, and who was not, with what to do."""
+    from bot.domain.matching import STEP_NAMES
+
+    by = ", ".join(f"{count:,} by {STEP_NAMES[step]}" for step, count in standing.by.items())
+    out.print(
+        f"\n{_many(standing.matched, 'person', 'people')} matched to Slack{': ' + by if by else ''}.",
+        highlight=False,
+    )
+    for group in standing.groups:
+        out.print(
+            f"[bold]{group.state}[/bold], never written to: {escape(', '.join(group.who))}\n  {escape(group.what_to_do)}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    for fault in standing.faults:
+        err.print(f"{identities}, {fault}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _many(count: int, one: str, more: str | None = None) -> str:

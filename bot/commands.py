@@ -21,14 +21,13 @@ from bot.content.load import Content, load
 from bot.content.preview import preview
 from bot.delivery.blocks import to_blocks
 from bot.delivery.console import readable
-from bot.delivery.directory import SlackDirectory
 from bot.delivery.slack import connect
 from bot.domain.attention import PERSONAL
 from bot.domain.errors import FullsteamError
 from bot.domain.messages import Message
-from bot.domain.people import MATCHED
 from bot.domain.programme import Programme
 from bot.services import export_feedback
+from bot.services.list_unmatched import Standing, list_unmatched
 from bot.services.match_people import match
 from bot.services.plan_messages import Planned, plan
 from bot.services.poll_crm import PollReport, import_files
@@ -36,9 +35,9 @@ from bot.services.stop_sending import start_sending, stop_sending
 from bot.wiring import (
     all_triggers,
     connectors_of,
+    directory_of,
     known_sources,
     let_go,
-    people_known,
     programme_and_content,
 )
 from bot.workdays import PublicHolidays
@@ -79,14 +78,14 @@ def switch_sending(*, stopped: bool, why: str = "") -> tuple[bool, str]:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """How the people of the CRM met those of Slack. ``others``: match state -> names, never written to.
+    """How the people of the CRM met those of Slack. ``why_not``: why Slack was not asked, None when it was.
 
-    ``why_not``: why Slack was not asked, None when it was.
+    ``identities``: the name of the identity file, "" when there is none.
     """
 
-    reached: int
-    others: dict[str, list[str]]
+    standing: Standing
     why_not: str | None = None
+    identities: str = ""
 
 
 def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
@@ -108,12 +107,9 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
             )
         )
         why_not = asyncio.run(_match(settings, database, programme))
-        people = [person for person in database.read_now(people_known) if person.active]
-    others: dict[str, list[str]] = {}
-    for person in people:
-        if person.match != MATCHED:
-            others.setdefault(person.match, []).append(person.name)
-    return report, Matched(sum(person.match == MATCHED for person in people), others, why_not)
+        standing = database.read_now(list_unmatched, programme)
+    identities = settings.identities.name if settings.identities is not None else ""
+    return report, Matched(standing, why_not, identities)
 
 
 async def _match(settings: Settings, database: Database, programme: Programme) -> str | None:
@@ -122,7 +118,7 @@ async def _match(settings: Settings, database: Database, programme: Programme) -
     token = settings.slack_bot_token.get_secret_value()
     async with connect(token, api_url=settings.slack_api_url) as connection:
         try:
-            await match(database, SlackDirectory(connection.reading), programme, SystemClock().now())
+            await match(database, directory_of(settings, connection), programme, SystemClock().now())
         except FullsteamError as error:
             return str(error)
     return None

@@ -8,20 +8,29 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
+from bot.content.identities import load_identities
 from bot.content.lint import lint
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
-from bot.delivery.directory import SlackDirectory
 from bot.delivery.slack import connect
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
-from bot.domain.people import MATCHED, Person
+from bot.domain.matching import STEP_NAMES
+from bot.domain.people import MATCHED, Person, SlackUser
 from bot.domain.ports import Connector
 from bot.domain.programme import Programme
-from bot.wiring import connectors_of, known_sources, let_go, people_known, sending_stopped
+from bot.services.list_unmatched import Standing, list_unmatched
+from bot.wiring import (
+    connectors_of,
+    directory_of,
+    known_sources,
+    let_go,
+    people_known,
+    sending_stopped,
+)
 from store import audit, inbox, outbox
 from store.database import Database, UnitOfWork, open_database
 
@@ -71,11 +80,19 @@ def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Pr
         found += [Finding("programme", False, fault) for fault in error.faults]
         return content, None
     found.append(Finding("programme", True, f"{programme.name}; sponsor {programme.sponsor_name}"))
-    return content, programme
+    try:
+        identities = load_identities(settings.identities)
+    except ConfigurationError as error:
+        found += [Finding("identities", False, fault) for fault in error.faults]
+        return content, programme
+    if settings.identities is not None:
+        found.append(Finding("identities", True, f"{settings.identities.name}: {len(identities)} lines"))
+    return content, replace(programme, identities=identities)
 
 
 async def _collect(settings: Settings, content: Content | None, programme: Programme | None) -> list[Finding]:
-    found = [each async for each in _slack(settings)]
+    found: list[Finding] = []
+    accounts = await _slack(settings, found)
     try:
         database = open_database(settings.database_url)
     except FullsteamError as error:
@@ -89,7 +106,7 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
             found.append(Finding("sending", False, f"stopped since {since}; `fullsteam start` releases it"))
         found += [each async for each in _crm(settings, programme, database)]
         if content is not None and programme is not None:
-            found += _reach(people)
+            found += _reach(people, await database.read(list_unmatched, programme, accounts), settings)
         found += await database.read(upkeep)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
@@ -98,20 +115,26 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
     return found
 
 
-async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+async def _slack(settings: Settings, found: list[Finding]) -> list[SlackUser] | None:
+    """The accounts as they are now; None when Slack does not tell."""
     if settings.slack_bot_token is None:
-        return
-    async with connect(
-        settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url
-    ) as connection:
+        return None
+    token = settings.slack_bot_token.get_secret_value()
+    async with connect(token, api_url=settings.slack_api_url) as connection:
+        directory = directory_of(settings, connection)
         try:
-            count = 0
-            async for page in SlackDirectory(connection.reading).users():
-                count += sum(1 for user in page if not user.is_bot and not user.deleted)
+            accounts = [user async for page in directory.users() for user in page]
         except (Retryable, Permanent) as error:
-            yield Finding("slack", False, str(error))
-        else:
-            yield Finding("slack", True, f"the token works; {count} people")
+            found.append(Finding("slack", False, str(error)))
+            return None
+    count = sum(1 for user in accounts if not user.is_bot and not user.deleted)
+    found.append(Finding("slack", True, f"the token works; {count} people"))
+    if directory.scim_fault is not None:
+        found.append(Finding("slack single sign-on", False, str(directory.scim_fault)))
+    elif settings.slack_scim_token is not None:
+        known = sum(1 for user in accounts if user.sso_ids)
+        found.append(Finding("slack single sign-on", True, f"the token works; {known} accounts have an id"))
+    return accounts
 
 
 async def _crm(
@@ -168,31 +191,30 @@ def upkeep(uow: UnitOfWork) -> list[Finding]:
     return found
 
 
-def _reach(people: Sequence[Person]) -> list[Finding]:
-    """Who could be written to, and everybody who could not, by reason."""
-    active = [person for person in people if person.active]
-    reached = [person for person in active if person.match == MATCHED]
-    found = [
-        Finding(
-            "people",
-            bool(reached),
-            f"{len(active)} in the CRM, {len(reached)} matched to Slack, "
-            f"{sum(person.pilot for person in reached)} of them in a pilot team"
-            + (
-                ""
-                if reached
-                else "; `fullsteam import` matches them where the bot token is set, and every poll of `fullsteam run`"
-            ),
+def _reach(people: Sequence[Person], standing: Standing, settings: Settings) -> Iterator[Finding]:
+    """Who could be written to, and everybody who could not, by reason and with what to do."""
+    reached = [person for person in people if person.active and person.match == MATCHED]
+    by = ", ".join(f"{count} by {STEP_NAMES[step]}" for step, count in standing.by.items())
+    text = (
+        f"{standing.active} in the CRM, {len(reached)} matched to Slack, "
+        f"{sum(person.pilot for person in reached)} of them in a pilot team"
+    )
+    if by:
+        text += f"; as things are now, {by}"
+    if standing.matched != len(reached) or not reached:
+        text += (
+            "; `fullsteam import` matches them where the bot token is set, and every poll of `fullsteam run`"
         )
-    ]
-    return found + list(_unmatched([(p.match, _looked_for(p)) for p in active if p.match != MATCHED]))
-
-
-def _looked_for(person: Person) -> str:
-    return f"{person.name} ({person.email or 'no address'})"
-
-
-def _unmatched(rows: list[tuple[str, str]]) -> Iterator[Finding]:
-    for state in sorted({state for state, _ in rows}):
-        names = sorted(name for each, name in rows if each == state)
-        yield Finding(f"people: {state}", True, f"never written to: {', '.join(names)}")
+    yield Finding("people", bool(reached), text)
+    for group in standing.groups:
+        who = ", ".join(group.who)
+        yield Finding(f"people: {group.state}", True, f"never written to: {who}. {group.what_to_do}")
+    identities = settings.identities.name if settings.identities is not None else ""
+    for fault in standing.faults:
+        yield Finding("identities", False, f"{identities}, {fault}")
+    for boss, count in standing.leaderless.items():
+        yield Finding(
+            f"team of {boss}",
+            True,
+            f"{count} active people report to somebody who is not active in the CRM: name their manager there",
+        )

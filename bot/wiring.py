@@ -9,7 +9,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -24,10 +24,12 @@ from bot import loop as event_loop
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
+from bot.content.identities import load_identities
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory
 from bot.delivery.pacing import Bucket
+from bot.delivery.scim import SlackScim
 from bot.delivery.slack import SlackConnection, SlackMessenger, connect
 from bot.domain.errors import ConfigurationError, FullsteamError, Refused
 from bot.domain.messages import Message
@@ -308,7 +310,15 @@ def connector_kinds() -> dict[str, ConnectorKind]:
 def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
     """What ships, the customer's own on top, and the programme that uses it."""
     content = load(settings.content)
-    return load_programme(settings.programme, content.behaviours), content
+    programme = load_programme(settings.programme, content.behaviours)
+    return replace(programme, identities=load_identities(settings.identities)), content
+
+
+def directory_of(settings: Settings, connection: SlackConnection) -> SlackDirectory:
+    """Slack's users, with their ids of single sign-on where FULLSTEAM_SLACK_SCIM_TOKEN is set."""
+    token = settings.slack_scim_token.get_secret_value() if settings.slack_scim_token else ""
+    scim = SlackScim(token, settings.slack_scim_url, connection.session) if token else None
+    return SlackDirectory(connection.reading, connection.voice, scim)
 
 
 def connectors_of(
@@ -483,7 +493,7 @@ async def _serve(
             holidays=PublicHolidays(),
             secret=settings.secret.get_secret_value().encode(),
             messenger=SlackMessenger(connection),
-            directory=SlackDirectory(connection.reading, connection.voice),
+            directory=directory_of(settings, connection),
             workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -13,12 +12,8 @@ import sqlalchemy as sa
 
 from bot.domain.attention import Presence
 from bot.domain.people import (
-    AMBIGUOUS,
-    BOT,
-    DEACTIVATED,
     GOALS,
-    GUEST,
-    MATCHED,
+    SECOND,
     UNMATCHED,
     WEEKDAYS,
     CrmUser,
@@ -26,36 +21,30 @@ from bot.domain.people import (
     Preferences,
     SlackUser,
     fold_email,
+    fold_ids,
     person_id,
+    without_circles,
 )
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from store.database import UnitOfWork
-from store.statements import chunks, of_ids, select_by, update_by
+from store.statements import chunks, of_ids, select_by, spelt_out, update_by
 from store.tables import person, preference, slack_user
 from store.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
 class KeptUsers:
-    """What a reading of the CRM's users changed. Person ids, sorted."""
+    """What a reading of the CRM's users changed. Person ids, sorted.
+
+    ``circles``: crm_ids of those who would have been their own managers by a circle, and got none.
+    """
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     unchanged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MatchReport:
-    """Active people by what their e-mail address led to: person ids, sorted. Only ``matched`` is ever written to."""
-
-    matched: tuple[str, ...] = ()
-    unmatched: tuple[str, ...] = ()
-    ambiguous: tuple[str, ...] = ()
-    guests: tuple[str, ...] = ()
-    bots: tuple[str, ...] = ()
-    deactivated: tuple[str, ...] = ()
+    circles: tuple[str, ...] = ()
 
 
 # --- the CRM's users -----------------------------------------------------------------------------------------------
@@ -72,15 +61,17 @@ def keep_users(
 ) -> KeptUsers:
     """Insert and update the people of a source; who is no longer listed is no longer active.
 
-    The team is the manager's person id; whoever manages themselves, or is managed by somebody unknown, has no team.
+    The team is the manager's person id; whoever manages themselves, by a circle or directly, or is managed by somebody
+    unknown, has no team. A manager who is not active keeps their team: it is for the CRM to say who leads it now.
     Zone, country and language fall back to the programme's. ``complete=False`` (rows were unreadable) and an empty list
     make nobody leave: a broken export is not a resignation.
     """
     known = {row.id: row for row in uow.rows(select_by(person.c.source), {"which": source})}
     emails = {user.crm_id: fold_email(user.email) for user in users}
+    bosses, circles = without_circles({user.crm_id: user.manager or "" for user in users})
     rows: dict[str, dict[str, Any]] = {}
     for user in users:
-        boss = user.manager if user.manager in emails and user.manager != user.crm_id else None
+        boss = bosses.get(user.crm_id)
         own, boss_email = emails[user.crm_id], emails[boss] if boss is not None else None
         identity = person_id(source, user.crm_id)
         rows[identity] = {
@@ -98,6 +89,7 @@ def keep_users(
             "access_since": user.access_since,
             "working_days": _days_to_text(user.working_days or WEEKDAYS),
             "office": user.office,
+            "sso_ids": list(fold_ids(user.sso_ids)) or None,
             "pilot": programme.in_pilot(boss_email, own),
             "seen_at": now,
         }
@@ -116,7 +108,9 @@ def keep_users(
     )
     for chunk in chunks(gone):
         uow.execute(sa.update(person).where(person.c.id.in_(chunk)).values(active=False))
-    return KeptUsers(tuple(added), tuple(changed), tuple(gone), len(rows) - len(added) - len(changed))
+    return KeptUsers(
+        tuple(added), tuple(changed), tuple(gone), len(rows) - len(added) - len(changed), circles
+    )
 
 
 def _differs(known: sa.Row[Any], row: Mapping[str, Any], *, but: str) -> bool:
@@ -152,14 +146,18 @@ def _by_slack() -> sa.Select[Any]:
 
 
 def by_email(uow: UnitOfWork, email: str) -> Person | None:
-    """The one active person with this address; None when there is none, or more than one."""
+    """The one active person with this address; None when there is none, or more than one. Their users in other CRMs are not
+    asked (SECOND).
+    """
     rows = uow.rows(_by_email(), {"which": fold_email(email)})
     return _person(rows[0]) if len(rows) == 1 else None
 
 
 @cache
 def _by_email() -> sa.Select[Any]:
-    return _PERSON.where(person.c.email == sa.bindparam("which"), person.c.active)
+    return _PERSON.where(
+        person.c.email == sa.bindparam("which"), person.c.active, person.c.match.not_in(spelt_out(SECOND))
+    )
 
 
 def mark_welcomed(uow: UnitOfWork, person_id: str, at: datetime) -> None:
@@ -231,24 +229,23 @@ def change_preferences(uow: UnitOfWork, /, person_id: str, **changes: Any) -> Pr
 
 
 def keep_slack_users(
-    uow: UnitOfWork, users: Sequence[SlackUser], now: datetime, *, roles: Collection[str] = ()
+    uow: UnitOfWork, users: Sequence[SlackUser], now: datetime, *, named: Collection[str] = ()
 ) -> None:
     """Insert and update Slack users as users.list and user_change tell them. Do-not-disturb is :func:`keep_dnd`'s.
 
-    Only those with the address of somebody active in the CRM, or of ``roles`` (folded addresses of the programme, whose names
-    are shown), are kept; whoever no longer is one of them is forgotten.
+    Only those with the address or an id of single sign-on of somebody active in the CRM are kept, and those who are ``named``:
+    member ids and folded addresses of the programme, whose names are shown, and of the identity file. Whoever no longer is
+    one of them is forgotten.
     """
     given = {user.id: user for user in users}
-    addresses = {each for user in given.values() if (each := fold_email(user.email)) is not None}
-    ours = set(roles) & addresses
-    for chunk in chunks(addresses):
-        ours |= {row.email for row in uow.rows(of_ids(_ACTIVE, person.c.email), {"ids": chunk})}
-    for chunk in chunks(user.id for user in given.values() if fold_email(user.email) not in ours):
-        uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
+    known: dict[str, sa.Row[Any]] = {}
+    for chunk in chunks(given):
+        known |= {row.id: row for row in uow.rows(of_ids(_SLACK_USER, slack_user.c.id), {"ids": chunk})}
     rows: dict[str, dict[str, Any]] = {
         user.id: {
             "id": user.id,
             "email": fold_email(user.email),
+            "sso_ids": _sso_ids(user, known.get(user.id)),
             "name": user.name,
             "zone": user.zone,
             "language": user.language,
@@ -260,26 +257,52 @@ def keep_slack_users(
             "read_at": now,
         }
         for user in given.values()
-        if fold_email(user.email) in ours
     }
-    same: set[str] = set()
-    for chunk in chunks(rows):
-        for known in uow.rows(of_ids(_SLACK_USER, slack_user.c.id), {"ids": chunk}):
-            if not _differs(known, rows[known.id], but="read_at"):
-                same.add(known.id)
-    upsert(uow, slack_user, [row for each, row in rows.items() if each not in same])
+    ours = _ours(uow, rows, named)
+    for chunk in chunks(known.keys() - ours):
+        uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
+    same = {each for each in ours & known.keys() if not _differs(known[each], rows[each], but="read_at")}
+    upsert(uow, slack_user, [row for each, row in rows.items() if each in ours - same])
     _stamp(uow, slack_user.c.read_at, same, now)
 
 
-def forget_slack_users(uow: UnitOfWork, roles: Collection[str]) -> int:
-    """Delete the accounts of people who are no longer active in the CRM and hold no role of the programme. Returns how many.
+def _sso_ids(user: SlackUser, known: sa.Row[Any] | None) -> list[str] | None:
+    """What single sign-on calls them; what was known where this reading does not say."""
+    if user.sso_ids is None:
+        return known.sso_ids if known is not None else None
+    return list(fold_ids(user.sso_ids)) or None
+
+
+def _ours(uow: UnitOfWork, rows: Mapping[str, Mapping[str, Any]], named: Collection[str]) -> set[str]:
+    """Ids of the accounts that somebody may be tied to, or whose name is shown."""
+    addresses = {row["email"] for row in rows.values() if row["email"] is not None}
+    wanted = set(named)
+    for chunk in chunks(addresses):
+        wanted |= {row.email for row in uow.rows(of_ids(_ACTIVE, person.c.email), {"ids": chunk})}
+    if any(row["sso_ids"] for row in rows.values()):
+        sso_ids = {each for row in uow.rows(_ACTIVE_SSO) for each in row.sso_ids}
+    else:
+        sso_ids = set()
+    return {
+        each
+        for each, row in rows.items()
+        if each in wanted or row["email"] in wanted or not sso_ids.isdisjoint(row["sso_ids"] or ())
+    }
+
+
+def forget_slack_users(uow: UnitOfWork, named: Collection[str]) -> int:
+    """Delete the accounts that :func:`keep_slack_users` would not keep any more. Returns how many.
 
     Whoever left keeps the id of their account, so that what they still write is recognised as theirs.
     """
-    active = sa.select(person.c.email).where(person.c.active, person.c.email.is_not(None))
-    wanted = sa.or_(slack_user.c.email.in_(active), slack_user.c.email.in_(sorted(roles)))
-    gone = sa.or_(slack_user.c.email.is_(None), sa.not_(wanted))
-    return uow.execute(sa.delete(slack_user).where(gone)).rowcount
+    rows = {
+        row.id: {"email": row.email, "sso_ids": row.sso_ids}
+        for row in uow.rows(sa.select(slack_user.c.id, slack_user.c.email, slack_user.c.sso_ids))
+    }
+    gone = rows.keys() - _ours(uow, rows, named)
+    for chunk in chunks(gone):
+        uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
+    return len(gone)
 
 
 def keep_dnd(uow: UnitOfWork, windows: Mapping[str, DndWindow], now: datetime) -> None:
@@ -310,84 +333,6 @@ def slack_name(uow: UnitOfWork, email: str) -> str | None:
         )
     )
     return (rows[0].name or None) if len(rows) == 1 else None
-
-
-def match_by_email(uow: UnitOfWork, now: datetime) -> MatchReport:
-    """Tie people to Slack users, by e-mail address only, and keep the result. Safe to repeat at any time.
-
-    Two people in the CRM, or two living Slack accounts, with one address are ambiguous: nobody is guessed. A deactivated
-    account counts only where no living one has the address. Who left keeps their account unless somebody else has it now.
-    """
-    people = uow.rows(
-        sa.select(person.c.id, person.c.email, person.c.active, person.c.match, person.c.slack_id)
-    )
-    accounts: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)
-    for row in uow.rows(
-        sa.select(
-            slack_user.c.id,
-            slack_user.c.email,
-            slack_user.c.is_bot,
-            slack_user.c.is_guest,
-            slack_user.c.deleted,
-        )
-        .where(slack_user.c.email.is_not(None))
-        .order_by(slack_user.c.id)
-    ):
-        accounts[row.email].append(row)
-    sharing: defaultdict[str, int] = defaultdict(int)
-    for row in people:
-        if row.active and row.email:
-            sharing[row.email] += 1
-    wanted: dict[str, tuple[str, str | None]] = {}
-    for row in people:
-        if row.active:
-            wanted[row.id] = _match(row.email, sharing, accounts)
-    taken = {slack_id for _, slack_id in wanted.values() if slack_id is not None}
-    for row in people:
-        if not row.active:
-            wanted[row.id] = (UNMATCHED, None) if row.slack_id in taken else (row.match, row.slack_id)
-    changes = [
-        {"who": row.id, "state": wanted[row.id][0], "account": wanted[row.id][1]}
-        for row in people
-        if wanted[row.id] != (row.match, row.slack_id)
-    ]
-    if changes:
-        tie = sa.update(person).where(person.c.id == sa.bindparam("who"))
-        # Two steps: an account that moves from one person to another must be free in between (it is unique).
-        uow.execute(tie.values(slack_id=None), [{"who": change["who"]} for change in changes])
-        uow.execute(
-            tie.values(match=sa.bindparam("state"), slack_id=sa.bindparam("account"), seen_at=now), changes
-        )
-    active = sorted(row.id for row in people if row.active)
-
-    def those(state: str) -> tuple[str, ...]:
-        return tuple(each for each in active if wanted[each][0] == state)
-
-    return MatchReport(
-        matched=those(MATCHED),
-        unmatched=those(UNMATCHED),
-        ambiguous=those(AMBIGUOUS),
-        guests=those(GUEST),
-        bots=those(BOT),
-        deactivated=those(DEACTIVATED),
-    )
-
-
-def _match(
-    email: str | None, sharing: Mapping[str, int], accounts: Mapping[str, Sequence[sa.Row[Any]]]
-) -> tuple[str, str | None]:
-    if not email or email not in accounts:
-        return (AMBIGUOUS if email and sharing[email] > 1 else UNMATCHED), None
-    living = [row for row in accounts[email] if not row.deleted]
-    if sharing[email] > 1 or len(living) > 1:
-        return AMBIGUOUS, None
-    if not living:
-        return DEACTIVATED, None
-    if living[0].is_bot:
-        return BOT, None
-    if living[0].is_guest:
-        return GUEST, None
-    return MATCHED, living[0].id
 
 
 def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dict[str, Presence]:
@@ -421,6 +366,7 @@ def _presence() -> sa.Select[Any]:
 _PREFERENCE = sa.select(preference)
 _SLACK_USER = sa.select(slack_user)
 _ACTIVE = sa.select(person.c.email).where(person.c.active)
+_ACTIVE_SSO = sa.select(person.c.sso_ids).where(person.c.active, person.c.sso_ids.is_not(None))
 _PERSON = sa.select(person, slack_user.c.zone.label("slack_zone")).outerjoin(
     slack_user, slack_user.c.id == person.c.slack_id
 )
@@ -454,6 +400,7 @@ def _person(row: sa.Row[Any]) -> Person:
         slack_id=row.slack_id,
         welcomed_at=row.welcomed_at,
         notice_read_at=row.notice_read_at,
+        matched_by=row.matched_by,
     )
 
 
@@ -484,6 +431,7 @@ def _slack_user(row: sa.Row[Any]) -> SlackUser:
         is_bot=row.is_bot,
         is_guest=row.is_guest,
         deleted=row.deleted,
+        sso_ids=None if row.sso_ids is None else tuple(row.sso_ids),
         away=row.away,
         away_until=row.away_until,
         dnd_start=row.dnd_start,

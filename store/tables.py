@@ -113,7 +113,9 @@ person = Table(
     Column("working_days", Text, nullable=False, default="01234"),
     Column("office", Text),
     Column("pilot", Boolean, nullable=False, default=False),
+    Column("sso_ids", Json),  # folded; null: the CRM says none
     Column("match", Text, nullable=False),
+    Column("matched_by", Text),  # override sso email; null: nothing was found
     Column("slack_id", Text),
     Column("welcomed_at", Utc),  # the welcome was delivered
     Column("notice_read_at", Utc),
@@ -141,11 +143,12 @@ preference = Table(
     Column("feedback_mode", Text),
 )
 
-slack_user = Table(  # only those whose e-mail address the CRM or the programme names
+slack_user = Table(  # only those whom the CRM, the programme or the identity file names
     "slack_user",
     metadata,
     Column("id", Text, primary_key=True),
     Column("email", Text),
+    Column("sso_ids", Json),  # folded; null: Slack says none
     Column("name", Text, nullable=False),
     Column("zone", Text),
     Column("language", Text),

@@ -16,7 +16,7 @@ from bot.domain.programme import Programme
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, UsageFact
 from bot.plugins import discover
 from bot.services.plan_messages import PlanReport, plan
-from store import people, usage
+from store import matching, people, usage
 from store.database import Database, UnitOfWork, open_database
 from tests.builders import programme
 from tests.fakes import FakeCrm, NoHolidays
@@ -60,7 +60,7 @@ def add_people(
     people.keep_users(uow, "crm", users, PROGRAMME, MONDAY)
     accounts = [SlackUser(f"U{n}", f"p{n}@example.com", f"Person {n}", None) for n in range(1, number + 1)]
     people.keep_slack_users(uow, accounts, MONDAY)
-    people.match_by_email(uow, MONDAY)
+    matching.match(uow, (), MONDAY)
     ids = [pid(n) for n in range(1, number + 1)]
     if welcomed is not None:
         for each in ids:

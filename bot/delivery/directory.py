@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.delivery.faults import FOREIGN, SaidOnce, translate
+from bot.delivery.scim import SlackScim
+from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import SlackUser, is_away
 from bot.domain.ports import DndWindow
+
+log = logging.getLogger(__name__)
 
 USERS_PAGE = 200
 DND_USERS = 50
@@ -19,14 +25,25 @@ SLACKBOT = "USLACKBOT"
 
 
 class SlackDirectory:
-    """Reads users with a client that may repeat requests. Implements the port Directory."""
+    """Reads users with a client that may repeat requests. Implements the port Directory.
 
-    def __init__(self, client: AsyncWebClient, voice: SaidOnce | None = None) -> None:
+    ``scim``: says by what names single sign-on knows them; None: nobody does.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, voice: SaidOnce | None = None, scim: SlackScim | None = None
+    ) -> None:
         self._client = client
         self._voice = voice or SaidOnce()
+        self._scim = scim
+        self._scim_fault: Retryable | Permanent | None = None
 
     async def users(self) -> AsyncIterator[Sequence[SlackUser]]:
-        """All users, page by page, bots and deactivated ones included."""
+        """All users, page by page, bots and deactivated ones included.
+
+        Without SCIM nobody has an id of single sign-on; while it does not answer what was known of them stays.
+        """
+        known_by = await self._sso_ids()
         cursor = ""
         while True:
             more = {"cursor": cursor} if cursor else {}
@@ -34,10 +51,31 @@ class SlackDirectory:
                 answer = await self._client.users_list(limit=USERS_PAGE, include_locale=True, **more)
             except FOREIGN as error:
                 raise translate(error, repeatable=True) from error
-            yield [slack_user(member) for member in answer.get("members") or ()]
+            yield [_with_sso_ids(member, known_by) for member in answer.get("members") or ()]
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 return
+
+    @property
+    def scim_fault(self) -> Retryable | Permanent | None:
+        """Why the last reading could not tell the ids of single sign-on; None when it could, or was not asked to."""
+        return self._scim_fault
+
+    async def _sso_ids(self) -> Mapping[str, tuple[str, ...]] | None:
+        """By account; None when this cannot be told now. That it begins and ends is said, not that it lasts."""
+        if self._scim is None:
+            return {}
+        try:
+            found = await self._scim.sso_ids()
+        except (Retryable, Permanent) as error:
+            if self._scim_fault is None or self._scim_fault.code != error.code:
+                log.warning("slack.scim_failed", extra={"code": error.code, "advice": str(error)})
+            self._scim_fault = error
+            return None
+        if self._scim_fault is not None:
+            log.info("slack.scim_answers_again")
+            self._scim_fault = None
+        return found
 
     async def workspace(self) -> str:
         """The team id of the token (docs.slack.dev/reference/methods/auth.test)."""
@@ -60,6 +98,15 @@ class SlackDirectory:
             self._voice.answered()
             found |= {each: dnd_window(raw) for each, raw in (answer.get("users") or {}).items()}
         return found
+
+
+def _with_sso_ids(member: Mapping[str, Any], known_by: Mapping[str, tuple[str, ...]] | None) -> SlackUser:
+    user = slack_user(member)
+    if known_by is None:
+        return user
+    # In an Enterprise organisation SCIM names accounts by the id that they have there.
+    organisation = str((member.get("enterprise_user") or {}).get("id") or "")
+    return replace(user, sso_ids=known_by.get(user.id) or known_by.get(organisation) or ())
 
 
 def slack_user(member: Mapping[str, Any]) -> SlackUser:

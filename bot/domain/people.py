@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
@@ -14,12 +15,17 @@ WEEKDAYS = (0, 1, 2, 3, 4)
 
 MATCHED = "matched"
 UNMATCHED = "unmatched"
-"""No Slack account with this e-mail address, or no e-mail address in the CRM."""
+"""No step of bot/domain/matching.py finds a Slack account."""
 AMBIGUOUS = "ambiguous"
+"""More than one account, or more than one person: nobody is guessed."""
 GUEST = "guest"
 BOT = "bot"
 DEACTIVATED = "deactivated"
-MATCH_STATES = (MATCHED, UNMATCHED, AMBIGUOUS, GUEST, BOT, DEACTIVATED)
+SECOND = "second"
+"""Another CRM's user of somebody who is matched already: written to once, by way of the other."""
+EXCLUDED = "excluded"
+"""The identity file says that they are nobody's account."""
+MATCH_STATES = (MATCHED, UNMATCHED, AMBIGUOUS, GUEST, BOT, DEACTIVATED, SECOND, EXCLUDED)
 
 
 AWAY_EMOJI = frozenset(
@@ -52,6 +58,34 @@ def fold_email(email: str | None) -> str | None:
     return (email or "").strip().casefold() or None
 
 
+def fold_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The form in which ids of single sign-on are compared: without surrounding space, in lower case, each once, sorted."""
+    return tuple(sorted({folded for each in ids if (folded := each.strip().casefold())}))
+
+
+def without_circles(bosses: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Who reports to whom, so that nobody is their own manager by any way; and at whom a circle was cut, sorted.
+
+    ``bosses``: everybody who is listed -> whom the CRM names as their manager, "" for nobody. Who names themselves or somebody
+    who is not listed has no manager. A circle loses one tie, that of its smallest id; every other tie stays as it is.
+    """
+    tied = {who: boss for who, boss in bosses.items() if boss in bosses and boss != who}
+    cut: list[str] = []
+    seen: set[str] = set()
+    for start in sorted(tied):
+        path: list[str] = []
+        at: str | None = start
+        while at is not None and at not in seen:
+            seen.add(at)
+            path.append(at)
+            at = tied.get(at)
+        if at is not None and at in path:
+            cut.append(min(path[path.index(at) :]))
+    for each in cut:
+        del tied[each]
+    return tied, tuple(sorted(cut))
+
+
 def person_id(source: str, crm_id: str) -> str:
     """Stable, opaque id of a person: the same CRM row gives the same id in every run and database."""
     return "p" + hashlib.sha256(f"{source}\x1f{crm_id}".encode()).hexdigest()[:15]
@@ -79,9 +113,10 @@ class CrmUser:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody we may contact: a CRM identity and, where the e-mail matches, a Slack identity.
+    """Somebody we may contact: a CRM identity and, where one was found (bot/domain/matching.py), a Slack identity.
 
-    ``team`` is the person id of their manager: the people reporting to one manager are one team.
+    ``team`` is the person id of their manager: the people reporting to one manager are one team, also while that manager is
+    not active in the CRM (nobody is moved into the team above by us).
     ``pilot``: in a team that may be written to. ``match``: one of MATCH_STATES; only ``matched`` is ever written to.
     ``zone``: IANA name that is in force (own choice, else Slack's, else the CRM's), None if unknown.
     """
@@ -105,6 +140,8 @@ class Person:
     welcomed_at: datetime | None = None
     notice_read_at: datetime | None = None
     """When they chose, after reading who sees it, how their words are passed on."""
+    matched_by: str | None = None
+    """The step that led to what ``match`` says: one of bot.domain.matching.STEPS; None when none led anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +176,8 @@ class SlackUser:
     is_bot: bool = False
     is_guest: bool = False
     deleted: bool = False
+    sso_ids: tuple[str, ...] | None = None
+    """By what names single sign-on knows them (SCIM). None: this reading does not say; what is known stays."""
     away: bool = False
     """Their status says that they are not at work (:func:`is_away`); the status itself is not kept."""
     away_until: datetime | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bot.domain.behaviours import Behaviour
+from bot.domain.matching import Override
 from bot.domain.people import fold_email
 
 BARRIER_TYPES = (
@@ -79,6 +80,8 @@ class Programme:
     rules: Rules = field(default_factory=Rules)
     record_link: str | None = None
     """Deep link with ``{id}``, for connectors that know none, e.g. ``https://crm.example/opportunity/{id}``."""
+    identities: tuple[Override, ...] = ()
+    """What the identity file says (FULLSTEAM_IDENTITIES): whose Slack account somebody of the CRM has."""
 
     def rights(self, email: str | None) -> frozenset[str]:
         """What somebody may do, by e-mail address. Deny by default."""
@@ -98,6 +101,10 @@ class Programme:
         return frozenset(
             folded for each in (*named, *self.owners.values()) if (folded := fold_email(each)) is not None
         )
+
+    def accounts(self) -> frozenset[str]:
+        """What it names Slack accounts by: folded addresses of :meth:`roles`, and what the identity file names."""
+        return self.roles() | {each.slack for each in self.identities if each.slack is not None}
 
     def in_pilot(self, manager_email: str | None, own_email: str | None = None) -> bool:
         """Whether a person, by their manager's (or, for a manager, their own) address, is in a pilot team."""

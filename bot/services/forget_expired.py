@@ -55,6 +55,6 @@ def forget_expired(uow: UnitOfWork, programme: Programme, now: datetime) -> Forg
         stages=retention.forget_features(uow, today - PERSON_WEEKS)
         + retention.forget_stages(uow, today - TEXT),
         sent=retention.forget_sent(uow, now - TEXT),
-        accounts=people.forget_slack_users(uow, programme.roles()),
+        accounts=people.forget_slack_users(uow, programme.accounts()),
         leavers=retention.forget_leavers(uow, now - TEXT),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain.people import SlackUser, fold_email
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
-from store import people
+from store import matching, people
 from store.database import UnitOfWork
 from store.inbox import InboxRow
 
@@ -20,9 +20,9 @@ def keep_profile(uow: UnitOfWork, row: InboxRow, programme: Programme, now: date
     if user is None:
         return "no-profile"
     before = people.slack_users(uow, [user.id]).get(user.id)
-    people.keep_slack_users(uow, [user], now, roles=programme.roles())
+    people.keep_slack_users(uow, [user], now, named=programme.accounts())
     if before is None or _identity(before) != _identity(user):
-        people.match_by_email(uow, now)
+        matching.match(uow, programme.identities, now)
         return "profile-matched"
     return "profile-kept"
 
@@ -46,7 +46,7 @@ def keep_dnd(uow: UnitOfWork, row: InboxRow, _programme: Programme, now: datetim
 
 
 def _identity(user: SlackUser) -> tuple[object, ...]:
-    """What matching reads (store.people.match_by_email)."""
+    """What matching reads of it (bot/domain/matching.py)."""
     return (fold_email(user.email), user.is_bot, user.is_guest, user.deleted)
 
 

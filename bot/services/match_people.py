@@ -1,4 +1,4 @@
-"""Read Slack's users and tie them to the CRM's people, by e-mail address only."""
+"""Read Slack's users and tie them to the CRM's people: the identity file, single sign-on, e-mail address, in this order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bot.domain.ports import Directory
 from bot.domain.programme import Programme
-from store import people
+from store import matching, people
 from store.database import Database
 
 log = logging.getLogger(__name__)
@@ -15,14 +15,16 @@ log = logging.getLogger(__name__)
 
 async def match(
     database: Database, directory: Directory, programme: Programme, now: datetime
-) -> people.MatchReport:
-    """Read every Slack user, page by page, keep those whom the CRM or the programme names, and match. Raises Retryable or Permanent when Slack does not answer:
+) -> matching.MatchReport:
+    """Read every Slack user, page by page, keep those whom the CRM, the programme or the identity file names, and match.
 
-    what earlier readings matched stays. Whoever is not ``matched`` is listed in the report and never written to.
+    Raises Retryable or Permanent when Slack does not answer: what earlier readings matched stays. Whoever is not ``matched``
+    is listed in the report and never written to.
     """
+    named = programme.accounts()
     async for page in directory.users():
-        await database.write(people.keep_slack_users, list(page), now, roles=programme.roles())
-    report = await database.write(people.match_by_email, now)
+        await database.write(people.keep_slack_users, list(page), now, named=named)
+    report = await database.write(matching.match, programme.identities, now)
     log.info(
         "people.matched",
         extra={
@@ -32,6 +34,10 @@ async def match(
             "guests": len(report.guests),
             "bots": len(report.bots),
             "deactivated": len(report.deactivated),
+            "second": len(report.second),
+            "excluded": len(report.excluded),
+            "by": dict(report.by),
+            "faults": len(report.faults),
         },
     )
     return report

@@ -18,7 +18,7 @@ from bot.cli import app
 from bot.domain.adoption import LIVING_TOGETHER
 from bot.domain.feedback import Feedback
 from bot.domain.people import SlackUser
-from store import feedback, people
+from store import feedback, matching, people
 from store.database import Database, UnitOfWork, open_database
 from store.tables import metadata
 from tests.installation import Typed, typed
@@ -80,7 +80,7 @@ def imported(fullsteam: Terminal, firm: Firm, database: Database) -> Terminal:
             for each in firm.accounts.values()
         ]
         people.keep_slack_users(uow, accounts, datetime.now(UTC))
-        people.match_by_email(uow, datetime.now(UTC))
+        matching.match(uow, (), datetime.now(UTC))
 
     database.write_now(match)
     return fullsteam

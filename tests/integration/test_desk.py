@@ -33,7 +33,7 @@ def slack(database_url: str) -> Iterator[Workspace]:
         emails = {LEAD: PROGRAMME.adoption_lead, OWNER: PROGRAMME.owners["data"], STRANGER: "x@example.com"}
         emails[OFFICER] = PROGRAMME.privacy_officer
         accounts = [SlackUser(f"U{number:08d}", email, "", "UTC") for number, email in emails.items()]
-        people.keep_slack_users(uow, accounts, TUESDAY, roles=PROGRAMME.roles())
+        people.keep_slack_users(uow, accounts, TUESDAY, named=PROGRAMME.accounts())
 
     database.write_now(seed)
     yield Workspace(database)
@@ -100,7 +100,7 @@ async def test_an_owner_sees_what_is_theirs_alone(slack: Workspace) -> None:
 async def test_a_deactivated_account_of_the_lead_reads_nothing(slack: Workspace) -> None:
     await say(slack, "The account list is out of date", "named")
     gone = replace(SlackUser(f"U{LEAD:08d}", PROGRAMME.adoption_lead, "", "UTC"), deleted=True)
-    slack.database.write_now(people.keep_slack_users, [gone], slack.clock.now(), roles=PROGRAMME.roles())
+    slack.database.write_now(people.keep_slack_users, [gone], slack.clock.now(), named=PROGRAMME.accounts())
     assert "out of date" not in await desk(slack, LEAD)
 
 

@@ -27,7 +27,7 @@ from bot.domain.people import (
 from bot.domain.ports import DndWindow
 from bot.domain.programme import Programme
 from bot.services.match_people import match
-from store import people
+from store import matching, people
 from store.database import Database, open_database
 from store.tables import person, slack_user
 from tests.fakes import FakeDirectory
@@ -138,14 +138,14 @@ def test_people_are_matched_by_address_only_and_slacks_zone_goes_first(kept: Dat
     kept.write_now(
         people.keep_slack_users, [slack("U1", "ANA@example.com "), slack("U2", None, name="Leo")], NOW
     )
-    report = kept.write_now(people.match_by_email, NOW)
-    assert report == people.MatchReport(
-        matched=(pid("ana"),), unmatched=tuple(sorted((pid("leo"), pid("boss"))))
+    report = kept.write_now(matching.match, (), NOW)
+    assert report == matching.MatchReport(
+        matched=(pid("ana"),), unmatched=tuple(sorted((pid("leo"), pid("boss")))), by={"email": 1}
     )
     ana = kept.read_now(people.by_slack, "U1")
     assert ana is not None
     assert (ana.id, ana.match, ana.zone) == (pid("ana"), MATCHED, "Europe/Lisbon")
-    assert kept.write_now(people.match_by_email, NOW) == report
+    assert kept.write_now(matching.match, (), NOW) == report
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_who_is_no_plain_member_is_not_written_to(
     kept: Database, accounts: list[SlackUser], expected: str
 ) -> None:
     kept.write_now(people.keep_slack_users, accounts, NOW)
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     ana = kept.read_now(people.get, [pid("ana")])[pid("ana")]
     assert ana.match == expected
     assert (ana.slack_id is not None) == (expected == MATCHED)
@@ -173,10 +173,10 @@ def test_two_people_with_one_address_are_ambiguous_until_one_leaves(kept: Databa
     twin = replace(LEO, crm_id="twin", email="ana@example.com")
     kept.write_now(people.keep_users, "crm", [BOSS, ANA, LEO, twin], PROGRAMME, NOW)
     kept.write_now(people.keep_slack_users, [slack("U1", "ana@example.com")], NOW)
-    assert kept.write_now(people.match_by_email, NOW).ambiguous == tuple(sorted((pid("ana"), pid("twin"))))
+    assert kept.write_now(matching.match, (), NOW).ambiguous == tuple(sorted((pid("ana"), pid("twin"))))
     assert kept.read_now(people.by_email, "ana@example.com") is None
     kept.write_now(people.keep_users, "crm", [BOSS, LEO, twin], PROGRAMME, NOW)
-    report = kept.write_now(people.match_by_email, NOW)
+    report = kept.write_now(matching.match, (), NOW)
     assert report.matched == (pid("twin"),)
 
 
@@ -184,11 +184,11 @@ def test_an_account_moves_to_who_has_its_address_now(kept: Database) -> None:
     kept.write_now(
         people.keep_slack_users, [slack("U1", "ana@example.com"), slack("U2", "leo@example.com")], NOW
     )
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     kept.write_now(
         people.keep_slack_users, [slack("U1", "leo@example.com"), slack("U2", "ana@example.com")], NOW
     )
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     found = kept.read_now(people.get)
     assert (found[pid("ana")].slack_id, found[pid("leo")].slack_id) == ("U2", "U1")
 
@@ -236,7 +236,7 @@ def test_do_not_disturb_and_out_of_office_last_as_long_as_they_say(kept: Databas
         ],
         NOW,
     )
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     kept.write_now(people.keep_dnd, {"U1": DndWindow(NOW, until), "U9": DndWindow(NOW, until)}, NOW)
     ids = [pid("ana"), pid("leo"), pid("boss"), "unknown"]
     ana, leo, boss, unknown = kept.read_now(people.presence, ids, NOW).values()
@@ -286,7 +286,7 @@ async def test_a_silent_slack_leaves_the_matches_as_they_are(kept: Database) -> 
             raise Retryable("Slack does not answer.")
 
     kept.write_now(people.keep_slack_users, [slack("U1", "ana@example.com")], NOW)
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     with pytest.raises(Retryable):
         await match(kept, Silent(), PROGRAMME, NOW)
     assert kept.read_now(people.by_slack, "U1") is not None
@@ -299,7 +299,7 @@ def test_only_those_whom_the_crm_or_the_programme_names_are_kept_of_slack(kept: 
         slack("U3", None),
         slack("U4", "l@example.com", name="Lee"),
     ]
-    kept.write_now(partial(people.keep_slack_users, roles=PROGRAMME.roles()), accounts, NOW)
+    kept.write_now(partial(people.keep_slack_users, named=PROGRAMME.accounts()), accounts, NOW)
     assert kept.read_now(people.slack_users).keys() == {"U1", "U4"}
     assert kept.read_now(people.slack_name, "l@example.com") == "Lee"
     moved = [slack("U1", "private@example.com"), slack("U2", "leo@example.com")]
@@ -311,9 +311,9 @@ def test_whoever_left_the_crm_is_forgotten_of_slack_and_still_recognised(kept: D
     kept.write_now(
         people.keep_slack_users, [slack("U1", "ana@example.com"), slack("U2", "leo@example.com")], NOW
     )
-    kept.write_now(people.match_by_email, NOW)
+    kept.write_now(matching.match, (), NOW)
     kept.write_now(people.keep_users, "crm", [BOSS, ANA], PROGRAMME, NOW)
-    assert kept.write_now(people.forget_slack_users, PROGRAMME.roles()) == 1
-    kept.write_now(people.match_by_email, NOW)
+    assert kept.write_now(people.forget_slack_users, PROGRAMME.accounts()) == 1
+    kept.write_now(matching.match, (), NOW)
     assert kept.read_now(people.slack_users).keys() == {"U1"}
     assert kept.read_now(people.by_slack, "U2") is not None

@@ -16,7 +16,7 @@ from bot.domain.nudging import GOAL_CHOSEN, NONE, RELEASE
 from bot.domain.people import SlackUser
 from bot.domain.programme import Rules
 from bot.domain.usage import CoverageStatus
-from store import barriers, decisions, outbox, people, slots, usage
+from store import barriers, decisions, matching, outbox, people, slots, usage
 from store.database import Database, UnitOfWork
 from store.slots import Slot
 from store.tables import decision, feedback, slot
@@ -146,7 +146,7 @@ async def test_nobody_outside_the_pilot_or_without_slack_has_a_decision_point(da
             [SlackUser("U2", "p2@example.com", "Person 2", None, is_guest=True)],
             MONDAY,
         )
-        await database.write(people.match_by_email, MONDAY)
+        await database.write(matching.match, (), MONDAY)
         outside = programme(pilot_teams=())
         numbers = {1: messy()}
         await plan_at(database, TUESDAY, crm_with(numbers))
@@ -373,6 +373,6 @@ async def test_looking_ahead_names_those_who_cannot_be_written_to(database_url: 
     with opened(database_url) as database:
         await database.write(add_people, 1, welcomed=None)
         await database.write(people.keep_slack_users, [SlackUser("U1", "x@example.com", "X", None)], MONDAY)
-        await database.write(people.match_by_email, MONDAY)
+        await database.write(matching.match, (), MONDAY)
         report = await plan_at(database, TUESDAY, crm_with({}), dry_run=True)
         assert [(each.action, each.reason) for each in report.planned] == [(NONE, "not-matched:unmatched")]

@@ -142,7 +142,7 @@ async def test_before_the_first_reply_is_kept_its_author_reads_who_will_see_it(s
 async def test_who_will_see_it_is_called_by_name(slack: Workspace) -> None:
     def know(uow: UnitOfWork) -> None:
         lead = SlackUser("U90", "Lead@example.com", "Lee Brandt", None)
-        people.keep_slack_users(uow, [lead], TUESDAY, roles=PROGRAMME.roles())
+        people.keep_slack_users(uow, [lead], TUESDAY, named=PROGRAMME.accounts())
 
     slack.database.write_now(know)
     await slack.said("The approval takes four days")
