@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
+from bot.domain import people
 from bot.domain.usage import RowFault
 
 _ROLE_WORDS = (
@@ -44,16 +45,10 @@ def is_zone(name: str) -> bool:
 
 
 def without_circles(bosses: Mapping[str, str], faults: list[RowFault], table: str) -> dict[str, str]:
-    """Managers, without those who would be their own: a circle is cut at its smallest id, and named. ``table``: for the fault."""
-    tied = {who: boss for who, boss in bosses.items() if boss in bosses and boss != who}
-    for start in sorted(tied):
-        seen, at = {start}, tied.get(start)
-        while at is not None and at not in seen:
-            seen.add(at)
-            at = tied.get(at)
-        if at == start:
-            del tied[start]
-            faults.append(
-                RowFault(table, 0, "manager", f"{start} is their own manager by a circle", dropped=False)
-            )
+    """Managers, without those who would be their own (bot/domain/people.py), each circle named. ``table``: for the fault."""
+    tied, cut = people.without_circles(bosses)
+    faults += [
+        RowFault(table, 0, "manager", f"{each} is their own manager by a circle", dropped=False)
+        for each in cut
+    ]
     return tied
