@@ -87,7 +87,8 @@ class Answer:
 class Session:
     """A login. ``user``: who we are in the CRM; ``link``: where its pages are; "" when the CRM does not say.
 
-    ``scheme``: what stands before the token in ``Authorization``. ``headers``: what else proves who we are.
+    ``scheme``: what stands before the token in ``Authorization``. ``headers``: what else proves who we are. ``lasts``: how
+    long it is good for, where the login says so: it is renewed a minute before; None: as the policy has it.
     """
 
     token: str = field(repr=False)
@@ -95,6 +96,7 @@ class Session:
     link: str = ""
     scheme: str = "Bearer"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lasts: timedelta | None = None
 
 
 class SessionRefused(Permanent):
@@ -310,7 +312,13 @@ class Api:
         return answer
 
     def _is_old(self) -> bool:
-        return self._since is not None and self._clock.now() - self._since >= self._policy.session
+        if self._since is None or self._session is None:
+            return False
+        told = self._session.lasts
+        longest = self._policy.session
+        if told is not None:
+            longest = min(longest, max(told - _RENEWED_BEFORE, told / 2))
+        return self._clock.now() - self._since >= longest
 
     def _refuses_us(self) -> SessionRefused:
         error = SessionRefused(
@@ -521,6 +529,7 @@ class Api:
 
 _SLOWER = "http-429"
 _BRAKE = "{:.0%} of its API calls are used up"
+_RENEWED_BEFORE = timedelta(minutes=1)
 
 
 def _aware(moment: datetime) -> datetime:
