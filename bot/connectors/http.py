@@ -201,10 +201,18 @@ class Api:
     # -- asking ---------------------------------------------------------------------------------------------------------
 
     async def get(
-        self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        text: bool = False,
     ) -> Answer:
-        """Read ``path`` (below the base address). Raises Retryable, Permanent, and whatever ``judge`` made of a refusal."""
-        return await self._ask("GET", self._below(path, query), headers, None)
+        """Read ``path`` (below the base address). Raises Retryable, Permanent, and whatever ``judge`` made of a refusal.
+
+        ``text``: what is no JSON is an answer too, in ``Answer.raw``.
+        """
+        return await self._ask("GET", self._below(path, query), headers, None, text=text)
 
     async def post(
         self,
@@ -238,7 +246,13 @@ class Api:
         return f"{target}?{urlencode(query, quote_via=quote)}" if query else target
 
     async def _ask(
-        self, method: str, target: str, headers: Mapping[str, str] | None, content: bytes | None
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None,
+        content: bytes | None,
+        *,
+        text: bool = False,
     ) -> Answer:
         async with self._places:
             refused: Session | None = None
@@ -255,7 +269,7 @@ class Api:
                 if answer.status == 401 and verdict is None and refused is None:
                     refused = session
                     continue
-                return self._settle(answer, verdict, session)
+                return self._settle(answer, verdict, session, text=text)
 
     def meter(self) -> Meter:
         """What was asked until now, and what is left of the tenant's budget."""
@@ -419,7 +433,9 @@ class Api:
 
     # -- judging --------------------------------------------------------------------------------------------------------
 
-    def _settle(self, answer: Answer, verdict: FullsteamError | None, session: Session) -> Answer:
+    def _settle(
+        self, answer: Answer, verdict: FullsteamError | None, session: Session, *, text: bool
+    ) -> Answer:
         """The answer, or the error that it means."""
         if answer.status == 401 and not isinstance(verdict, SessionRefused):
             raise self._refuses_us()
@@ -447,7 +463,7 @@ class Api:
             raise Permanent(
                 f"{self._name}: it answered {status}: check address and API version", code=f"http-{status}"
             )
-        if not answer.is_json:
+        if not answer.is_json and not text:
             raise self._failed("no-json", "its answer is no JSON, or was cut off")
         self._failures = 0
         if self._said_closed and self._closed_until is None:
