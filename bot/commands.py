@@ -33,10 +33,9 @@ from bot.services.plan_messages import Planned, plan
 from bot.services.poll_crm import PollReport, import_files
 from bot.services.stop_sending import start_sending, stop_sending
 from bot.wiring import (
+    all_sources,
     all_triggers,
-    connectors_of,
     directory_of,
-    known_sources,
     let_go,
     programme_and_content,
 )
@@ -64,7 +63,7 @@ def switch_sending(*, stopped: bool, why: str = "") -> tuple[bool, str]:
 
     Raises Permanent when there is no such database: a brake that pulls nothing must not say that it holds.
     """
-    database = open_database(read_settings().database_url)
+    database = open_database(read_settings(crms=False).database_url)
     now = SystemClock().now()
     try:
         if stopped:
@@ -139,8 +138,7 @@ async def _plan_ahead(
     settings: Settings, programme: Programme, content: Content, database: Database, days: int
 ) -> list[dict[str, str]]:
     assert settings.secret is not None
-    connectors = connectors_of(settings, programme.record_link, zone=programme.zone)
-    connectors |= await known_sources(database, set(connectors), programme.record_link)
+    connectors = (await all_sources(settings, database, programme)).opened
     report = await plan(
         database,
         connectors=connectors,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -38,6 +38,8 @@ _ADVICE = {
     "slack_scim_url": "https://api.slack.com/scim/v1/ (the default), or the address of a stand-in",
     "slack_app_token": "an app-level token with connections:write, xapp-…, if you use Socket Mode",
     "crms": "names of the CRMs to read, e.g. salesforce, or emea=salesforce, odoo",
+    "keys": "keys that seal the secrets of CRMs, newest first, with commas between; `fullsteam keys new` prints one",
+    "keys_file": "a file with such keys, one a line, newest first, that only its owner may read",
     "tick_seconds": "seconds between looks at what is due, e.g. 1",
     "poll_minutes": "minutes between polls of the CRM, e.g. 60",
     "host": "the address to listen on, e.g. 127.0.0.1",
@@ -46,10 +48,14 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class NamedCrm:
-    """A CRM that the environment names. ``settings``: fields of the kind's model, as they were written, ``name`` included."""
+    """A CRM that the environment names. ``settings``: fields of the kind's model, as they were written, ``name`` included.
+
+    ``faults``: what is wrong with them.
+    """
 
     kind: str
     settings: Mapping[str, str] = field(repr=False)
+    faults: tuple[str, ...] = ()
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -81,11 +87,17 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(1.0, gt=0, le=60)
     poll_minutes: float = Field(60.0, gt=0, le=1440)
     _named: dict[str, NamedCrm] = PrivateAttr(default_factory=dict)
+    _crm_faults: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def named_crms(self) -> Mapping[str, NamedCrm]:
         """By source name: FULLSTEAM_CRMS, or every kind of which a variable is set."""
         return self._named
+
+    @property
+    def crm_faults(self) -> Sequence[str]:
+        """What is wrong with CRMs, each in the name of its variable."""
+        return self._crm_faults
 
     @field_validator("database_url")
     @classmethod
@@ -100,6 +112,13 @@ class Settings(BaseSettings):
     def _existing_folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError(f"is no folder: {value}")
+        return value
+
+    @field_validator("keys_file")
+    @classmethod
+    def _existing_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"names no file: {value}")
         return value
 
     @field_validator("slack_api_url", "slack_scim_url")
@@ -132,11 +151,16 @@ def _secure(url: str) -> str:
 
 
 def read_settings(
-    *required: str, slack_in: bool = False, programme: bool = False, env_file: Path | None = Path(".env")
+    *required: str,
+    slack_in: bool = False,
+    programme: bool = False,
+    crms: bool = True,
+    env_file: Path | None = Path(".env"),
 ) -> Settings:
     """Settings from the environment and ``.env``. ``required``: fields that this command cannot do without.
 
     ``slack_in``: Slack has to reach us, over HTTP (signing secret) or by socket (app token): one of the two is needed.
+    ``crms`` False: what is wrong with a CRM is left to whoever opens it, and does not stop the rest.
 
     Raises ConfigurationError with every fault at once: missing, malformed, and a programme file that is not there.
     """
@@ -164,7 +188,9 @@ def read_settings(
             f"FULLSTEAM_SLACK_SIGNING_SECRET is not set: {_ADVICE['slack_signing_secret']}; "
             f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
         )
-    faults += _read_crms(settings, env_file)
+    settings._crm_faults[:] = _read_crms(settings, env_file)  # noqa: SLF001 - read once, here
+    if crms:
+        faults += settings.crm_faults
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
     if strict:
@@ -187,11 +213,8 @@ def _said(kind: str, message: str) -> str:
 
 def _read_crms(settings: Settings, env_file: Path | None) -> list[str]:
     """Find the CRMs that the environment names, and keep what it says of each. Returns faults."""
-    said = (
-        {name.upper(): value for name, value in dotenv_values(env_file).items() if value} if env_file else {}
-    )
-    said |= {name.upper(): value for name, value in os.environ.items()}
-    kinds = {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+    said = _environment(env_file)
+    kinds = _kinds()
     faults: list[str] = []
     names: dict[str, str] = {}
     for each in filter(None, (part.strip() for part in settings.crms.split(","))):
@@ -214,23 +237,53 @@ def _read_crms(settings: Settings, env_file: Path | None) -> list[str]:
             if any(name.startswith(f"FULLSTEAM_{variable(kind)}_") and said[name] for name in said)
         }
     for name, kind in names.items():
-        given = {
-            field: value
-            for field in kinds[kind].model_fields
-            if field not in GIVEN and (value := said.get(f"FULLSTEAM_{variable(name)}_{field.upper()}"))
-        }
-        settings._named[name] = NamedCrm(kind, {**given, "name": name})  # noqa: SLF001 - read once, here
+        given = {**_fields(said, name, kinds[kind]), "name": name}
+        found: tuple[str, ...] = ()
         try:
-            check_settings(kinds[kind], settings._named[name].settings)  # noqa: SLF001
+            check_settings(kinds[kind], given)
         except ConfigurationError as error:
-            faults += error.faults
+            found = error.faults
+        settings._named[name] = NamedCrm(kind, given, found)  # noqa: SLF001 - read once, here
+        faults += found
     return faults
+
+
+def crm_variables(name: str, kind: str, env_file: Path | None = Path(".env")) -> dict[str, str]:
+    """What the environment says of one CRM of a kind: fields of its model, as they were written. Nothing is checked."""
+    return _fields(_environment(env_file), name, _kinds()[kind])
+
+
+def is_name(name: str) -> bool:
+    """Whether a CRM may be called so: letters, digits, - and _; and its variables are not taken for ours."""
+    first = variable(name).partition("_")[0]
+    return bool(_NAME.fullmatch(name)) and first not in _OURS - {variable(each) for each in _kinds()}
+
+
+def _environment(env_file: Path | None) -> dict[str, str]:
+    """``.env``, and the environment over it; names in capitals."""
+    said = (
+        {name.upper(): value for name, value in dotenv_values(env_file).items() if value} if env_file else {}
+    )
+    return said | {name.upper(): value for name, value in os.environ.items()}
+
+
+def _kinds() -> dict[str, Any]:
+    """The model of every kind of CRM that has settings."""
+    return {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+
+
+def _fields(said: Mapping[str, str], name: str, model: Any) -> dict[str, str]:
+    return {
+        field: value
+        for field in model.model_fields
+        if field not in GIVEN and (value := said.get(f"FULLSTEAM_{variable(name)}_{field.upper()}"))
+    }
 
 
 def _unknown(environ: Iterable[str], settings: Settings) -> list[str]:
     """Variables that begin with our prefix and mean nothing: a typing error would pass unseen."""
     known = {f"FULLSTEAM_{name.upper()}" for name in Settings.model_fields}
-    kinds = {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+    kinds = _kinds()
     for name, crm in settings.named_crms.items():
         fields = kinds[crm.kind].model_fields.keys() - GIVEN
         known |= {f"FULLSTEAM_{variable(name)}_{field.upper()}" for field in fields}

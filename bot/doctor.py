@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.clock import SystemClock
@@ -20,16 +20,18 @@ from bot.delivery.slack import connect
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
 from bot.domain.matching import STEP_NAMES
 from bot.domain.people import MATCHED, Person, SlackUser
-from bot.domain.ports import Connector
+from bot.domain.ports import Probe
 from bot.domain.programme import Programme
 from bot.services.list_unmatched import Standing, list_unmatched
+from bot.vault import is_open_to_others
 from bot.wiring import (
-    connectors_of,
+    all_sources,
     directory_of,
-    known_sources,
     let_go,
     people_known,
+    probed,
     sending_stopped,
+    vault_of,
 )
 from store import audit, inbox, outbox
 from store.database import Database, UnitOfWork, open_database
@@ -46,7 +48,15 @@ class Finding:
     text: str
 
 
-def examine() -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """``probes``: what every CRM says that can be read there, in the order of their names."""
+
+    findings: tuple[Finding, ...]
+    probes: tuple[Probe, ...] = ()
+
+
+def examine() -> Examined:
     """Every finding, in the order in which one sets things up."""
     found: list[Finding] = []
     try:
@@ -55,11 +65,13 @@ def examine() -> list[Finding]:
     except ConfigurationError as error:
         found += [Finding("settings", False, fault) for fault in error.faults]
         try:
-            settings = read_settings()
+            settings = read_settings(crms=False)
         except ConfigurationError:
-            return found  # what is malformed was said; nothing else can be looked at
+            return Examined(tuple(found))  # what is malformed was said; nothing else can be looked at
     content, programme = _files(settings, found)
-    return found + asyncio.run(_collect(settings, content, programme))
+    probes: list[Probe] = []
+    asyncio.run(_collect(settings, content, programme, found, probes))
+    return Examined(tuple(found), tuple(probes))
 
 
 def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Programme | None]:
@@ -90,21 +102,28 @@ def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Pr
     return content, replace(programme, identities=identities)
 
 
-async def _collect(settings: Settings, content: Content | None, programme: Programme | None) -> list[Finding]:
-    found: list[Finding] = []
+async def _collect(
+    settings: Settings,
+    content: Content | None,
+    programme: Programme | None,
+    found: list[Finding],
+    probes: list[Probe],
+) -> None:
     accounts = await _slack(settings, found)
+    found += _keys(settings)
     try:
         database = open_database(settings.database_url)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
-        return found + [each async for each in _crm(settings, programme, None)]
+        await _crm(settings, programme, None, found, probes)
+        return
     try:
         people = await database.read(people_known)
         stop = await database.read(sending_stopped)
         if stop is not None:
             since = stop.since.isoformat(timespec="minutes")
             found.append(Finding("sending", False, f"stopped since {since}; `fullsteam start` releases it"))
-        found += [each async for each in _crm(settings, programme, database)]
+        await _crm(settings, programme, database, found, probes)
         if content is not None and programme is not None:
             found += _reach(people, await database.read(list_unmatched, programme, accounts), settings)
         found += await database.read(upkeep)
@@ -112,7 +131,22 @@ async def _collect(settings: Settings, content: Content | None, programme: Progr
         found.append(Finding("database", False, str(error)))
     finally:
         await asyncio.to_thread(database.close)
-    return found
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """The keys that seal what the database keeps of CRMs, where there are any."""
+    if settings.keys is None and settings.keys_file is None:
+        return
+    try:
+        vault_of(settings)
+    except ConfigurationError as error:
+        yield from (Finding("keys", False, fault) for fault in error.faults)
+        return
+    file = settings.keys_file
+    if file is not None and is_open_to_others(file):
+        yield Finding("keys", False, f"others on this machine may read them: chmod 600 {file}")
+    else:
+        yield Finding("keys", True, "they can be used")
 
 
 async def _slack(settings: Settings, found: list[Finding]) -> list[SlackUser] | None:
@@ -138,28 +172,40 @@ async def _slack(settings: Settings, found: list[Finding]) -> list[SlackUser] | 
 
 
 async def _crm(
-    settings: Settings, programme: Programme | None, database: Database | None
-) -> AsyncIterator[Finding]:
-    connectors: dict[str, Connector] = {}
+    settings: Settings,
+    programme: Programme | None,
+    database: Database | None,
+    found: list[Finding],
+    probes: list[Probe],
+) -> None:
+    """Every source that there is, side by side; one that fails is one line."""
     try:
-        connectors |= connectors_of(settings, zone=programme.zone if programme else None)
-        if database is not None:
-            connectors |= await known_sources(database, set(connectors))
-    except ConfigurationError as error:
-        for fault in error.faults:
-            yield Finding("crm", False, fault)
-    if not connectors:
-        yield Finding(
-            "crm",
-            False,
-            "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`",
+        sources = await all_sources(settings, database, programme, clock=SystemClock())
+    except ConfigurationError:
+        return  # the keys: that is said
+    said = {each.text for each in found}
+    for name, faults in sources.faults.items():
+        found += [Finding(f"crm {name}", False, fault) for fault in faults if fault not in said]
+    found += [
+        Finding(
+            f"crm {name}",
+            True,
+            "the environment's settings are used; what `fullsteam connect` keeps under this name is not",
         )
-    for name, connector in connectors.items():
-        probe = await connector.probe()
+        for name in sources.unused
+    ]
+    if not sources.names:
+        found.append(Finding("crm", False, NOTHING_TO_READ))
+    asked = sorted(sources.opened)
+    probes += await asyncio.gather(*(probed(sources.opened[name]) for name in asked))
+    await let_go(sources.opened)
+    for name, probe in zip(asked, probes, strict=True):
         statuses = Counter(str(each.status) for each in probe.metrics)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-        yield Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}")
-    await let_go(connectors)
+        found.append(Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}"))
+
+
+NOTHING_TO_READ = "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`"
 
 
 def upkeep(uow: UnitOfWork) -> list[Finding]:

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -31,11 +31,11 @@ from bot.delivery.directory import SlackDirectory
 from bot.delivery.pacing import Bucket
 from bot.delivery.scim import SlackScim
 from bot.delivery.slack import SlackConnection, SlackMessenger, connect
-from bot.domain.errors import ConfigurationError, FullsteamError, Refused
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
-from bot.domain.ports import Clock, Closable, Connector, ConnectorKind, Directory, Envelope, Messenger
+from bot.domain.ports import Clock, Closable, Connector, ConnectorKind, Directory, Envelope, Messenger, Probe
 from bot.domain.programme import Programme
 from bot.handlers.app import build_app
 from bot.handlers.http import build_asgi
@@ -58,12 +58,15 @@ from bot.services.obey_command import answer_command
 from bot.services.plan_messages import plan
 from bot.services.poll_crm import import_files, poll
 from bot.services.work_inbox import work
+from bot.vault import Vault, open_vault
 from bot.workdays import PublicHolidays
 from store import control, inbox, jobs, outbox, people, reports, usage
 from store.database import Database, UnitOfWork, migrate, open_database
 
 log = logging.getLogger(__name__)
 
+Kept = tuple[str, Mapping[str, Any]]
+"""Kind of a source, and its settings as the database holds them."""
 FORGET_EVERY = timedelta(days=1)
 MAPPING = "mapping.toml"
 SPREADSHEET = "spreadsheet"
@@ -92,10 +95,14 @@ class House:
     directory: Directory
     workspace: str = "workspace"
     poll_every: timedelta = timedelta(hours=1)
+    vault: Vault = field(default_factory=Vault)
     pacing: Bucket = field(default_factory=Bucket)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Lock = field(default_factory=asyncio.Lock)
     delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """What the database remembered of the sources that were opened by it."""
+    not_opened: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     # -- jobs ------------------------------------------------------------------------------------------------------
 
@@ -120,15 +127,35 @@ class House:
         return await keep_rhythm(self.database, "poll", self.poll_every, self._poll_all, now)
 
     async def _poll_all(self, now: datetime) -> datetime | None:
-        """Every source, then the stages, which read what the polls wrote."""
+        """Every source side by side, then the stages, which read what the polls wrote.
+
+        What one source does is nothing to the others: also a fault of the program is raised only when all are through.
+        """
         await self.open_sources()
-        again: list[datetime] = []
-        for connector in list(self.connectors.values()):
-            report = await poll(self.database, connector, self.programme, now)
-            if report.failure is not None and report.retry_after is not None:
-                again.append(now + report.retry_after)
+        ends = await asyncio.gather(
+            *(self._poll_one(connector, now) for connector in list(self.connectors.values())),
+            return_exceptions=True,
+        )
         await assess(self.database, programme=self.programme, holidays=self.holidays, now=now)
+        again: list[datetime] = []
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+            if end is not None:
+                again.append(now + end)
         return min([*again, now + self.poll_every])
+
+    async def _poll_one(self, connector: Connector, now: datetime) -> timedelta | None:
+        """Poll one source; how long it asks us to wait, None when it does not."""
+        try:
+            report = await poll(self.database, connector, self.programme, now)
+        except (Retryable, Permanent):
+            raise  # poll tells what a CRM did in its report: this is the database's
+        except FullsteamError as error:
+            log.warning("poll.failed", extra={"source": connector.name, "code": type(error).__name__})
+            await self.database.write(usage.mark_failed, connector.name, str(error), now)
+            return None
+        return report.retry_after if report.failure is not None else None
 
     async def _match(self, now: datetime) -> datetime | None:
         """Who is who in Slack: in the rhythm of the polls, and again by itself when Slack was away."""
@@ -207,10 +234,28 @@ class House:
         return await keep_rhythm(self.database, "forget", FORGET_EVERY, forget, now)
 
     async def open_sources(self) -> None:
-        """Open what ``fullsteam import`` remembered and is not open yet."""
-        self.connectors |= await known_sources(
-            self.database, set(self.connectors), self.programme.record_link
+        """Open what ``fullsteam import`` and ``connect`` remembered and is not open yet; let go of what is not remembered
+        any more, or otherwise. What cannot be opened is said once.
+        """
+        known = await self.database.read(kept_sources)
+        gone = [name for name, kept in self.kept.items() if known.get(name) != kept]
+        await let_go({name: self.connectors.pop(name) for name in gone if name in self.connectors})
+        for name in gone:
+            del self.kept[name]
+        new = {name: kept for name, kept in known.items() if name not in self.connectors}
+        found = open_kept(
+            new,
+            self.vault,
+            record_link=self.programme.record_link,
+            zone=self.programme.zone,
+            clock=self.clock,
         )
+        self.connectors |= found.opened
+        self.kept |= {name: new[name] for name in found.opened}
+        for name, faults in found.faults.items():
+            if self.not_opened.get(name) != faults:
+                log.warning("source.not_opened", extra={"source": name, "advice": "; ".join(faults)})
+        self.not_opened = dict(found.faults)
 
     @property
     def inbox(self) -> KeptInbox:
@@ -321,29 +366,82 @@ def directory_of(settings: Settings, connection: SlackConnection) -> SlackDirect
     return SlackDirectory(connection.reading, connection.voice, scim)
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """``opened``: connectors by source name. ``faults``: of those that could not be opened, why, with what to do.
+
+    ``unused``: names that the database remembers and the environment says anew: the environment's word counts.
+    """
+
+    opened: dict[str, Connector]
+    faults: dict[str, tuple[str, ...]]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that there are."""
+        return sorted({*self.opened, *self.faults})
+
+
 def connectors_of(
     settings: Settings, record_link: str | None = None, *, zone: str | None = None, clock: Clock | None = None
 ) -> dict[str, Connector]:
     """What the settings name: the spreadsheets of FULLSTEAM_IMPORT_DIR, and every CRM of the environment.
 
     ``zone``: the programme's, whose days snapshots are of. ``clock``: whose time a connector's pauses are measured in.
+    Raises ConfigurationError with everything that is wrong with any of them.
     """
-    found: list[Connector] = []
-    if settings.import_dir is not None:
-        mapping = settings.import_dir / MAPPING
-        if not mapping.is_file():
-            raise ConfigurationError(
-                [
-                    f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"
-                ]
-            )
-        where = {"mapping": mapping, "data": settings.import_dir}
-        found.append(connector_kinds()[SPREADSHEET].open(where, record_link))
+    found = open_named(settings, record_link, zone=zone, clock=clock)
+    if found.faults:
+        raise ConfigurationError([fault for faults in found.faults.values() for fault in faults])
+    return found.opened
+
+
+def open_named(
+    settings: Settings, record_link: str | None = None, *, zone: str | None = None, clock: Clock | None = None
+) -> Sources:
+    """The same; what cannot be opened is left out, and why is said."""
+    opened: dict[str, Connector] = {}
+    faults: dict[str, tuple[str, ...]] = {}
     kinds = connector_kinds()
-    for crm in settings.named_crms.values():
-        given = {**crm.settings, "zone": zone or "UTC", "clock": clock}
-        found.append(kinds[crm.kind].open(given, record_link))
-    return {connector.name: connector for connector in found}
+    if settings.import_dir is not None:
+        where = {"mapping": settings.import_dir / MAPPING, "data": settings.import_dir}
+        if where["mapping"].is_file():
+            try:
+                files = kinds[SPREADSHEET].open(where, record_link)
+                opened[files.name] = files
+            except ConfigurationError as error:
+                faults[SPREADSHEET] = error.faults
+        else:
+            faults[SPREADSHEET] = (_NO_MAPPING,)
+    for name, crm in settings.named_crms.items():
+        try:
+            opened[name] = open_source(crm.kind, crm.settings, record_link, zone=zone, clock=clock)
+        except ConfigurationError as error:
+            faults[name] = error.faults
+    return Sources(opened, faults)
+
+
+_NO_MAPPING = f"FULLSTEAM_IMPORT_DIR has no {MAPPING}: docs/connectors/spreadsheet.md shows how to write one"
+
+
+def open_source(
+    kind: str,
+    given: Mapping[str, Any],
+    record_link: str | None = None,
+    *,
+    zone: str | None = None,
+    clock: Clock | None = None,
+    transport: Any = None,
+) -> Connector:
+    """Open one source of a kind. ``transport``: how its requests travel, if not by the network.
+
+    Raises ConfigurationError.
+    """
+    how = connector_kinds()[kind]
+    if how.settings is not None:
+        given = {**given, "zone": zone or "UTC", "clock": clock, "transport": transport}
+    return how.open(given, record_link)
 
 
 async def let_go(connectors: Mapping[str, Connector]) -> None:
@@ -353,16 +451,73 @@ async def let_go(connectors: Mapping[str, Connector]) -> None:
             await connector.close()
 
 
-async def known_sources(
-    database: Database, opened: Collection[str], record_link: str | None = None
-) -> dict[str, Connector]:
-    """The sources that ``fullsteam import`` remembered, without those that are open already."""
+def kept_sources(uow: UnitOfWork) -> dict[str, Kept]:
+    """The sources that the database says how to open."""
     kinds = connector_kinds()
     return {
-        name: kinds[known.kind].open(known.settings, record_link)
-        for name, known in (await database.read(usage.sources)).items()
-        if name not in opened and known.kind in kinds
+        name: (each.kind, each.settings) for name, each in usage.sources(uow).items() if each.kind in kinds
     }
+
+
+def open_kept(
+    known: Mapping[str, Kept],
+    vault: Vault,
+    *,
+    record_link: str | None = None,
+    zone: str | None = None,
+    clock: Clock | None = None,
+) -> Sources:
+    """Open what the database remembers; what cannot be opened (no key, a file that is gone) is left out, and why is said."""
+    opened: dict[str, Connector] = {}
+    faults: dict[str, tuple[str, ...]] = {}
+    for name, (kind, kept) in known.items():
+        try:
+            given = vault.unseal(name, kept)
+            opened[name] = open_source(kind, given, record_link, zone=zone, clock=clock)
+        except ConfigurationError as error:
+            faults[name] = error.faults
+        except Permanent as error:
+            faults[name] = (str(error),)
+    return Sources(opened, faults)
+
+
+async def all_sources(
+    settings: Settings, database: Database | None, programme: Programme | None, *, clock: Clock | None = None
+) -> Sources:
+    """Every source that the environment names or the database remembers: one of the two, if both do, the environment's."""
+    record_link, zone = (programme.record_link, programme.zone) if programme else (None, None)
+    named = open_named(settings, record_link, zone=zone, clock=clock)
+    if database is None:
+        return named
+    known = await database.read(kept_sources)
+    new = {name: kept for name, kept in known.items() if name not in named.names}
+    kept = open_kept(new, vault_of(settings), record_link=record_link, zone=zone, clock=clock)
+    return Sources(
+        named.opened | kept.opened,
+        named.faults | kept.faults,
+        tuple(sorted(known.keys() - new.keys())),
+    )
+
+
+PROBE_SECONDS = 90.0
+"""How long one CRM may take to say what can be read there: longer than its own time-out for one answer."""
+
+
+async def probed(connector: Connector, seconds: float = PROBE_SECONDS) -> Probe:
+    """What a CRM says, whatever it does: a failure is a probe that is not ok."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await connector.probe()
+    except TimeoutError:
+        advice = f"no answer within {seconds:.0f} s: check its address, and whether this machine may reach it"
+    except FullsteamError as error:
+        advice = str(error)
+    return Probe(connector.name, "", ok=False, advice=advice)
+
+
+def vault_of(settings: Settings) -> Vault:
+    """The vault with the installation's keys. Raises ConfigurationError."""
+    return open_vault(settings.keys.get_secret_value() if settings.keys else None, settings.keys_file)
 
 
 def people_known(uow: UnitOfWork) -> list[Person]:
@@ -453,6 +608,7 @@ def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
     """Run the parts until SIGTERM or SIGINT. ``alone``: refuse while another does the same on this database."""
     programme, content = programme_and_content(settings)
     connectors = connectors_of(settings, programme.record_link, zone=programme.zone)
+    vault = vault_of(settings)
     migrate(settings.database_url)
     database = open_database(settings.database_url)
     with contextlib.ExitStack() as stack:
@@ -462,7 +618,7 @@ def serve(settings: Settings, parts: Sequence[str], *, alone: bool) -> None:
         if alone:
             database.write_now(jobs.take_back)
         with contextlib.suppress(KeyboardInterrupt):
-            event_loop.run(_serve(settings, parts, programme, content, connectors, database))
+            event_loop.run(_serve(settings, parts, programme, content, connectors, database, vault))
 
 
 async def _serve(
@@ -472,6 +628,7 @@ async def _serve(
     content: Content,
     connectors: dict[str, Connector],
     database: Database,
+    vault: Vault,
 ) -> None:
     assert settings.secret is not None
     assert settings.slack_bot_token is not None
@@ -496,6 +653,7 @@ async def _serve(
             directory=directory_of(settings, connection),
             workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
+            vault=vault,
         )
         stack.push_async_callback(let_go, house.connectors)
         if "web" in parts:

@@ -610,4 +610,5 @@ CONNECTOR = ConnectorKind(
     open=opener(SalesforceSettings, open_salesforce),
     settings=SalesforceSettings,
     blank=blank,
+    owner="005000000000001AAA",
 )

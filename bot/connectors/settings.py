@@ -7,12 +7,13 @@ in no repr, no traceback and no log.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.connectors.http import check_base_url
 from bot.domain.errors import ConfigurationError
@@ -130,6 +131,38 @@ def _fault(model: type[CrmSettings], error: Any, prefix: str) -> str:
     elif kind.startswith(("greater_", "less_")):
         said = "is out of range"
     return f"{prefix}{field.upper()} {said}" + (f": {known.description}" if known.description else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A setting that somebody may be asked for: ``required``, or a ``secret`` or a file that stands for one."""
+
+    field: str
+    description: str
+    required: bool
+    secret: bool
+
+
+def wanted(model: type[CrmSettings]) -> tuple[Wanted, ...]:
+    """What to ask of somebody who connects a CRM by hand, in the order of the model. The rest has its defaults."""
+    return tuple(
+        Wanted(name, each.description or name, each.is_required(), _speaks_of(each.annotation, SecretStr))
+        for name, each in model.model_fields.items()
+        if name not in GIVEN
+        and (
+            each.is_required() or _speaks_of(each.annotation, SecretStr) or _speaks_of(each.annotation, Path)
+        )
+    )
+
+
+def secrets_of(settings: CrmSettings) -> frozenset[str]:
+    """Every secret among some settings, in clear: to keep them out of what is shown."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return frozenset(each.get_secret_value() for each in values if isinstance(each, SecretStr)) - {""}
+
+
+def _speaks_of(annotation: Any, kind: type) -> bool:
+    return annotation is kind or any(_speaks_of(each, kind) for each in get_args(annotation))
 
 
 def opener(

@@ -84,13 +84,15 @@ class ConnectorKind:
     the source, and the programme's link to a record (with ``{id}``) or None -> a connector; it reads nothing yet, and raises
     ConfigurationError. ``settings``: a pydantic model whose fields are read from ``FULLSTEAM_<NAME>_<FIELD>``, each with a
     description that says what to set; None: such a source is not opened from the environment. ``blank``: the JSON with which
-    a CRM that is empty would answer a request, so that a poll can be rehearsed without asking anybody.
+    a CRM that is empty would answer a request, so that a poll can be rehearsed without asking anybody. ``owner``: an id of a
+    person as this CRM writes them, for whose records a rehearsal asks.
     """
 
     name: str
     open: Callable[[Mapping[str, Any], str | None], Connector]
     settings: Any = None
     blank: Callable[[Asked], Any] | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

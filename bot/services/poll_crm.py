@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.ports import Connector, Historical
 from bot.domain.programme import Programme
-from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RowFault, Window
+from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, MetricKind, RowFault, Window
 from store import matching, people, usage
 from store.database import Database, UnitOfWork
 
@@ -32,7 +32,8 @@ class PollReport:
     """What a poll brought.
 
     ``facts``: (person, day) rows kept. ``by_metric``: how many of them have that metric. ``totals``: sums of each event
-    metric. ``coverage``: status per metric on ``through``. ``failure``: why nothing more could be read, None if all went
+    metric. ``coverage``: status per metric on ``through``. ``gaps``: on how many days of the poll an event metric had another
+    status than ``ok``. ``failure``: why nothing more could be read, None if all went
     well; ``retry_after``: when to try again. ``unknown``: facts of people who are not in the CRM's list of people.
     """
 
@@ -45,6 +46,7 @@ class PollReport:
     by_metric: Mapping[str, int] = field(default_factory=dict)
     totals: Mapping[str, float] = field(default_factory=dict)
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    gaps: Mapping[str, Mapping[CoverageStatus, int]] = field(default_factory=dict)
     faults: tuple[RowFault, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     failure: str | None = None
@@ -118,6 +120,19 @@ async def import_files(
     return await poll(database, connector, programme, now, full=True)
 
 
+async def next_window(
+    database: Database | None, connector: Connector, zone: tzinfo, now: datetime, since: date | None = None
+) -> Window:
+    """The days that the next poll of a source asks for. ``database`` None: as if nothing had been read yet."""
+    through = now.astimezone(zone).date() - timedelta(days=connector.lag_days)
+    if since is not None:
+        return Window(min(since, through), through)
+    if database is None:
+        return Window(_since(None, through, connector.overlap_days), through)
+    known = (await database.read(usage.sources)).get(connector.name)
+    return Window(await _first_day(database, connector, known, through, full=False), through)
+
+
 def last_day(programme: Programme, lag_days: int, now: datetime) -> date:
     """The last day that a poll may ask for: today where the programme lives, minus the lag."""
     return now.astimezone(_zone(programme)).date() - timedelta(days=lag_days)
@@ -165,6 +180,7 @@ async def _read(
     notes: Counter[str] = Counter()
     faults = list(report.faults)
     coverage: dict[str, Coverage] = {}
+    gaps: defaultdict[str, Counter[CoverageStatus]] = defaultdict(Counter)
     facts = unknown = 0
     gap: date | None = None
     async with aclosing(connector.collect(window, frozenset(METRICS))) as parts:  # type: ignore[type-var]  # collect is a generator
@@ -182,6 +198,12 @@ async def _read(
             notes.update(part.notes)
             faults.extend(part.faults)
             coverage |= {row.metric: row for row in part.coverage if row.day == window.through}
+            for row in part.coverage:
+                if (
+                    row.status is not CoverageStatus.OK
+                    and METRICS[row.metric].kind is not MetricKind.SNAPSHOT
+                ):
+                    gaps[row.metric][row.status] += 1
     return replace(
         report,
         facts=facts,
@@ -189,6 +211,7 @@ async def _read(
         by_metric=dict(sorted(by_metric.items())),
         totals=dict(sorted(totals.items())),
         coverage=coverage,
+        gaps={metric: dict(days) for metric, days in sorted(gaps.items())},
         faults=tuple(faults),
         notes=dict(sorted(notes.items())),
     )

@@ -129,6 +129,7 @@ MODULES = [
             "progress",
             "sandboxed",
             "transcript",
+            "vault",
             "workdays",
             "rendering",
         )
