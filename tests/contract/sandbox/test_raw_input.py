@@ -53,7 +53,12 @@ KEYS = st.sampled_from(
     )
 )
 PLAIN = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10**9), st.floats(allow_nan=False), WORDS, st.just("x" * 3001)
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**9),
+    st.floats(allow_nan=False, allow_infinity=False),
+    WORDS,
+    st.just("x" * 3001),
 )
 
 
