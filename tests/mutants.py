@@ -232,11 +232,41 @@ def _anybodys(function: Callable[..., Any]) -> Callable[..., Any]:
     return mutated
 
 
+def _alone_with_the_address(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda person, found, _sharing: function(person, found, ())
+
+
+def _any_account(_: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(account: Any, by: str) -> Any:
+        from bot.domain.matching import Tie
+        from bot.domain.people import MATCHED
+
+        return Tie(MATCHED, account.id, by)
+
+    return mutated
+
+
+def _nobody_ever_left(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(people: Any, *rest: Any) -> Any:
+        from dataclasses import replace
+
+        return function([replace(each, active=True) for each in people], *rest)
+
+    return mutated
+
+
+def _as_the_crm_says(_: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda bosses: ({who: boss for who, boss in bosses.items() if boss in bosses}, ())
+
+
 ATTENTION = "bot.domain.attention:refusals"
 HEARING = "tests/integration/test_hearing.py"
 WORDS = "tests/integration/test_words.py"
 USAGE = "tests/integration/test_usage_store.py"
 GATE = "tests/integration/test_gate.py"
+WHO = "tests/unit/test_matching.py"
+WHO_KEPT = "tests/integration/test_matching_store.py"
+SCIM = "tests/contract/test_scim.py"
 DELIVERY = "tests/integration/test_delivery.py"
 MESSENGER = "tests/contract/test_messenger.py"
 MUTANTS = [
@@ -328,6 +358,19 @@ MUTANTS = [
     Mutant("coverage: a failure today is said", "store.usage:_over", always(datetime(1, 1, 2, tzinfo=UTC)), f"{USAGE}::test_one_query_that_fails_silences_today_and_keeps_the_days_before"),
     Mutant("coverage: what was denied is read once granted", "store.usage:denied_before", always(None), f"{USAGE}::test_days_that_were_denied_are_read_once_the_right_is_granted"),
     Mutant("steered time: no page in a browser", "bot.handlers.http:_is_program_here", always(True), "tests/integration/test_door.py::test_no_page_in_a_browser_moves_the_clock_or_looks_inside"),
+    Mutant("who is who: the identity file", "bot.domain.matching:_by_override", lambda _: lambda *_given: ({}, []), f"{WHO}::test_the_identity_file_goes_before_single_sign_on_and_that_before_the_address"),
+    Mutant("who is who: single sign-on", "bot.domain.matching:_by_sso", always(None), f"{WHO}::test_the_identity_file_goes_before_single_sign_on_and_that_before_the_address"),
+    Mutant("who is who: a shared address is nobody's", "bot.domain.matching:_by_email", _alone_with_the_address, f"{WHO}::test_nobody_is_tied_because_they_are_the_one_who_is_left_over"),
+    Mutant("who is who: an account is one person's", "bot.domain.matching:_settled", always({}), f"{WHO}::test_only_who_is_active_is_tied_to_one_living_member_whom_a_step_names"),
+    Mutant("who is who: no guest, bot or deactivated account", "bot.domain.matching:_reached", _any_account, f"{WHO}::test_no_step_ties_to_a_guest_a_bot_or_a_deactivated_account"),
+    Mutant("who is who: an unclear line ties nobody", "bot.domain.matching:_doubt", always(""), f"{WHO}::test_an_id_that_two_crms_have_needs_its_source"),
+    Mutant("who is who: leavers are not reached", "bot.domain.matching:match", _nobody_ever_left, f"{WHO_KEPT}::test_leavers_and_those_whom_the_crm_stops_listing_are_not_reached"),
+    Mutant("who is who: a stop follows the human", "store.matching:_hand_over_choices", always(None), f"{WHO_KEPT}::test_who_said_stop_stays_stopped_when_another_crm_takes_over"),
+    Mutant("who is who: only accounts that are named are kept", "store.people:_ours", lambda _: lambda _uow, rows, _named: set(rows), f"{WHO_KEPT}::test_only_accounts_that_somebody_names_are_kept_of_slack"),
+    Mutant("who is who: what is not said stays", "store.people:_sso_ids", always(None), f"{WHO_KEPT}::test_what_a_reading_does_not_say_of_single_sign_on_stays_and_what_it_denies_goes"),
+    Mutant("who is who: a silent SCIM denies nothing", "bot.delivery.directory:_with_sso_ids", lambda function: lambda member, known: function(member, known or {}), f"{SCIM}::test_while_scim_does_not_answer_slacks_users_are_read_and_their_ids_left_as_they_were"),
+    Mutant("who is who: a handle proves nothing", "bot.delivery.scim:names_of", lambda _: lambda row: (row["userName"],), f"{SCIM}::test_who_has_no_id_is_absent_and_a_handle_is_none"),
+    Mutant("managers: nobody is their own", "bot.domain.people:without_circles", _as_the_crm_says, f"{WHO}::test_nobody_is_their_own_manager_by_any_way_and_every_other_tie_stays"),
     Mutant("seen from outside: stop", ATTENTION, without("stopped"), MATRIX),
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),

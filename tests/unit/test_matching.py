@@ -243,7 +243,8 @@ def test_one_account_for_a_person_of_each_crm_is_no_finding() -> None:
 
 # --- for any people and accounts -----------------------------------------------------------------------------------
 
-EMAILS = st.sampled_from([None, "a@x.com", "B@x.com", "b@X.com ", "c@x.com"])
+EMAILS = st.sampled_from(["a@x.com", "A@X.com ", "b@x.com", None])
+RARELY = st.sampled_from([False, False, False, False, True])
 SSO_IDS = st.lists(st.sampled_from(["s1", "S1", "s2", "s3"]), max_size=2).map(tuple)
 PEOPLE = st.lists(
     st.builds(
@@ -252,7 +253,7 @@ PEOPLE = st.lists(
         source=st.sampled_from(["one", "two"]),
         crm_id=st.sampled_from(["1", "2", "3", "4"]),
         email=EMAILS,
-        active=st.booleans(),
+        active=RARELY.map(lambda left: not left),
         sso_ids=SSO_IDS,
         account=st.sampled_from([None, "U1", "U2"]),
     ),
@@ -266,9 +267,9 @@ ACCOUNTS = st.lists(
         email=EMAILS,
         name=st.just(""),
         zone=st.none(),
-        is_bot=st.booleans(),
-        is_guest=st.booleans(),
-        deleted=st.booleans(),
+        is_bot=RARELY,
+        is_guest=RARELY,
+        deleted=RARELY,
         sso_ids=st.one_of(st.none(), SSO_IDS),
     ),
     max_size=4,
