@@ -357,7 +357,7 @@ CHOOSING = [
 ]
 
 
-@QUIET
+@settings(QUIET, max_examples=30)  # each goes into every kind of element, three times
 @given(value=st.one_of(VALUES, st.lists(VALUES, max_size=3)))
 @example(value={})
 @example(value=[{}])
