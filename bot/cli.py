@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
-from bot.domain.usage import CoverageStatus
+from bot.domain.ports import Probe
+from bot.domain.usage import METRICS, Coverage, CoverageStatus
+
+if TYPE_CHECKING:
+    from bot.commands import Polled, Question, Rehearsed
+    from bot.connectors.settings import Wanted
 
 app = typer.Typer(
     name="fullsteam",
@@ -32,6 +39,8 @@ export_app = typer.Typer(
 app.add_typer(export_app, name="export")
 inbox_app = typer.Typer(help="What came in from Slack and could not be worked.", no_args_is_help=True)
 app.add_typer(inbox_app, name="inbox")
+keys_app = typer.Typer(help="The keys that seal what is kept of CRMs.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 audit_app = typer.Typer(help="The audit log: who looked at, exported or changed what.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
@@ -172,17 +181,85 @@ def doctor(json_file: JsonFile = None) -> None:
     """Look at settings, programme, content, Slack, CRM and people; say what to mend. Sends and writes nothing."""
     from bot.doctor import examine
 
+    _say_it_here()
     with out.status("Looking …"):
-        findings = examine()
+        examined = examine()
+    findings = examined.findings
     rows = [{"about": each.about, "ok": each.ok, "text": each.text} for each in findings]
-    if not (_write_json(json_file, {"findings": rows}) and str(json_file) == "-"):
+    body = {"findings": rows, "crm": {probe.name: _probe_json(probe) for probe in examined.probes}}
+    if not (_write_json(json_file, body) and str(json_file) == "-"):
         for each in findings:
             mark = "[green]ok  [/green]" if each.ok else "[red]mend[/red]"
             out.print(
                 f"{mark} [bold]{each.about}[/bold]: {escape(each.text)}", highlight=False, soft_wrap=True
             )
+        _print_capabilities([probe for probe in examined.probes if probe.metrics])
     if not all(each.ok for each in findings):
         raise typer.Exit(1)
+
+
+def _probe_json(probe: Probe) -> dict[str, Any]:
+    return {
+        "ok": probe.ok,
+        "version": probe.version,
+        "advice": probe.advice,
+        "metrics": {
+            each.metric: {"status": str(each.status), "detail": each.detail} for each in probe.metrics
+        },
+    }
+
+
+NOT_ASKED = "-"
+"""What a table says of a metric that a source did not speak of."""
+
+
+def _print_capabilities(probes: Sequence[Probe]) -> None:
+    """What can be read where: a row a metric, a column a source; then once what each admin has to know.
+
+    Where the table does not fit, the same as a list.
+    """
+    if not probes:
+        return
+    said = {probe.name: {each.metric: each for each in probe.metrics} for probe in probes}
+    metrics = [metric for metric in METRICS if any(metric in each for each in said.values())]
+    widths = [max(len(name), *(len(str(each.status)) for each in said[name].values())) for name in said]
+    out.print("\n[bold]What can be read[/bold]")
+    if max(map(len, metrics)) + sum(2 + width for width in widths) <= out.width:
+        table = Table("Metric", *said, box=None, header_style="bold", pad_edge=False)
+        for metric in metrics:
+            words = (each.get(metric) for each in said.values())
+            table.add_row(metric, *(str(word.status) if word else NOT_ASKED for word in words))
+        out.print(table, highlight=False)
+    else:
+        for name, each in said.items():
+            out.print(f"[bold]{escape(name)}[/bold]", highlight=False)
+            for status in CoverageStatus:
+                of_it = [metric for metric in metrics if metric in each and each[metric].status is status]
+                if of_it:
+                    out.print(f"  {status}: {', '.join(of_it)}", highlight=False, markup=False)
+    for name, each in said.items():
+        _print_advice(
+            name,
+            [
+                (str(word.status), word.detail, word.metric)
+                for word in each.values()
+                if word.status is not CoverageStatus.OK
+            ],
+        )
+
+
+def _print_advice(source: str, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Each advice once, with the metrics that it concerns. ``rows``: (status, advice, metric)."""
+    by_advice: dict[tuple[str, str], list[str]] = {}
+    for status, advice, metric in rows:
+        by_advice.setdefault((status, advice), []).append(metric)
+    for (status, advice), metrics in sorted(by_advice.items()):
+        out.print(
+            f"[bold]{escape(source)}, {status}[/bold]: {escape(advice or 'no reason was given')}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        out.print(f"  {', '.join(metrics)}", highlight=False, markup=False)
 
 
 # --- CRM in -------------------------------------------------------------------------------------------------------
@@ -301,6 +378,221 @@ def _print_standing(standing: Any, identities: str) -> None:
         )
     for fault in standing.faults:
         err.print(f"{identities}, {fault}", markup=False, highlight=False, soft_wrap=True)
+
+
+SourceName = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="Which source; without it the only one there is, or a list of them."),
+]
+
+
+@app.command()
+def poll(
+    name: SourceName = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Read again from this day on; default: what was not read yet, and the last few days again.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask nobody: print every query that would be sent.")
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Poll one CRM once: facts and coverage by metric, calls used, limit left. Polling twice is polling once.
+
+    Exit code 1 when the poll failed; what single metrics lack is said and is no failure.
+    """
+    from bot.commands import poll_once, rehearse_poll
+    from bot.progress import call_counter
+
+    _say_it_here()
+    day = since.date() if since is not None else None
+    if dry_run:
+        _print_rehearsal(rehearse_poll(name, day), json_file)
+        return
+    with call_counter(sys.stderr.isatty()) as counter:
+        polled = poll_once(name, day, tell=counter.tell)
+    report = polled.report
+    if not (_write_json(json_file, polled.to_json()) and str(json_file) == "-"):
+        _print_poll(polled)
+    if report.failure is not None:
+        wait = f" Try again in {_duration(report.retry_after)}." if report.retry_after is not None else ""
+        err.print(f"{report.failure}.{wait}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+_SILENT = logging.NullHandler()
+
+
+def _say_it_here() -> None:
+    """What goes wrong is said by the command itself; the log's lines are for those who run all day."""
+    logging.getLogger("bot").addHandler(_SILENT)
+
+
+def _print_poll(polled: Polled) -> None:
+    report = polled.report
+    out.print(
+        f"{report.source}: {_many(_number_of_people(report.people), 'person', 'people')}, "
+        f"{_many(report.facts, 'person-day')} of facts, {report.since} to {report.through}",
+        highlight=False,
+        markup=False,
+    )
+    if report.coverage:
+        table = Table(
+            "Metric", "Person-days", "Sum", "Coverage", box=None, header_style="bold", pad_edge=False
+        )
+        for metric, covered in report.coverage.items():
+            total = report.totals.get(metric)
+            table.add_row(
+                metric,
+                f"{report.by_metric.get(metric, 0):,}",
+                "" if total is None else f"{total:,.0f}",
+                _covered(covered, report.gaps.get(metric, {})),
+            )
+        out.print(table, highlight=False)
+        _print_advice(
+            report.source,
+            [
+                (str(each.status), each.detail, metric)
+                for metric, each in report.coverage.items()
+                if each.status is not CoverageStatus.OK
+            ],
+        )
+    for note, count in sorted(report.notes.items()):
+        out.print(f"{note}: {count:,}", markup=False, highlight=False)
+    if report.unknown:
+        out.print(
+            f"{_many(report.unknown, 'person-day')} of people who are not listed, left out", highlight=False
+        )
+    if report.faults:
+        out.print(f"[bold]{_many(len(report.faults), 'row')} to look at[/bold]:")
+        for fault in report.faults[:20]:
+            out.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
+        if len(report.faults) > 20:
+            out.print(f"  … and {len(report.faults) - 20} more; --json FILE lists all")
+    meter = polled.meter
+    if meter is not None:
+        left = "" if meter.left is None else f"; {meter.left:,} of {meter.most or 0:,} calls left"
+        out.print(f"{_many(meter.calls, 'call')}, {_many(meter.rows, 'row')}{left}", highlight=False)
+
+
+def _covered(last: Coverage, gaps: Mapping[CoverageStatus, int]) -> str:
+    """Coverage of the last day, and on how many days of the poll it was another."""
+    others = ", ".join(
+        f"{_many(days, 'day')} {status}" for status, days in sorted(gaps.items()) if status is not last.status
+    )
+    return f"{last.status}" + (f" ({others})" if others else "")
+
+
+def _duration(wait: timedelta) -> str:
+    seconds = max(int(wait.total_seconds()), 1)
+    return _many(seconds, "second") if seconds < 120 else _many((seconds + 59) // 60, "minute")
+
+
+def _print_rehearsal(rehearsed: Rehearsed, json_file: Path | None) -> None:
+    """Every request, readable: nothing was sent."""
+    if _write_json(json_file, rehearsed.to_json()) and str(json_file) == "-":
+        return
+    out.print(
+        f"{rehearsed.source}: a poll of {rehearsed.since} to {rehearsed.through} would ask this. "
+        "Nothing was sent, nothing was written; pages, halves of a span and repeats come with what is there.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    alike: dict[str, list[Question]] = {}
+    for each in rehearsed.requests:
+        alike.setdefault(_DAYS.sub("", "\n".join(each.lines())), []).append(each)
+    for group in alike.values():
+        for line in group[0].lines():
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+        if len(group) > 1:
+            out.print(
+                f"    … and {_many(len(group) - 1, 'request')} more that differ in nothing but days",
+                highlight=False,
+            )
+    out.print(
+        f"{_many(sum(each.times for each in rehearsed.requests), 'request')}; --json FILE has each of them.",
+        highlight=False,
+    )
+
+
+_DAYS = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+
+
+@app.command()
+def connect(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it, e.g. salesforce.")],
+    kind: Annotated[
+        str | None, typer.Option(help="Kind of CRM; default: the one of that name.", metavar="KIND")
+    ] = None,
+) -> None:
+    """Keep how to reach a CRM in the database, sealed, once it was tried. What is not set is asked for on a terminal."""
+    from bot.commands import connect_source
+
+    _say_it_here()
+
+    def ask(wanted: Wanted) -> str:
+        said: str = typer.prompt(
+            f"{wanted.field} ({wanted.description})" + ("" if wanted.required else ", Enter for none"),
+            default=None if wanted.required else "",
+            hide_input=wanted.secret,
+            show_default=False,
+            err=True,
+        )
+        return said.strip()
+
+    connected = connect_source(name, kind, ask if sys.stdin.isatty() else None)
+    out.print(
+        f"{name} ({connected.kind}) was tried and is kept, sealed. `fullsteam poll {name}` reads it; a running "
+        "`fullsteam` does from its next poll on.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if connected.named:
+        out.print(
+            f"The environment names {name} as well, and its word counts: remove FULLSTEAM_{connected.variable}_… "
+            "there to use what is kept.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+@app.command()
+def disconnect(name: Annotated[str, typer.Argument(metavar="NAME", help="Which source.")]) -> None:
+    """Forget how to reach a CRM. What was read from it stays."""
+    from bot.commands import disconnect_source
+
+    if disconnect_source(name):
+        out.print(f"The environment still names {name}: it goes on being read.", soft_wrap=True)
+    else:
+        out.print(
+            f"{name} is forgotten; people, facts and coverage that were read from it stay.", soft_wrap=True
+        )
+
+
+@keys_app.command("new")
+def new_key() -> None:
+    """Print a new key, for FULLSTEAM_KEYS or a line of FULLSTEAM_KEYS_FILE. Nothing is written."""
+    from bot.vault import new_key as make
+
+    sys.stdout.write(make() + "\n")
+
+
+@keys_app.command("rotate")
+def rotate_keys() -> None:
+    """Seal what is kept with the newest key; older keys can be removed then."""
+    from bot.commands import rotate_keys as rotate
+
+    renewed, failed = rotate()
+    out.print(f"{_many(renewed, 'source')} sealed with the newest key.", highlight=False)
+    for fault in failed:
+        err.print(fault, markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _many(count: int, one: str, more: str | None = None) -> str:

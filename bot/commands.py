@@ -7,15 +7,20 @@ import contextlib
 import json
 import os
 import pwd
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
-from bot.config import Settings, read_settings
+from bot.config import Settings, crm_variables, is_name, read_settings
 from bot.connectors.mapping import mapping_file
+from bot.connectors.rehearsal import Rehearsal
+from bot.connectors.settings import Wanted, secrets_of, variable, wanted
+from bot.connectors.settings import read_settings as check_settings
 from bot.connectors.spreadsheet import open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.preview import preview
@@ -23,24 +28,42 @@ from bot.delivery.blocks import to_blocks
 from bot.delivery.console import readable
 from bot.delivery.slack import connect
 from bot.domain.attention import PERSONAL
-from bot.domain.errors import FullsteamError
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused
 from bot.domain.messages import Message
+from bot.domain.ports import Asked, Connector, Meter, Metered
 from bot.domain.programme import Programme
+from bot.domain.usage import METRICS, MetricKind
 from bot.services import export_feedback
 from bot.services.list_unmatched import Standing, list_unmatched
 from bot.services.match_people import match
 from bot.services.plan_messages import Planned, plan
-from bot.services.poll_crm import PollReport, import_files
+from bot.services.poll_crm import (
+    CHANGED_OVERLAP_DAYS,
+    PollReport,
+    import_files,
+    last_day,
+    next_window,
+    poll,
+)
 from bot.services.stop_sending import start_sending, stop_sending
+from bot.vault import NO_KEYS, SEALED
 from bot.wiring import (
+    NOTHING_TO_READ,
+    Sources,
     all_sources,
     all_triggers,
+    connector_kinds,
     directory_of,
+    how_to_open,
+    kept_sources,
     let_go,
+    open_source,
+    probed,
     programme_and_content,
+    vault_of,
 )
 from bot.workdays import PublicHolidays
-from store import audit, inbox
+from store import audit, inbox, usage
 from store.database import Database, migrate, open_database
 
 COMMAND_LINE = "command line"
@@ -121,6 +144,332 @@ async def _match(settings: Settings, database: Database, programme: Programme) -
         except FullsteamError as error:
             return str(error)
     return None
+
+
+# --- sources -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """``meter``: what was asked, None where nothing is asked over a network."""
+
+    report: PollReport
+    meter: Meter | None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        report, meter = self.report, self.meter
+        return {
+            "source": report.source,
+            "since": report.since,
+            "through": report.through,
+            "people": len(report.people.added) + len(report.people.changed) + report.people.unchanged,
+            "facts": report.facts,
+            "unknown": report.unknown,
+            "by_metric": dict(report.by_metric),
+            "totals": dict(report.totals),
+            "coverage": {
+                metric: {
+                    "status": str(each.status),
+                    "detail": each.detail,
+                    "days_not_ok": {str(key): days for key, days in report.gaps.get(metric, {}).items()},
+                }
+                for metric, each in report.coverage.items()
+            },
+            "notes": dict(report.notes),
+            "faults": [str(fault) for fault in report.faults],
+            "failure": report.failure,
+            "retry_after_seconds": report.retry_after.total_seconds() if report.retry_after else None,
+            "calls": meter.calls if meter else None,
+            "rows": meter.rows if meter else None,
+            "limit": {"left": meter.left, "most": meter.most} if meter else None,
+        }
+
+
+def poll_once(name: str | None, since: date | None, *, tell: Callable[[int, int], None]) -> Polled:
+    """``fullsteam poll``: read one source once. ``tell``: hears of calls and rows while it runs."""
+    settings = read_settings(programme=True, crms=False)
+    programme, _ = programme_and_content(settings)
+    with _opened(settings) as database:
+        return asyncio.run(_poll_once(settings, database, programme, name, since, tell))
+
+
+async def _poll_once(
+    settings: Settings,
+    database: Database,
+    programme: Programme,
+    name: str | None,
+    since: date | None,
+    tell: Callable[[int, int], None],
+) -> Polled:
+    clock = SystemClock()
+    sources = await all_sources(settings, database, programme, clock=clock)
+    connector = chosen(sources, name, settings.crm_faults)
+    try:
+        through = last_day(programme, connector.lag_days, clock.now())
+        reading = asyncio.ensure_future(
+            poll(database, connector, programme, clock.now(), since=_first_to_read(since, through))
+        )
+        while not (await asyncio.wait({reading}, timeout=TELL_SECONDS))[0]:
+            if isinstance(connector, Metered):
+                tell(connector.meter().calls, connector.meter().rows)
+        return Polled(reading.result(), connector.meter() if isinstance(connector, Metered) else None)
+    finally:
+        await let_go(sources.opened)
+
+
+TELL_SECONDS = 0.2
+
+
+def _first_to_read(since: date | None, through: date) -> date | None:
+    """From which day on to read. Of weeks whose facts may be forgotten a whole one is read: its sums are made anew."""
+    if since is None:
+        return None
+    if since > through:
+        raise ConfigurationError(
+            [f"{since} is in the future: the last day that can be asked for is {through}"],
+            title="--since cannot be used",
+        )
+    if (through - since).days < CHANGED_OVERLAP_DAYS:
+        return since
+    return since - timedelta(days=since.weekday())
+
+
+def chosen(sources: Sources, name: str | None, faults: Sequence[str] = ()) -> Connector:
+    """The source of that name; without a name the only one there is. Raises ConfigurationError, with what there is."""
+    if name is None and len(sources.names) == 1:
+        (name,) = sources.names
+    if name in sources.opened:
+        return sources.opened[name]
+    if name in sources.faults:
+        raise ConfigurationError(sources.faults[name], title=f"{name} cannot be opened")
+    if not sources.names:
+        raise ConfigurationError([*faults, NOTHING_TO_READ], title="There is no source")
+    there = f"there are {', '.join(sources.names)}"
+    raise ConfigurationError(
+        [*faults, f"there is no source {name}; {there}" if name is not None else f"name one; {there}"],
+        title="No such source",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request of a rehearsal, and how often it is the same. ``login``: what is sent to prove who we are is not shown."""
+
+    asked: Asked
+    times: int
+    login: bool
+
+    def lines(self) -> Iterator[str]:
+        """For a reader: queries decoded, SOQL on one line, bodies as JSON."""
+        often = f"   ({self.times} times)" if self.times > 1 else ""
+        what = "   (log-in; what it sends is not shown)" if self.login else ""
+        yield f"{self.asked.method} {self.asked.path}{what}{often}"
+        for key, value in self.asked.query.items():
+            yield f"    {key} = {' '.join(value.split())}"
+        if self.asked.body is not None:
+            yield f"    {json.dumps(self.asked.body, ensure_ascii=False)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """``requests``: in the order in which each was asked first."""
+
+    source: str
+    since: date
+    through: date
+    requests: tuple[Question, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "source": self.source,
+            "since": self.since,
+            "through": self.through,
+            "requests": [
+                {
+                    "method": each.asked.method,
+                    "path": each.asked.path,
+                    "query": dict(each.asked.query),
+                    "body": each.asked.body,
+                    "login": each.login,
+                    "times": each.times,
+                }
+                for each in self.requests
+            ],
+        }
+
+
+def rehearse_poll(name: str | None, since: date | None) -> Rehearsed:
+    """``fullsteam poll --dry-run``: what the next poll would ask, without asking or writing anything.
+
+    Without a programme file days are those of UTC; without a database it is the first poll.
+    """
+    settings = read_settings(crms=False)
+    programme = programme_and_content(settings)[0] if settings.programme.is_file() else None
+    database: Database | None
+    try:
+        database = open_database(settings.database_url)
+        database.read_now(kept_sources)
+    except Permanent:
+        database = None
+    try:
+        return asyncio.run(_rehearse(settings, database, programme, name, since))
+    finally:
+        if database is not None:
+            database.close()
+
+
+async def _rehearse(
+    settings: Settings,
+    database: Database | None,
+    programme: Programme | None,
+    name: str | None,
+    since: date | None,
+) -> Rehearsed:
+    sources = await all_sources(settings, database, programme)
+    name = chosen(sources, name, settings.crm_faults).name
+    kind, given = await how_to_open(settings, database, name)
+    if kind.blank is None:
+        raise Refused(f"{name} is a {kind.name}: it is read from files, nobody is asked over a network.")
+    rehearsal = Rehearsal(kind.blank)
+    zone = programme.zone if programme is not None else None
+    link = programme.record_link if programme is not None else None
+    clock = SystemClock()
+    connector = open_source(kind.name, given, link, zone=zone, clock=clock, transport=rehearsal)
+    now = clock.now()
+    day = now.astimezone(ZoneInfo(zone or "UTC")).date() - timedelta(days=connector.lag_days)
+    window = await next_window(database, connector, ZoneInfo(zone or "UTC"), now, _first_to_read(since, day))
+    await connector.users(window.through)
+    async for _ in connector.collect(window, frozenset(METRICS)):
+        pass
+    for metric in METRICS.values():
+        if metric.kind is MetricKind.SNAPSHOT:
+            await connector.evidence(metric.key, [kind.owner], 5, window.through)
+    await let_go({name: connector, **sources.opened})
+    secrets = secrets_of(check_settings(kind.settings, {**given, "name": name}))
+    times = Counter(json.dumps(asdict(each), sort_keys=True) for each in rehearsal.asked)
+    first = {json.dumps(asdict(each), sort_keys=True): each for each in reversed(rehearsal.asked)}
+    return Rehearsed(
+        name,
+        window.since,
+        window.through,
+        tuple(Question(_without(first[key], secrets), times[key], first[key].login) for key in times),
+    )
+
+
+HIDDEN = "(secret)"
+
+
+def _without(asked: Asked, secrets: Collection[str]) -> Asked:
+    """A request in which no secret is left, wherever it stood."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in sorted(secrets, key=len, reverse=True):
+                value = value.replace(secret, HIDDEN)
+            return value
+        if isinstance(value, Mapping):
+            return {key: clean(each) for key, each in value.items()}
+        return [clean(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return replace(asked, path=clean(asked.path), query=clean(asked.query), body=clean(asked.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """``named``: the environment names this source as well, by variables that begin with ``variable``."""
+
+    kind: str
+    named: bool
+    variable: str
+
+
+def connect_source(name: str, kind: str | None, ask: Callable[[Wanted], str] | None) -> Connected:
+    """``fullsteam connect``: try a CRM with what the environment says of it, and keep that, sealed.
+
+    ``ask``: gives what is not set, "" for nothing; None: nobody is there to be asked. Raises ConfigurationError for what is
+    missing or wrong, Permanent when the CRM cannot be read so: then nothing is kept.
+    """
+    settings = read_settings(crms=False)
+    vault = vault_of(settings)
+    if not vault:
+        raise ConfigurationError([NO_KEYS], title="There is no key to seal with")
+    models = {each.name: each.settings for each in connector_kinds().values() if each.settings is not None}
+    named = settings.named_crms.get(name)
+    kind = kind or (named.kind if named is not None else name)
+    if kind not in models:
+        raise ConfigurationError(
+            [f"--kind {kind}: there are {', '.join(sorted(models))}"], title="No such kind of CRM"
+        )
+    if not is_name(name):
+        raise ConfigurationError(
+            [f"{name!r} cannot be a name: letters, digits, - and _, and no word of ours"]
+        )
+    given: dict[str, str] = crm_variables(name, kind)
+    for each in wanted(models[kind]):
+        if ask is not None and each.field not in given and (said := ask(each)):
+            given[each.field] = said
+    checked = check_settings(models[kind], {**given, "name": name})
+    # A file is found again from wherever the program is started.
+    given |= {key: str(value.resolve()) for key in given if isinstance(value := getattr(checked, key), Path)}
+    asyncio.run(_try(kind, {**given, "name": name}))
+    with _opened(settings) as database:
+        database.write_now(usage.keep_source, name, kind, vault.seal(name, {**given, "name": name}))
+    return Connected(kind, named is not None, variable(name))
+
+
+async def _try(kind: str, given: Mapping[str, Any]) -> None:
+    connector = open_source(kind, given)
+    probe = await probed(connector)
+    await let_go({connector.name: connector})
+    if not probe.ok:
+        raise Permanent(f"{connector.name} was not kept: {probe.advice}", code="probe-failed")
+
+
+def disconnect_source(name: str) -> bool:
+    """``fullsteam disconnect``: forget how to open a source. True when the environment names it all the same.
+
+    Raises ConfigurationError when nothing is remembered of it.
+    """
+    settings = read_settings(crms=False)
+    with _opened(settings) as database:
+        known = database.read_now(kept_sources)
+        if name not in known:
+            there = f"it remembers {', '.join(sorted(known))}" if known else "it remembers none"
+            raise ConfigurationError(
+                [f"the database remembers no source {name}; {there}"], title="No such source"
+            )
+        database.write_now(usage.keep_source, name, FORGOTTEN, {})
+    return name in settings.named_crms
+
+
+FORGOTTEN = "crm"
+"""The kind of a source that nobody can open by what the database says."""
+
+
+def rotate_keys() -> tuple[int, list[str]]:
+    """``fullsteam keys rotate``: how many sources are sealed with the newest key now, and why others are not."""
+    settings = read_settings(crms=False)
+    vault = vault_of(settings)
+    if not vault:
+        raise ConfigurationError([NO_KEYS], title="There is no key to seal with")
+    failed: list[str] = []
+    renewed = 0
+    with _opened(settings) as database:
+        for name, (kind, kept) in database.read_now(kept_sources).items():
+            if SEALED not in kept:
+                continue
+            try:
+                database.write_now(usage.keep_source, name, kind, vault.renew(name, kept))
+            except ConfigurationError as error:
+                failed += error.faults
+            else:
+                renewed += 1
+    return renewed, failed
+
+
+# --- looking ahead -----------------------------------------------------------------------------------------------
 
 
 def plan_ahead(days: int) -> list[dict[str, str]]:

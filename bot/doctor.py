@@ -25,6 +25,7 @@ from bot.domain.programme import Programme
 from bot.services.list_unmatched import Standing, list_unmatched
 from bot.vault import is_open_to_others
 from bot.wiring import (
+    NOTHING_TO_READ,
     all_sources,
     directory_of,
     let_go,
@@ -203,9 +204,6 @@ async def _crm(
         statuses = Counter(str(each.status) for each in probe.metrics)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
         found.append(Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}"))
-
-
-NOTHING_TO_READ = "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`"
 
 
 def upkeep(uow: UnitOfWork) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""A progress bar over simulated days, for replays and the demo."""
+"""Progress on a terminal: days of a replay or the demo, calls of a poll."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import contextlib
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class DayBar:
@@ -49,3 +57,27 @@ def day_bar(shown: bool) -> Iterator[DayBar]:
         yield bar
     finally:
         bar.stop()
+
+
+class CallCounter:
+    """Hears how much of a CRM was asked. ``None`` inside: nothing is shown."""
+
+    def __init__(self, shown: Progress | None) -> None:
+        self._shown = shown
+        self._task = shown.add_task("Reading …") if shown is not None else None
+
+    def tell(self, calls: int, rows: int) -> None:
+        """So many requests were sent, so many rows came back."""
+        if self._shown is not None and self._task is not None:
+            self._shown.update(self._task, description=f"Reading … {calls:,} calls, {rows:,} rows")
+
+
+@contextlib.contextmanager
+def call_counter(shown: bool) -> Iterator[CallCounter]:
+    """A line on stderr with the time that it takes, which goes away at the end; or none."""
+    if not shown:
+        yield CallCounter(None)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield CallCounter(progress)

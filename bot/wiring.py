@@ -499,6 +499,21 @@ async def all_sources(
     )
 
 
+async def how_to_open(
+    settings: Settings, database: Database | None, name: str
+) -> tuple[ConnectorKind, Mapping[str, Any]]:
+    """Kind and settings of a source that :func:`all_sources` opens."""
+    kinds = connector_kinds()
+    if (named := settings.named_crms.get(name)) is not None:
+        return kinds[named.kind], named.settings
+    known = await database.read(kept_sources) if database is not None else {}
+    if name not in known:
+        return kinds[SPREADSHEET], {}
+    kind, kept = known[name]
+    return kinds[kind], vault_of(settings).unseal(name, kept)
+
+
+NOTHING_TO_READ = "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`"
 PROBE_SECONDS = 90.0
 """How long one CRM may take to say what can be read there: longer than its own time-out for one answer."""
 

@@ -271,6 +271,20 @@ class Api:
                     continue
                 return self._settle(answer, verdict, session, text=text)
 
+    def within(self, answer: Answer) -> Answer | None:
+        """An answer that came inside another one: it means what it would mean alone. Raises as ``get`` does.
+
+        None: what it means is for the policy to say, and the same has to be asked alone.
+        """
+        verdict = self._judge(answer) if answer.status >= 300 else None
+        if verdict is None:
+            return answer if answer.status < 300 and answer.is_json else None
+        if isinstance(verdict, SessionRefused):
+            self._reject(verdict)
+        if isinstance(verdict, Throttled):
+            self._close_until(verdict.after or self._policy.pause, "throttled", str(verdict))
+        raise verdict
+
     def meter(self) -> Meter:
         """What was asked until now, and what is left of the tenant's budget."""
         left = None if self.budget is None else max(self.budget.most - self.budget.used, 0)
@@ -368,6 +382,8 @@ class Api:
                 httpx.RemoteProtocolError,
             ) as error:
                 if attempt == self._policy.quick_tries:
+                    if isinstance(error, httpx.ConnectError):
+                        raise self._failed("unreachable", _NOBODY_THERE) from error
                     raise self._failed("dropped", "the connection was dropped") from error
                 await self._sleep(self._spread() * self._policy.quick_seconds)
             except httpx.TimeoutException as error:
@@ -544,6 +560,7 @@ class Api:
 
 
 _SLOWER = "http-429"
+_NOBODY_THERE = "nobody answers at its address: check it, and whether this machine may reach it"
 _BRAKE = "{:.0%} of its API calls are used up"
 _RENEWED_BEFORE = timedelta(minutes=1)
 

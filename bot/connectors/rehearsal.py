@@ -24,13 +24,15 @@ class Rehearsal(httpx.AsyncBaseTransport):
         """Write it down; answer that there is nothing."""
         parts = urlsplit(whole_address(request))
         body: Any = None
+        login = bool(request.content)
         if "json" in request.headers.get("content-type", ""):
-            body = json.loads(request.content)
+            body, login = json.loads(request.content), False
         asked = Asked(
             request.method,
             unquote(parts.path),
             dict(parse_qsl(parts.query, keep_blank_values=True)),
             body,
+            login,
         )
         self.asked.append(asked)
         return httpx.Response(200, json=self._blank(asked))

@@ -68,12 +68,16 @@ class Connector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that a connector would send: what a rehearsal shows. ``query`` and ``body`` (JSON) as they would travel."""
+    """A request that a connector would send: what a rehearsal shows. ``query`` and ``body`` (JSON) as they would travel.
+
+    ``login``: it proves who we are by what is in its body, which is not kept.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    login: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -492,7 +492,7 @@ async def test_a_host_that_is_not_there_is_one_of_them() -> None:
     with pytest.raises(Retryable) as thrown:
         await api.get("/x")
     await api.close()
-    assert thrown.value.code == "dropped"
+    assert thrown.value.code == "unreachable"
 
 
 async def test_a_closed_connection_opens_again() -> None:

@@ -1,0 +1,423 @@
+"""Sources as an admin runs them: poll, its rehearsal, doctor, connect, disconnect and keys, against a CRM on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.domain.usage import METRICS
+from bot.vault import new_key
+from sandbox.clock import SteeredClock
+from store import usage
+from store.database import Database, UnitOfWork, open_database
+from tests.installation import Typed, free_port, typed
+from tests.orgs import Org
+from tests.serving import on_loopback
+
+PROGRAMME = Path(__file__).parent.parent.parent / "examples" / "programme.toml"
+SECRET = "sandbox-client-secret"
+"""The sandbox's: what must be found nowhere."""
+
+
+@pytest.fixture
+def org() -> Org:
+    org = Org(SteeredClock(datetime.now(UTC)))
+    boss = org.user("Ada Brandt")
+    rep = org.user("Jonas Weber", boss)
+    org.deal(rep, 70, NextStep=None)
+    for days in (0.01, 1, 2, 9):
+        org.done(rep, "Call", days)
+        org.login(rep, days)
+    return org
+
+
+@pytest.fixture
+def url(org: Org) -> Iterator[str]:
+    with on_loopback(org.server) as url:
+        yield url
+
+
+def variables(url: str, name: str = "SALESFORCE", **more: str) -> dict[str, str]:
+    given = {"URL": url, "CLIENT_ID": "3MVG9sandbox", "CLIENT_SECRET": SECRET, **more}
+    return {f"FULLSTEAM_{name}_{field}": value for field, value in given.items()}
+
+
+class Terminal:
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder = folder
+        self.settings = {
+            "COLUMNS": "200",
+            "FULLSTEAM_DATABASE_URL": database_url,
+            "FULLSTEAM_PROGRAMME": str(PROGRAMME),
+        }
+
+    def __call__(self, *words: str, **more: str) -> Typed:
+        done = typed(words, {**self.settings, **more}, self.folder)
+        assert "Traceback" not in done.err
+        assert SECRET not in done.out + done.err
+        return done
+
+
+@pytest.fixture
+def fullsteam(tmp_path: Path, sqlite_url: str) -> Terminal:
+    return Terminal(tmp_path, sqlite_url)
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    opened = open_database(sqlite_url, durable=False)
+    yield opened
+    opened.close()
+
+
+# --- poll ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_poll_says_facts_and_coverage_by_metric_calls_and_what_is_left(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    said = fullsteam("poll", **variables(url))
+    assert (said.code, said.err) == (0, "")
+    assert re.search(r"^salesforce: 2 people, [\d,]+ person-days of facts", said.out)
+    assert re.search(r"^activities_completed\.call +\d+ +4 +ok *$", said.out, re.MULTILINE)
+    assert re.search(r"^opps_open_long +0 +unsupported *$", said.out, re.MULTILINE)
+    assert "salesforce, unsupported: " in said.out
+    assert re.search(r"\d+ calls, \d+ rows; [\d,]+ of 100,000 calls left", said.out)
+    assert database.read_now(usage.sources)["salesforce"].watermark is not None
+    again = json.loads(fullsteam("poll", "salesforce", "--json", "-", **variables(url)).out)
+    assert again["failure"] is None
+    assert again["coverage"].keys() == METRICS.keys()
+    assert (again["limit"]["most"], again["calls"] > 10) == (100_000, True)
+
+
+def test_a_poll_from_a_day_on_reads_from_that_day_and_older_weeks_whole(
+    fullsteam: Terminal, url: str
+) -> None:
+    today = datetime.now(UTC).date()
+    near, far = today - timedelta(days=10), today - timedelta(days=60)
+
+    def first_day(since: str) -> str:
+        body = fullsteam("poll", "--since", since, "--json", "-", **variables(url)).out
+        return str(json.loads(body)["since"])
+
+    assert first_day(near.isoformat()) == near.isoformat()
+    assert first_day(far.isoformat()) == (far - timedelta(days=far.weekday())).isoformat()
+
+
+@pytest.mark.parametrize("since", ["2999-01-01", "yesterday", "2026-13-01"])
+def test_a_day_that_is_none_or_is_to_come_is_wrong_use(fullsteam: Terminal, url: str, since: str) -> None:
+    for words in (("poll", "--since", since), ("poll", "--dry-run", "--since", since)):
+        said = fullsteam(*words, **variables(url))
+        assert (said.code, said.out) == (2, "")
+        assert since in said.err
+
+
+def test_a_name_that_is_none_lists_those_there_are(fullsteam: Terminal, url: str) -> None:
+    two = {
+        **variables(url),
+        **variables(url, "EAST"),
+        "FULLSTEAM_CRMS": "salesforce, east=salesforce",
+    }
+    for words in (("poll", "siebel"), ("poll",), ("poll", "siebel", "--dry-run")):
+        said = fullsteam(*words, **two)
+        assert (said.code, said.out) == (2, "")
+        assert "there are east, salesforce" in said.err
+    assert fullsteam("poll", "east", **two).code == 0
+    none = fullsteam("poll")
+    assert none.code == 2
+    assert "nothing to read" in none.err
+
+
+def test_a_poll_that_fails_is_one_line_that_says_what_to_do(fullsteam: Terminal, url: str, org: Org) -> None:
+    org.server.client_secret = "changed meanwhile"
+    said = fullsteam("poll", **variables(url))
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1
+    assert "check FULLSTEAM_SALESFORCE_CLIENT_ID and FULLSTEAM_SALESFORCE_CLIENT_SECRET" in said.err
+    nobody = fullsteam("poll", **variables(f"http://127.0.0.1:{free_port()}"))
+    assert nobody.code == 1
+    assert "nobody answers at its address: check it" in nobody.err
+    assert "Try again in" in nobody.err
+
+
+def test_what_one_crm_lacks_in_settings_does_not_stop_another(fullsteam: Terminal, url: str) -> None:
+    both = {
+        **variables(url),
+        "FULLSTEAM_CRMS": "salesforce, east=salesforce, west=siebel",
+        "FULLSTEAM_EAST_URL": "http://crm.example.com",
+    }
+    assert fullsteam("poll", "salesforce", **both).code == 0
+    east = fullsteam("poll", "east", **both)
+    assert east.code == 2
+    assert "FULLSTEAM_EAST_URL must start with https://" in east.err
+    assert "FULLSTEAM_EAST_CLIENT_SECRET is not set" in east.err
+    west = fullsteam("poll", "west", **both)
+    assert west.code == 2
+    assert "'siebel' is no kind of CRM" in west.err
+
+
+# --- rehearsals ------------------------------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_shows_every_query_and_asks_and_writes_nothing(
+    fullsteam: Terminal, org: Org, url: str, database: Database, tmp_path: Path
+) -> None:
+    said = fullsteam("poll", "--dry-run", "--json", str(tmp_path / "asked.json"), **variables(url))
+    assert (said.code, said.err) == (0, "")
+    assert org.server.asked.total() == 0
+    assert database.read_now(usage.sources) == {}
+    lines = said.out.splitlines()
+    assert "POST /services/oauth2/token   (log-in; what it sends is not shown)" in lines
+    assert any(line.startswith("    q = SELECT OwnerId, DAY_ONLY(CompletedDateTime) d,") for line in lines)
+    assert any("more that differ in nothing but days" in line for line in lines), "90 days of logins"
+    body = json.loads((tmp_path / "asked.json").read_text())
+    queries = [each["query"]["q"] for each in body["requests"] if "q" in each["query"]]
+    assert len(queries) == len(set(queries)) > 100
+    assert not org.server.asked
+
+
+def test_a_rehearsal_is_of_the_days_that_the_next_poll_asks_for(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    now = datetime.now(UTC)
+
+    def was_read(uow: UnitOfWork) -> None:
+        usage.keep_source(uow, "salesforce", "crm", {})
+        usage.move_watermark(uow, "salesforce", now.date() - timedelta(days=4), None, now)
+
+    database.write_now(was_read)
+    asked = json.loads(fullsteam("poll", "--dry-run", "--json", "-", **variables(url)).out)
+    assert asked["since"] == (now.date() - timedelta(days=6)).isoformat()
+
+
+def test_what_is_rehearsed_is_what_a_poll_asks(fullsteam: Terminal, org: Org, url: str) -> None:
+    org.crm.insert("OpportunityFieldHistory", [])
+    sent = {re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+Z)?", "", each) for each in _asked_by_poll(org)}
+    body = json.loads(fullsteam("poll", "--dry-run", "--json", "-", **variables(url)).out)
+    shown = {
+        re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+Z)?", "", each["query"].get("q", each["path"]))
+        for each in body["requests"]
+    }
+    assert sent <= shown
+
+
+def _asked_by_poll(org: Org) -> list[str]:
+    import asyncio
+
+    from bot.domain.usage import Window
+
+    async def read() -> None:
+        connector = org.connector()
+        await connector.users(org.today)
+        async for _ in connector.collect(Window(org.today, org.today), frozenset(METRICS)):
+            pass
+
+    asyncio.run(read())
+    return org.line.asked
+
+
+def test_files_are_asked_of_nobody(fullsteam: Terminal, tmp_path: Path) -> None:
+    mapping = PROGRAMME.parent / "usage-rows"
+    said = fullsteam("poll", "--dry-run", FULLSTEAM_IMPORT_DIR=str(mapping))
+    assert said.code == 2
+    assert "it is read from files, nobody is asked over a network" in said.err
+
+
+def test_a_rehearsal_needs_neither_a_database_nor_a_programme(tmp_path: Path) -> None:
+    bare = Terminal(tmp_path, f"sqlite:///{tmp_path}/none.db")
+    said = bare("poll", "--dry-run", FULLSTEAM_PROGRAMME="none.toml", **variables("https://acme.example"))
+    assert said.code == 0
+    assert not (tmp_path / "none.db").exists()
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", ["200", "80"])
+def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_the_others(
+    fullsteam: Terminal, url: str, columns: str
+) -> None:
+    three = {
+        **variables(url),
+        **variables(url, "EAST"),
+        **variables(f"http://127.0.0.1:{free_port()}", "WEST"),
+        **variables(url, "THE_SOUTH_OF_THE_WORLD_AND_MORE"),
+        "FULLSTEAM_CRMS": "salesforce, east=salesforce, west=salesforce, the_south_of_the_world_and_more=salesforce, "
+        "broken=salesforce",
+        "COLUMNS": columns,
+    }
+    said = fullsteam("doctor", **three)
+    assert said.code == 1
+    assert "mend crm west: west: nobody answers at its address" in said.out
+    assert "FULLSTEAM_BROKEN_URL is not set" in said.out
+    if columns == "200":
+        assert re.search(
+            r"^Metric +east +salesforce +the_south_of_the_world_and_more *$", said.out, re.MULTILINE
+        )
+        assert re.search(r"^opps_open_long( +unsupported){3} *$", said.out, re.MULTILINE)
+        assert re.search(r"^activities_completed\.call +ok +ok +ok *$", said.out, re.MULTILINE)
+    else:
+        listed = said.out[said.out.index("What can be read") :].splitlines()
+        assert "east" in listed
+        assert any(line.startswith("  ok: ") for line in listed)
+        assert (
+            max(len(line) for line in listed if not line.startswith(("east,", "salesforce,", "the_"))) <= 80
+        )
+    advice = re.findall(r"^east, unsupported: (.+)$", said.out, re.MULTILINE)
+    assert advice
+    assert len(advice) == len(set(advice)), "each advice once"
+    body = json.loads(fullsteam("doctor", "--json", "-", **three).out)
+    assert body["crm"]["east"]["metrics"].keys() == METRICS.keys()
+    assert body["crm"]["east"]["metrics"]["active_day"]["status"] == "ok"
+    assert body["crm"]["west"]["ok"] is False
+
+
+# --- kept by the database --------------------------------------------------------------------------------------------
+
+
+def kept_bytes(folder: Path, database: Database) -> bytes:
+    """The database as it lies on the disk, its log included."""
+    files = [path for path in folder.rglob("*") if ".db" in path.name and path.is_file()]
+    assert any(path.name.endswith("-wal") for path in files), [path.name for path in files]
+    return b"".join(path.read_bytes() for path in files)
+
+
+def test_what_is_connected_is_tried_sealed_polled_and_forgotten(
+    fullsteam: Terminal, url: str, database: Database, tmp_path: Path, org: Org
+) -> None:
+    keys = {"FULLSTEAM_KEYS": new_key()}
+    said = fullsteam("connect", "emea", "--kind", "salesforce", **variables(url, "EMEA"), **keys)
+    assert (said.code, said.err) == (0, "")
+    kind, kept = _source(database, "emea")
+    assert kind == "salesforce"
+    assert kept.keys() == {"sealed"}
+    inside = kept_bytes(tmp_path, database)
+    assert kept["sealed"].encode() in inside, "it does lie there"
+    assert SECRET.encode() not in inside
+    assert b"3MVG9sandbox" not in inside
+
+    assert fullsteam("poll", "emea", **keys).code == 0
+    shown = fullsteam("poll", "emea", "--dry-run", **keys)
+    assert (shown.code, "SELECT" in shown.out) == (0, True)
+    facts = _facts(database)
+    assert facts
+    told = fullsteam("disconnect", "emea", **keys)
+    assert told.code == 0
+    assert "facts and coverage that were read from it stay" in told.out
+    assert _facts(database) == facts
+    assert _source(database, "emea") == ("crm", {})
+    assert fullsteam("poll", "emea", **keys).code == 2
+    assert fullsteam("disconnect", "emea", **keys).code == 2
+
+
+def _source(database: Database, name: str) -> tuple[str, Any]:
+    found = database.read_now(usage.sources)[name]
+    return found.kind, found.settings
+
+
+def _facts(database: Database) -> int:
+    path = re.sub(r"^sqlite:///", "", str(database.shown))
+    with sqlite3.connect(path) as connection:
+        return int(connection.execute("SELECT count(*) FROM usage_day").fetchone()[0])
+
+
+def test_what_does_not_work_is_not_kept(fullsteam: Terminal, url: str, database: Database, org: Org) -> None:
+    keys = {"FULLSTEAM_KEYS": new_key()}
+    org.server.client_secret = "another"
+    said = fullsteam("connect", "salesforce", **variables(url), **keys)
+    assert said.code == 1
+    assert "salesforce was not kept: " in said.err
+    assert database.read_now(usage.sources) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "says"),
+    [
+        (("salesforce",), {}, "FULLSTEAM_KEYS is not set"),
+        (("salesforce",), {"FULLSTEAM_KEYS": "no key"}, "`fullsteam keys new` prints one"),
+        (("siebel",), {"FULLSTEAM_KEYS": new_key()}, "--kind siebel: there are "),
+        (("slack", "--kind", "salesforce"), {"FULLSTEAM_KEYS": new_key()}, "cannot be a name"),
+        (("salesforce",), {"FULLSTEAM_KEYS": new_key()}, "FULLSTEAM_SALESFORCE_CLIENT_SECRET is not set"),
+    ],
+)
+def test_connecting_says_what_is_missing_before_it_asks_anybody(
+    fullsteam: Terminal, words: tuple[str, ...], settings: dict[str, str], says: str, database: Database
+) -> None:
+    said = fullsteam("connect", *words, **settings)
+    assert (said.code, said.out) == (2, "")
+    assert says in said.err
+    assert "no key\n" not in said.err
+    assert database.read_now(usage.sources) == {}
+
+
+def test_without_its_key_a_source_waits_and_the_others_go_on(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    fullsteam("connect", "emea", "--kind", "salesforce", FULLSTEAM_KEYS=new_key(), **variables(url, "EMEA"))
+    for keys, says in (
+        ({}, "FULLSTEAM_KEYS is not set"),
+        ({"FULLSTEAM_KEYS": new_key()}, "none of the keys in FULLSTEAM_KEYS opens what is kept of emea"),
+    ):
+        assert fullsteam("poll", "salesforce", **keys, **variables(url)).code == 0
+        said = fullsteam("poll", "emea", **keys, **variables(url))
+        assert (said.code, says in said.err) == (2, True)
+        doctor = fullsteam("doctor", **keys, **variables(url))
+        assert f"mend crm emea: {says}" in doctor.out
+        assert "ok   crm salesforce: metrics: " in doctor.out
+
+
+def test_the_environment_s_word_counts_over_what_is_kept(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    keys = {"FULLSTEAM_KEYS": new_key()}
+    said = fullsteam("connect", "salesforce", **variables(url), **keys)
+    assert "its word counts: remove FULLSTEAM_SALESFORCE_…" in said.out
+    elsewhere = variables(f"http://127.0.0.1:{free_port()}")
+    assert fullsteam("poll", "salesforce", **elsewhere, **keys).code == 1
+    doctor = fullsteam("doctor", **elsewhere, **keys)
+    assert (
+        "the environment's settings are used; what `fullsteam connect` keeps under this name is not"
+        in doctor.out
+    )
+    assert fullsteam("poll", "salesforce", **keys).code == 0
+    left = fullsteam("disconnect", "salesforce", **elsewhere, **keys)
+    assert "The environment still names salesforce" in left.out
+
+
+def test_keys_are_replaced_without_losing_what_the_old_one_sealed(
+    fullsteam: Terminal, url: str, database: Database, tmp_path: Path
+) -> None:
+    old = fullsteam("keys", "new").out.strip()
+    new = fullsteam("keys", "new").out.strip()
+    assert old != new
+    fullsteam("connect", "emea", "--kind", "salesforce", FULLSTEAM_KEYS=old, **variables(url, "EMEA"))
+    file = tmp_path / "keys"
+    file.write_text(f"# newest first\n{new}\n{old}\n")
+    file.chmod(0o600)
+    rotated = fullsteam("keys", "rotate", FULLSTEAM_KEYS_FILE=str(file))
+    assert (rotated.code, rotated.out) == (0, "1 source sealed with the newest key.\n")
+    assert fullsteam("poll", "emea", FULLSTEAM_KEYS=new).code == 0
+    assert fullsteam("poll", "emea", FULLSTEAM_KEYS=old).code == 2
+    lost = fullsteam("keys", "rotate", FULLSTEAM_KEYS=old)
+    assert (lost.code, "none of the keys" in lost.err) == (1, True)
+
+
+def test_a_file_of_keys_that_others_may_read_is_said(fullsteam: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(new_key())
+    file.chmod(0o640)
+    assert (
+        "mend keys: others on this machine may read them: chmod 600"
+        in fullsteam("doctor", FULLSTEAM_KEYS_FILE=str(file)).out
+    )
+    file.chmod(0o600)
+    assert "ok   keys: they can be used" in fullsteam("doctor", FULLSTEAM_KEYS_FILE=str(file)).out
+    gone = fullsteam("poll", FULLSTEAM_KEYS_FILE=str(tmp_path / "none"))
+    assert (gone.code, "FULLSTEAM_KEYS_FILE names no file" in gone.err) == (2, True)
