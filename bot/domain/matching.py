@@ -172,7 +172,7 @@ def _by_override(
     """What the identity file says, for everybody active whom it names, and what is wrong with its lines."""
     faults: list[str] = []
     lines: defaultdict[str, list[Override]] = defaultdict(list)
-    unclear: set[int] = set()
+    unclear: set[Override] = set()
     known = {each.id: each for each in crowd}
     for override in overrides:
         named = [each for each in crowd if _is_meant(override, each)]
@@ -181,7 +181,7 @@ def _by_override(
             where = f"in {override.source}" if override.source else "in the CRM"
             faults.append(f"line {override.line}: nobody {where} is {override.crm}; mend it, or take it out")
         if override.slack is not None and (doubt := _doubt(override, active)):
-            unclear.add(override.line)
+            unclear.add(override)
             faults.append(f"line {override.line}: {override.crm} {doubt}")
         for each in active:
             lines[each.id].append(override)
@@ -192,7 +192,7 @@ def _by_override(
         if len({each.slack for each in holding}) > 1:
             numbers = " and ".join(str(each.line) for each in holding)
             faults.append(f"lines {numbers} name different accounts of {holding[0].crm}; keep one")
-        elif holding[0].line not in unclear:
+        elif unclear.isdisjoint(holding):
             ties[person] = _named_by(holding[0], found, faults)
             continue
         ties[person] = Tie(AMBIGUOUS, by=OVERRIDE, why="override-unclear")
