@@ -64,22 +64,8 @@ def match(uow: UnitOfWork, overrides: Sequence[Override], now: datetime) -> Matc
     """
     rows = uow.rows(_PEOPLE)
     found = judge_all(map(_candidate, rows), people.slack_users(uow).values(), overrides)
-    ties = found.ties
-    taken = {tie.account: who for who, tie in ties.items() if tie.account is not None}
-    wanted: dict[str, tuple[str, str | None, str | None]] = {}
-    for row in rows:
-        if row.active:
-            tie = ties[row.id]
-            wanted[row.id] = (tie.state, tie.account, tie.by)
-        elif row.slack_id in taken:
-            wanted[row.id] = (UNMATCHED, None, None)
-    changes = [
-        {"who": row.id, "state": state, "account": account, "step": step}
-        for row in rows
-        if row.id in wanted
-        for state, account, step in [wanted[row.id]]
-        if (state, account, step) != (row.match, row.slack_id, row.matched_by)
-    ]
+    taken = _taken(found)
+    changes = _changes(rows, found, taken)
     if changes:
         tying = sa.update(person).where(person.c.id == sa.bindparam("who"))
         # Two steps: an account that moves from one person to another must be free in between (it is unique).
@@ -95,6 +81,36 @@ def match(uow: UnitOfWork, overrides: Sequence[Override], now: datetime) -> Matc
         )
         _hand_over_choices(uow, {row.id: taken[row.slack_id] for row in rows if row.slack_id in taken})
     return _report(found)
+
+
+def settled(uow: UnitOfWork, overrides: Sequence[Override]) -> MatchReport | None:
+    """The report of :func:`match`, where it would change nothing; None where it would. Reads only."""
+    rows = uow.rows(_PEOPLE)
+    found = judge_all(map(_candidate, rows), people.slack_users(uow).values(), overrides)
+    return None if _changes(rows, found, _taken(found)) else _report(found)
+
+
+def _taken(found: Matching) -> dict[str, str]:
+    """Account -> who is tied to it."""
+    return {tie.account: who for who, tie in found.ties.items() if tie.account is not None}
+
+
+def _changes(
+    rows: Sequence[sa.Row[Any]], found: Matching, taken: Mapping[str, str]
+) -> list[dict[str, str | None]]:
+    """What is to be written of whom: of everybody active, and of leavers whose account somebody else has now."""
+    changes: list[dict[str, str | None]] = []
+    for row in rows:
+        if row.active:
+            tie = found.ties[row.id]
+            wanted = (tie.state, tie.account, tie.by)
+        elif row.slack_id in taken:
+            wanted = (UNMATCHED, None, None)
+        else:
+            continue
+        if wanted != (row.match, row.slack_id, row.matched_by):
+            changes.append(dict(zip(("who", "state", "account", "step"), (row.id, *wanted), strict=True)))
+    return changes
 
 
 def _hand_over_choices(uow: UnitOfWork, heirs: Mapping[str, str]) -> None:

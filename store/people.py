@@ -228,14 +228,24 @@ def change_preferences(uow: UnitOfWork, /, person_id: str, **changes: Any) -> Pr
 # --- Slack's users -------------------------------------------------------------------------------------------------
 
 
+def sso_ids_sought(uow: UnitOfWork) -> frozenset[str]:
+    """By what names single sign-on knows everybody who is active in the CRM, folded."""
+    return frozenset(each for row in uow.rows(_ACTIVE_SSO) for each in row.sso_ids)
+
+
 def keep_slack_users(
-    uow: UnitOfWork, users: Sequence[SlackUser], now: datetime, *, named: Collection[str] = ()
+    uow: UnitOfWork,
+    users: Sequence[SlackUser],
+    now: datetime,
+    *,
+    named: Collection[str] = (),
+    sought: frozenset[str] | None = None,
 ) -> None:
     """Insert and update Slack users as users.list and user_change tell them. Do-not-disturb is :func:`keep_dnd`'s.
 
     Only those with the address or an id of single sign-on of somebody active in the CRM are kept, and those who are ``named``:
     member ids and folded addresses of the programme, whose names are shown, and of the identity file. Whoever no longer is
-    one of them is forgotten.
+    one of them is forgotten. ``sought``: :func:`sso_ids_sought`, where it was asked before; reading many pages asks it once.
     """
     given = {user.id: user for user in users}
     known: dict[str, sa.Row[Any]] = {}
@@ -258,7 +268,7 @@ def keep_slack_users(
         }
         for user in given.values()
     }
-    ours = _ours(uow, rows, named)
+    ours = _ours(uow, rows, named, sought)
     for chunk in chunks(known.keys() - ours):
         uow.execute(sa.delete(slack_user).where(slack_user.c.id.in_(chunk)))
     same = {each for each in ours & known.keys() if not _differs(known[each], rows[each], but="read_at")}
@@ -273,20 +283,24 @@ def _sso_ids(user: SlackUser, known: sa.Row[Any] | None) -> list[str] | None:
     return list(fold_ids(user.sso_ids)) or None
 
 
-def _ours(uow: UnitOfWork, rows: Mapping[str, Mapping[str, Any]], named: Collection[str]) -> set[str]:
+def _ours(
+    uow: UnitOfWork,
+    rows: Mapping[str, Mapping[str, Any]],
+    named: Collection[str],
+    sought: frozenset[str] | None = None,
+) -> set[str]:
     """Ids of the accounts that somebody may be tied to, or whose name is shown."""
     addresses = {row["email"] for row in rows.values() if row["email"] is not None}
     wanted = set(named)
     for chunk in chunks(addresses):
         wanted |= {row.email for row in uow.rows(of_ids(_ACTIVE, person.c.email), {"ids": chunk})}
-    if any(row["sso_ids"] for row in rows.values()):
-        sso_ids = {each for row in uow.rows(_ACTIVE_SSO) for each in row.sso_ids}
-    else:
-        sso_ids = set()
+    if sought is None:
+        known = any(row["sso_ids"] for row in rows.values())
+        sought = sso_ids_sought(uow) if known else frozenset()
     return {
         each
         for each, row in rows.items()
-        if each in wanted or row["email"] in wanted or not sso_ids.isdisjoint(row["sso_ids"] or ())
+        if each in wanted or row["email"] in wanted or not sought.isdisjoint(row["sso_ids"] or ())
     }
 
 

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = "tests/unit/test_nudging.py"
 PROMISES = "tests/unit/test_planner_properties.py"
 STAGES = "tests/unit/test_adoption.py"
+UNKNOWN = "tests/integration/test_unknown_is_never_zero.py"
 MATRIX = (
     "tests/acceptance/test_faults.py::test_when_nothing_goes_wrong_every_promise_is_put_to_the_test_and_kept"
 )
@@ -366,11 +367,15 @@ MUTANTS = [
     Mutant("who is who: an unclear line ties nobody", "bot.domain.matching:_doubt", always(""), f"{WHO}::test_an_id_that_two_crms_have_needs_its_source"),
     Mutant("who is who: leavers are not reached", "bot.domain.matching:match", _nobody_ever_left, f"{WHO_KEPT}::test_leavers_and_those_whom_the_crm_stops_listing_are_not_reached"),
     Mutant("who is who: a stop follows the human", "store.matching:_hand_over_choices", always(None), f"{WHO_KEPT}::test_who_said_stop_stays_stopped_when_another_crm_takes_over"),
-    Mutant("who is who: only accounts that are named are kept", "store.people:_ours", lambda _: lambda _uow, rows, _named: set(rows), f"{WHO_KEPT}::test_only_accounts_that_somebody_names_are_kept_of_slack"),
+    Mutant("who is who: only accounts that are named are kept", "store.people:_ours", lambda _: lambda _uow, rows, *_rest: set(rows), f"{WHO_KEPT}::test_only_accounts_that_somebody_names_are_kept_of_slack"),
     Mutant("who is who: what is not said stays", "store.people:_sso_ids", always(None), f"{WHO_KEPT}::test_what_a_reading_does_not_say_of_single_sign_on_stays_and_what_it_denies_goes"),
     Mutant("who is who: a silent SCIM denies nothing", "bot.delivery.directory:_with_sso_ids", lambda function: lambda member, known: function(member, known or {}), f"{SCIM}::test_while_scim_does_not_answer_slacks_users_are_read_and_their_ids_left_as_they_were"),
     Mutant("who is who: a handle proves nothing", "bot.delivery.scim:names_of", lambda _: lambda row: (row["userName"],), f"{SCIM}::test_who_has_no_id_is_absent_and_a_handle_is_none"),
     Mutant("managers: nobody is their own", "bot.domain.people:without_circles", _as_the_crm_says, f"{WHO}::test_nobody_is_their_own_manager_by_any_way_and_every_other_tie_stays"),
+    Mutant("coverage: no trigger reads what is not well read", "bot.domain.nudging:data_objections", without("no-data"), f"{UNKNOWN}::test_no_trigger_reads_a_number_that_is_not_well_read"),
+    Mutant("coverage: a stage waits for what it was made of", "bot.services.assess_stages:_was_read", always(False), f"{UNKNOWN}::test_a_stage_stays_while_what_it_was_made_of_is_not_read"),
+    Mutant("coverage: the gate takes no refusal for a mended record", "bot.services.gate_outbox:_still_true", later({}), f"{UNKNOWN}::test_the_gate_takes_no_refusal_for_a_record_that_is_mended"),
+    Mutant("coverage: no outcome of days that were not read", "store.decisions:covered_share", always(1.0), f"{UNKNOWN}::test_an_outcome_is_empty_where_its_days_were_not_read"),
     Mutant("seen from outside: stop", ATTENTION, without("stopped"), MATRIX),
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),

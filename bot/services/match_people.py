@@ -22,9 +22,13 @@ async def match(
     is listed in the report and never written to.
     """
     named = programme.accounts()
+    sought = await database.read(people.sso_ids_sought)
     async for page in directory.users():
-        await database.write(people.keep_slack_users, list(page), now, named=named)
-    report = await database.write(matching.match, programme.identities, now)
+        await database.write(people.keep_slack_users, list(page), now, named=named, sought=sought)
+    # Nearly always nothing changed: then whoever waits to write does not wait for this.
+    report = await database.read(matching.settled, programme.identities)
+    if report is None:
+        report = await database.write(matching.match, programme.identities, now)
     log.info(
         "people.matched",
         extra={

@@ -114,6 +114,15 @@ async def test_the_step_that_matched_somebody_is_kept(kept: Database) -> None:
 
 
 @pytest.mark.anyio
+async def test_matching_again_writes_nothing_and_says_the_same(kept: Database) -> None:
+    report = await read(kept, account("U10000", "ana@example.com"))
+    assert kept.read_now(matching.settled, ()) == report
+    assert await read(kept, account("U10000", "ana@example.com")) == report
+    kept.write_now(people.keep_slack_users, [account("U10000", "leo@example.com")], NOW)
+    assert kept.read_now(matching.settled, ()) is None
+
+
+@pytest.mark.anyio
 async def test_only_accounts_that_somebody_names_are_kept_of_slack(kept: Database) -> None:
     programme = keeping(("leo", "U40000"), ("boss", "b.b@example.com"))
     strangers = [account("U50000", "x@example.com", "oid-x"), account("U60000")]
