@@ -372,7 +372,7 @@ MUTANTS = [
     Mutant("who is who: a silent SCIM denies nothing", "bot.delivery.directory:_with_sso_ids", lambda function: lambda member, known: function(member, known or {}), f"{SCIM}::test_while_scim_does_not_answer_slacks_users_are_read_and_their_ids_left_as_they_were"),
     Mutant("who is who: a handle proves nothing", "bot.delivery.scim:names_of", lambda _: lambda row: (row["userName"],), f"{SCIM}::test_who_has_no_id_is_absent_and_a_handle_is_none"),
     Mutant("managers: nobody is their own", "bot.domain.people:without_circles", _as_the_crm_says, f"{WHO}::test_nobody_is_their_own_manager_by_any_way_and_every_other_tie_stays"),
-    Mutant("coverage: no trigger reads what is not well read", "bot.domain.nudging:data_objections", without("no-data"), f"{UNKNOWN}::test_no_trigger_reads_a_number_that_is_not_well_read"),
+    Mutant("coverage: no trigger reads what is not well read", "bot.domain.nudging:data_objections bot.domain.nudging:behaviour_objections", without("no-data"), f"{UNKNOWN}::test_no_trigger_reads_a_number_that_is_not_well_read"),
     Mutant("coverage: a stage waits for what it was made of", "bot.services.assess_stages:_was_read", always(False), f"{UNKNOWN}::test_a_stage_stays_while_what_it_was_made_of_is_not_read"),
     Mutant("coverage: the gate takes no refusal for a mended record", "bot.services.gate_outbox:_still_true", later({}), f"{UNKNOWN}::test_the_gate_takes_no_refusal_for_a_record_that_is_mended"),
     Mutant("coverage: no outcome of days that were not read", "store.decisions:covered_share", always(1.0), f"{UNKNOWN}::test_an_outcome_is_empty_where_its_days_were_not_read"),

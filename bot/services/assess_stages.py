@@ -168,7 +168,11 @@ class _Assessment:
         end = week + timedelta(days=6)
         this_week = usage.coverage(self._uow, MEANINGFUL, week, end, source=self._source)
         four_weeks = usage.coverage(self._uow, None, week - 3 * _ONE, end, source=self._source)
-        seen = [status for status in this_week.values() if status not in _NEVER]
+        seen = [
+            status
+            for metric, status in this_week.items()
+            if status not in _NEVER or _was_read(metric, week, self._weeks)
+        ]
         covered = bool(seen) and all(status is CoverageStatus.OK for status in seen)
         snapshots = usage.snapshots(self._uow, [person.id for person in due], end, end)
         fours = {each: self._four_weeks(each, week) for each in self._people}
@@ -267,6 +271,16 @@ class _Assessment:
                 events = sum(sums.get(metric, 0.0) for metric in known[person.role])
                 samples.setdefault(person.role, []).append((events, active))
         return _Rates(samples)
+
+
+def _was_read(metric: str, week: date, people: Mapping[str, Mapping[date, usage.PersonWeek]]) -> bool:
+    """Whether anybody has a number of it in the last weeks. One that is refused since then is missing from what a week of
+    use is made of; one that never was there is not.
+    """
+    oldest = week - LOOK_BACK * _ONE
+    return any(
+        metric in row.values for weeks in people.values() for at, row in weeks.items() if oldest <= at <= week
+    )
 
 
 class _Rates:
