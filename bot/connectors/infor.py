@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -27,16 +27,12 @@ from bot.connectors.asking import Asking
 from bot.connectors.figures import Figures, days_of
 from bot.connectors.http import Api, Policy, SessionRefused
 from bot.connectors.infor_answers import (
-    Moved,
-    NotUnderstood,
-    Page,
     basic,
     ion,
     judge,
-    metric_of,
-    page_of,
     read_ionapi,
 )
+from bot.connectors.infor_lists import Lists, twice
 from bot.connectors.infor_queries import (
     ACTIVITIES,
     CHANGED,
@@ -47,7 +43,6 @@ from bot.connectors.infor_queries import (
     DONE,
     DONE_AS,
     FLAWS,
-    IS_AUDITED,
     MOVED_ON,
     NO_LOGINS,
     NOT_AUDITED,
@@ -56,7 +51,6 @@ from bot.connectors.infor_queries import (
     OVERDUE,
     OVERDUE_NAMED,
     PEOPLE,
-    SETTLED_DAYS,
     STATES,
     STEP_FIELDS,
     THINGS,
@@ -64,7 +58,6 @@ from bot.connectors.infor_queries import (
     UPDATED,
     WORKED_ON,
     Question,
-    address,
     any_of,
     span,
 )
@@ -116,7 +109,6 @@ log = logging.getLogger(__name__)
 
 OWNERS = 20
 """Ids in one condition: each is a comparison of its own."""
-SMALLEST_PAGE = 20
 CLOCK_TOLERANCE = timedelta(minutes=15)
 EVIDENCE_DAYS = 7
 DEALS_LIFE = timedelta(seconds=1)
@@ -124,8 +116,6 @@ ROSTER_LIFE = timedelta(minutes=10)
 MOST_FAULTS = 50
 """Rows of one list that are named when they cannot be read; the others are counted."""
 PAST = "Infor CRM tells this as of now only, not for a day gone by"
-_HALF = frozenset({"http-500", "http-502", "http-503", "http-504", "timeout", "query-timeout"})
-"""What a page may be too long for: it is asked for a shorter one."""
 _NAME = r"^[A-Za-z$][\w$/]*$"
 
 
@@ -224,10 +214,7 @@ class InforConnector:
         self._record_link = record_link
         self._roster: tuple[datetime, date, Roster] | None = None
         self._deals: tuple[datetime, dict[str, list[OpenDeal]]] | None = None
-        self._unordered: set[str] = set()
-        self._absent: defaultdict[str, set[str]] = defaultdict(set)
-        self._touched: defaultdict[Question, dict[date, frozenset[str]]] = defaultdict(dict)
-        self._decide = judge(self.variable)
+        decide = judge(self.variable)
         who = self.path(settings.system, "$service/getCurrentUser")
         whoami = f"{settings.url}{who}?format=json"
         self.api = Api(
@@ -238,12 +225,13 @@ class InforConnector:
                 if settings.ionapi_file is not None
                 else basic(settings.username, settings.password.get_secret_value(), whoami, self.variable)
             ),
-            judge=self._decide,
+            judge=decide,
             clock=clock,
             policy=policy or Policy(read_seconds=settings.time_out, at_once=settings.at_once, cookies=True),
             transport=transport,
             sleep=sleep,
         )
+        self.lists = Lists(self.api, decide, self._where_is, settings.page)
 
     # -- the port -------------------------------------------------------------------------------------------------------
 
@@ -269,8 +257,7 @@ class InforConnector:
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
         """Lists side by side, each into counters; then facts day by day."""
         roster = await self._known_roster(window.through)
-        self._absent.clear()  # a field may have been added since
-        self._unordered.clear()
+        self.lists.forget()  # a field may have been added since
         self._deals = None
         unsupported = dict(UNSUPPORTED)
         if not self.settings.login_resource:
@@ -341,6 +328,9 @@ class InforConnector:
         """Where a resource is below the server's address."""
         return f"{self.settings.path}/{contract}/{self.settings.dataset}/{kind}"
 
+    def _where_is(self, question: Question) -> str:
+        return self.path(self.settings.system if question.system else self.settings.dynamic, question.kind)
+
     def _today(self) -> date:
         return self.api.server_now().astimezone(self.zone).date()
 
@@ -358,204 +348,13 @@ class InforConnector:
 
     # -- lists ----------------------------------------------------------------------------------------------------------
 
-    async def rows(self, question: Question, where: str) -> AsyncIterator[Row]:
-        """All rows of a list, in the order of their ids; by page number where the server gives no order.
-
-        Whoever counts them counts from the beginning when this raises: what was given until then is not the whole list.
-        """
-        where = f"({where})" if where else ""
-        if question.kind not in self._unordered:
-            try:
-                async for row in self._by_id(question, where):
-                    yield row
-            except _NoOrder:
-                self._unordered.add(question.kind)
-            else:
-                return
-        async for row in self._by_number(question, where):
-            yield row
-
-    async def _by_id(self, question: Question, where: str) -> AsyncIterator[Row]:
-        """Each page is a query of its own that begins after the last id. Raises _NoOrder before it gives a row."""
-        size, last, before = self.settings.page, "", frozenset[str]()
-        while True:
-            beyond = " and ".join(part for part in (where, f"Id gt '{last}'" if last else "") if part)
-            try:
-                page = await self._page(question, beyond, size, order="Id")
-            except NotUnderstood as error:
-                if last:
-                    raise
-                raise _NoOrder from error
-            except Retryable as error:
-                if error.code not in _HALF or size <= SMALLEST_PAGE:
-                    raise
-                size = max(SMALLEST_PAGE, size // 5)
-                continue
-            keys = [key_of(row) for row in page.rows]
-            fresh = [
-                (key, row) for key, row in zip(keys, page.rows, strict=True) if key and key not in before
-            ]
-            ordered = [last.casefold(), *(key.casefold() for key, _ in fresh)]
-            if not all(keys) or ordered != sorted(ordered):
-                if not last:
-                    raise _NoOrder
-                raise Retryable("Infor CRM gives rows in another order than before", code="bad-answer")
-            if page.rows and not fresh:
-                raise Retryable("Infor CRM gives the same rows again", code="bad-answer")
-            for _, row in fresh:
-                yield row
-            if not page.rows or (
-                len(page.rows) < size and (page.total is None or page.total <= len(page.rows))
-            ):
-                return
-            last, before = fresh[-1][0], frozenset(keys)
-
-    async def _by_number(self, question: Question, where: str) -> AsyncIterator[Row]:
-        """Pages by number, each row once. Raises Moved when they are not as many as the server says that there are."""
-        start, seen, total = 1, set[int](), None
-        while True:
-            page = await self._page(question, where, self.settings.page, start=start)
-            total = page.total if page.total is not None else total
-            fresh = 0
-            for row in page.rows:
-                key = key_of(row)
-                if not key:
-                    raise Retryable("Infor CRM gives rows without an id", code="bad-answer")
-                if hash(key) not in seen:
-                    seen.add(hash(key))
-                    fresh += 1
-                    yield row
-            start += len(page.rows)
-            if not page.rows or (total is not None and start > total):
-                break
-            if not fresh:
-                raise Moved("Infor CRM gives the same rows again", code="moved")
-        if total is not None and len(seen) != total:
-            raise Moved("rows came or went while a list was read", code="moved")
-
-    async def _page(
-        self, question: Question, where: str, size: int, *, start: int = 1, order: str = ""
-    ) -> Page:
-        """One page; a column that may be missing, and is, is left out from then on."""
-        contract = self.settings.system if question.system else self.settings.dynamic
-        path = self.path(contract, question.kind)
-        while True:
-            absent = self._absent[question.kind]
-            select = [
-                *question.fields,
-                *(each for each in question.spare if each not in absent),
-            ]
-            query = [("format", "json"), ("select", ",".join(select)), ("startIndex", str(start))]
-            query += [("count", str(size))]
-            query += [("where", where)] if where else []
-            query += [("orderby", order)] if order else []
-            try:
-                page = page_of(await self.api.get(address(path, query)), self._decide)
-            except NotUnderstood as error:
-                if not await self._drop(path, question, error):
-                    raise
-                continue
-            self.api.rows += len(page.rows)
-            return page
-
-    async def _drop(self, path: str, question: Question, error: NotUnderstood) -> bool:
-        """Find the columns that are not there: those that the server names, else each is asked for by itself."""
-        absent = self._absent[question.kind]
-        spare = [each for each in question.spare if each not in absent]
-        named = [each for each in spare if each.partition("/")[0] in error.words]
-        if len(named) != 1:  # it names none, or repeats the whole query
-            named = []
-            for each in spare:
-                query = [("format", "json"), ("select", each), ("startIndex", "1"), ("count", "1")]
-                try:
-                    page_of(await self.api.get(address(path, query)), self._decide)
-                except NotUnderstood:
-                    named.append(each)
-        absent.update(named)
-        return bool(named)
-
-    def is_absent(self, question: Question, column: str) -> bool:
-        """Whether a column was found not to be there."""
-        return column in self._absent[question.kind]
-
     def open_deals(self) -> Question:
         """Open opportunities, with the field that this installation has the next step in."""
         return replace(OPEN, spare=(self.settings.next_step,))
 
-    async def counted(self, metric: str, where: str) -> Mapping[str, float]:
-        """What the server counts by account manager (``$queries/executeMetric``). Raises whatever a list raises."""
-        path = self.path(self.settings.dynamic, "opportunities/$queries/executeMetric")
-        found: dict[str, float] = {}
-        start, groups = 1, 0
-        while True:
-            query = [
-                ("_filterName", "AccountManager"),
-                ("_metricName", metric),
-                ("_activeFilter", where),
-                ("startIndex", str(start)),
-                ("count", str(self.settings.page)),
-                ("format", "json"),
-            ]
-            page = page_of(await self.api.get(address(path, query)), self._decide)
-            self.api.rows += len(page.rows)
-            groups += len(page.rows)
-            try:
-                new = dict(metric_of(page.rows))
-            except ValueError as error:
-                raise Retryable("Infor CRM's metric has no number", code="bad-answer") from error
-            if len(new) != len(page.rows) or new.keys() & found.keys():
-                raise Retryable("Infor CRM's metric names somebody twice", code="bad-answer")
-            found |= new
-            start += len(page.rows)
-            if not page.rows or page.total is None or groups >= page.total:
-                if page.total is not None and groups < page.total:
-                    raise Retryable("Infor CRM's metric is not complete", code="bad-answer")
-                return found
-
-    async def touched(
-        self,
-        question: Question,
-        first: date,
-        today: date,
-        take: Callable[[Row], tuple[str, date] | None],
-    ) -> Mapping[str, date]:
-        """When each opportunity was last worked on, or moved, since ``first``. What is settled is read once a process."""
-        known = self._touched[question]
-        settled = today - timedelta(days=SETTLED_DAYS)
-        missing = [day for day in days_of(Window(first, settled)) if day not in known]
-        since = min([*missing, settled + timedelta(days=1)])
-
-        async def read() -> dict[date, set[str]]:
-            found: defaultdict[date, set[str]] = defaultdict(set)
-            # A day more than today: somewhere it is tomorrow already.
-            async for row in self.rows(
-                question, question.where.format_map(span(since, today + timedelta(days=1)))
-            ):
-                taken = take(row)
-                if taken is not None:
-                    found[min(taken[1], today)].add(taken[0])
-            return found
-
-        found = await twice(read)
-        for day in list(known):
-            if day < first:
-                del known[day]
-        for day in missing:
-            known[day] = frozenset(found.get(day, ()))
-        latest: dict[str, date] = {}
-        for day in days_of(Window(first, today)):
-            for deal in {*known.get(day, ()), *found.get(day, ())}:
-                latest[deal] = day
-        return latest
-
-    async def says(self, condition: str) -> bool:
-        """Whether there is any audited change of a kind."""
-        query = IS_AUDITED.where.format(what=condition)
-        return bool((await self._page(IS_AUDITED, query, 1)).rows)
-
     async def steps_are_audited(self) -> bool:
         """Whether changes of the step are in the history at all."""
-        return await self.says("Description like '%Stage%'")
+        return await self.lists.says("Description like '%Stage%'")
 
     # -- what a message names -------------------------------------------------------------------------------------------
 
@@ -571,7 +370,7 @@ class InforConnector:
         missing = [owner for owner in owners if owner not in known]
         for begin in range(0, len(missing), OWNERS):
             known |= await twice(partial(self._open_of, question, missing[begin : begin + OWNERS]))
-        if metric == "opps_no_next_step" and self.is_absent(question, self.settings.next_step):
+        if metric == "opps_no_next_step" and self.lists.is_absent(question, self.settings.next_step):
             raise FieldHidden(self.settings.next_step, "opportunities", self.next_step_advice())
         deals = {owner: known.get(owner, []) for owner in owners}
         if metric == "opps_no_activity_30d":
@@ -587,7 +386,7 @@ class InforConnector:
         where = f"{self.status_where(self.settings.open_status)} and {any_of('AccountManager.Id', owners)}"
         said = False
         rows = 0
-        async for row in self.rows(question, where):
+        async for row in self.lists.rows(question, where):
             rows += 1
             said = said or has(row, self.settings.next_step)
             try:
@@ -597,7 +396,7 @@ class InforConnector:
             if deal.owner in found:
                 found[deal.owner].append(deal)
         if rows and not said:
-            self._absent[question.kind].add(self.settings.next_step)
+            self.lists.leave_out(question, self.settings.next_step)
         return found
 
     async def _dated(
@@ -623,7 +422,7 @@ class InforConnector:
 
             async def read(among: str = among) -> dict[str, date]:
                 found: dict[str, date] = {}
-                async for row in self.rows(question, f"{condition} and {among}"):
+                async for row in self.lists.rows(question, f"{condition} and {among}"):
                     taken = take(row)
                     if taken is not None and taken[1] <= today:
                         found[taken[0]] = max(taken[1], found.get(taken[0], taken[1]))
@@ -641,7 +440,7 @@ class InforConnector:
             async def read(where: str = where) -> list[OpenTask]:
                 return [
                     task
-                    async for row in self.rows(OVERDUE_NAMED, where)
+                    async for row in self.lists.rows(OVERDUE_NAMED, where)
                     if (task := self.overdue(row, today)) is not None
                 ]
 
@@ -689,10 +488,9 @@ class InforConnector:
         session = await self.api.session()
         manager = self.settings.manager
         question = Question("users", "", PEOPLE, (manager, "FederatedIdentity", "CreateDate"))
-        self._absent["users"].clear()
 
         async def read() -> list[Row]:
-            return [row async for row in self.rows(question, "")]
+            return [row async for row in self.lists.rows(question, "")]
 
         try:
             rows = await twice(read)
@@ -715,23 +513,12 @@ class InforConnector:
             left_out=self.settings.left_out.split(","),
             manager=manager,
         )
-        if self.is_absent(question, manager):
+        if self.lists.is_absent(question, manager):
             advice = f"users have no field {manager}: set {self.variable('manager')}, or there are no teams"
             fault = RowFault("users", 0, "manager", advice, dropped=False)
             roster = replace(roster, faults=(*roster.faults, fault))
         self._roster = self.api.server_now(), through, roster
         return roster
-
-
-_Read = TypeVar("_Read")
-
-
-class _NoOrder(Exception):
-    """The server gives no rows in the order of their ids."""
-
-
-Found = tuple[str, str, date, float]
-"""(metric, person, day, how much)."""
 
 
 @dataclass
@@ -959,11 +746,11 @@ class _Reading(Asking):
         if metric == "step_moves":
             return bool(STEP_FIELDS & set(about)) or await self._crm.steps_are_audited()
         if metric == "close_date_pushes":
-            return bool(CLOSE_FIELDS & set(about)) or await self._crm.says(
+            return bool(CLOSE_FIELDS & set(about)) or await self._crm.lists.says(
                 "Description like '%EstimatedClose%'"
             )
         thing = metric.partition(".")[2]
-        return thing in about or await self._crm.says(f"{THINGS[thing][1]} ne null")
+        return thing in about or await self._crm.lists.says(f"{THINGS[thing][1]} ne null")
 
     # -- snapshots ------------------------------------------------------------------------------------------------------
 
@@ -1010,7 +797,7 @@ class _Reading(Asking):
     async def _by_metric(self, metric: str, name: str, where: str) -> bool:
         """Whether the server counts this, and did. It need not: its metrics differ by installation."""
         try:
-            found = await self._crm.counted(name, where)
+            found = await self._crm.lists.counted(name, where)
         except (SessionRefused, Throttled) as error:
             self.fail([metric], [self._window.through], error)
             return True
@@ -1071,7 +858,7 @@ class _Reading(Asking):
         if me and owned.keys() == {me} and any(user.crm_id != me for user in self._roster.users):
             self.fail(wanted, [today], Denied(grant(question.kind), code="only-our-own"))
             return
-        steps = not self._crm.is_absent(question, question.spare[0]) and (said or not tally.rows)
+        steps = not self._crm.lists.is_absent(question, question.spare[0]) and (said or not tally.rows)
         if not steps and "opps_no_next_step" in wanted:
             hidden = FieldHidden(question.spare[0], "opportunities", self._crm.next_step_advice())
             self.fail(["opps_no_next_step"], [today], hidden)
@@ -1095,7 +882,7 @@ class _Reading(Asking):
             return {}
         today = self._window.through
         try:
-            found = await self._crm.touched(question, today - timedelta(days=days - 1), today, take)
+            found = await self._crm.lists.touched(question, today - timedelta(days=days - 1), today, take)
             if question is MOVED_ON and not found and not await self._crm.steps_are_audited():
                 raise NotOffered(NOT_AUDITED.format("Stage"), code="not-audited")
         except (Retryable, Permanent) as error:
@@ -1119,7 +906,7 @@ class _Reading(Asking):
             if begin is not None:
                 begin()
             tally = _Tally()
-            async for row in self._crm.rows(question, where):
+            async for row in self._crm.lists.rows(question, where):
                 tally.rows += 1
                 take(row, tally)
             return tally
@@ -1156,14 +943,6 @@ def statuses_of(said: str) -> list[str]:
 def folded(said: str) -> frozenset[str]:
     """The same, in small letters."""
     return frozenset(each.casefold() for each in statuses_of(said))
-
-
-async def twice(read: Callable[[], Awaitable[_Read]]) -> _Read:
-    """Read a list; once more when it moved meanwhile."""
-    try:
-        return await read()
-    except Moved:
-        return await read()
 
 
 def _count(row: Row, tally: _Tally, kind: str, metric: str, column: str, who: str) -> None:
