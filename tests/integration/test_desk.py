@@ -83,7 +83,7 @@ async def test_words_chosen_to_be_dropped_never_come_to_the_desk(slack: Workspac
 
 @pytest.mark.parametrize(
     ("number", "answer"),
-    [(STRANGER, "can't find you"), (1, "What you can tell me"), (OFFICER, "can't find you")],
+    [(STRANGER, "can't tell who you are"), (1, "What you can tell me"), (OFFICER, "can't tell who you are")],
 )
 async def test_nobody_else_gets_a_desk(slack: Workspace, number: int, answer: str) -> None:
     await say(slack, "The account list is out of date", "named")
