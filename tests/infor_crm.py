@@ -399,7 +399,8 @@ class InforServer(httpx.AsyncBaseTransport):
             or query.get("_filterName") != "AccountManager"
         ):
             raise Refusal(400, "BadQueryParameter", f"no metric {name}")
-        holds = Condition(query["_activeFilter"], SCHEMA[kind]).holds
+        where = query["_activeFilter"]
+        holds = Condition(where, SCHEMA[kind]).holds if where else lambda _row: True
         found: dict[str, float] = {}
         for row in self.tables[kind]:
             if holds(row):

@@ -376,9 +376,11 @@ class InforConnector:
         if metric == "opps_no_activity_30d":
             return await self._dated(deals, today, WORKED_ON, self.worked_on, QUIET_DAYS, _last_worked)
         if metric == "opps_stuck_step":
-            if not await self.steps_are_audited():
+            dated = await self._dated(deals, today, MOVED_ON, self.moved_on, STUCK_DAYS, _last_moved)
+            known = any(deal.step_since is not None for each in dated.values() for deal in each)
+            if not known and any(dated.values()) and not await self.steps_are_audited():
                 raise NotOffered(NOT_AUDITED.format("Stage"), code="not-audited")
-            return await self._dated(deals, today, MOVED_ON, self.moved_on, STUCK_DAYS, _last_moved)
+            return dated
         return deals
 
     async def _open_of(self, question: Question, owners: Sequence[str]) -> dict[str, list[OpenDeal]]:
@@ -653,7 +655,11 @@ class _Reading(Asking):
                 created = day_of(row.get("CreateDate"))
                 tally.add("won_count", who, day)
                 tally.add("won_amount", who, day, amount or 0.0)
-                tally.add("cycle_days", who, day, max((day - created).days, 0) if created else 0)
+                if created is None:
+                    unknown = ValueError("an opportunity without the date of its creation")
+                    tally.fault(CLOSED.kind, unknown, ["cycle_days"], day, "CreateDate")
+                else:
+                    tally.add("cycle_days", who, day, max((day - created).days, 0))
         except ValueError as error:
             tally.fault(CLOSED.kind, error, OUTCOMES)
 
@@ -999,5 +1005,9 @@ def blank(asked: Asked) -> Any:
 
 
 CONNECTOR = ConnectorKind(
-    name="infor", open=opener(InforSettings, open_infor), settings=InforSettings, blank=blank
+    name="infor",
+    open=opener(InforSettings, open_infor),
+    settings=InforSettings,
+    blank=blank,
+    owner="UREHEARSAL01",
 )

@@ -79,7 +79,9 @@ def diagnoses_of(answer: Answer) -> list[Diagnosis]:
             said = said.get("$diagnoses", said if "sdataCode" in said else None)
         if isinstance(said, Mapping):
             said = [said]
-        return [_from_json(each) for each in said or () if isinstance(each, Mapping) and _is_one(each)]
+        if not isinstance(said, list):
+            return []
+        return [_from_json(each) for each in said if isinstance(each, Mapping) and _is_one(each)]
     if not answer.raw.lstrip().startswith(b"<") or len(answer.raw) > _MOST_XML:
         return []
     try:

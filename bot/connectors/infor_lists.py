@@ -113,6 +113,8 @@ class Lists:
         start, seen, total = 1, set[int](), None
         while True:
             page = await self._page(question, where, self._size, start=start)
+            if total is not None and page.total not in (None, total):
+                raise Moved("rows came or went while a list was read", code="moved")
             total = page.total if page.total is not None else total
             fresh = 0
             for row in page.rows:
@@ -200,10 +202,11 @@ class Lists:
                 raise Retryable("Infor CRM's metric names somebody twice", code="bad-answer")
             found |= new
             start += len(page.rows)
-            if not page.rows or page.total is None or groups >= page.total:
-                if page.total is not None and groups < page.total:
-                    raise Retryable("Infor CRM's metric is not complete", code="bad-answer")
-                return found
+            if page.rows and (page.total is None or groups < page.total):
+                continue
+            if page.total is not None and groups < page.total:
+                raise Retryable("Infor CRM's metric is not complete", code="bad-answer")
+            return found
 
     async def touched(
         self,
