@@ -377,8 +377,8 @@ class InforConnector:
             return await self._dated(deals, today, WORKED_ON, self.worked_on, QUIET_DAYS, _last_worked)
         if metric == "opps_stuck_step":
             dated = await self._dated(deals, today, MOVED_ON, self.moved_on, STUCK_DAYS, _last_moved)
-            known = any(deal.step_since is not None for each in dated.values() for deal in each)
-            if not known and any(dated.values()) and not await self.steps_are_audited():
+            moved = any(deal.step_since is not None for each in dated.values() for deal in each)
+            if not moved and any(dated.values()) and not await self.steps_are_audited():
                 raise NotOffered(NOT_AUDITED.format("Stage"), code="not-audited")
             return dated
         return deals
