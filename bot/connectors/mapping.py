@@ -83,6 +83,7 @@ class PeopleColumns(_Section):
     language: Heading | None = None
     access_since: Heading | None = None
     working_days: Heading | None = None
+    sso_id: Heading | None = None
 
 
 class PeopleSection(FileSection):

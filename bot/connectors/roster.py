@@ -189,6 +189,7 @@ def read_roster(
             access_since=date.fromordinal(since) if since is not None else None,
             working_days=days,
             office=office or None,
+            sso_ids=(sso_id,) if (sso_id := cell("sso_id")) else (),
         )
         origin[crm_id] = (file, line)
         boss = cell("manager")
@@ -261,7 +262,10 @@ def _report_shared_addresses(
     for email, owners in sharing.items():
         for crm_id in owners[1:]:
             file, line = origin[crm_id]
-            reason = f"{email} is the address of {owners[0]!r} too: neither of them will be written to"
+            reason = (
+                f"{email} is the address of {owners[0]!r} too: neither of them will be written to, unless the identity file "
+                "or single sign-on tells them apart"
+            )
             fault(RowFault(file, line, column, reason, dropped=False))
 
 

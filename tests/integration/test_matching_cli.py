@@ -13,12 +13,12 @@ import pytest
 
 from tests.installation import Typed, typed
 
-PEOPLE = """Name,Email,Manager
-Bo Boss,boss@example.com,
-Ana Sand,ana@example.com,Bo Boss
-Leo Lang,leo@example.com,Bo Boss
-Eva Ernst,eva@example.com,Bo Boss
-Ida Imm,ida@example.com,Bo Boss
+PEOPLE = """Name,Email,Manager,Login
+Bo Boss,boss@example.com,,OID-1
+Ana Sand,ana@example.com,Bo Boss,
+Leo Lang,leo@example.com,Bo Boss,
+Eva Ernst,eva@example.com,Bo Boss,
+Ida Imm,ida@example.com,Bo Boss,
 """
 MAPPING = """[source]
 name = "sheet"
@@ -29,6 +29,7 @@ file = "people.csv"
 name = "Name"
 email = "Email"
 manager = "Manager"
+sso_id = "Login"
 [usage]
 file = "usage.csv"
 metrics = ["activities_completed.call"]
@@ -121,6 +122,13 @@ def test_import_says_who_was_matched_by_what_and_what_to_do_about_the_rest(
     assert "excluded, never written to: Eva Ernst" in said.out
 
 
+def test_import_matches_by_single_sign_on_where_there_is_a_token(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    said = imports(folder, {**settings, "FULLSTEAM_SLACK_SCIM_TOKEN": "xoxp-test"})
+    assert "2 people matched to Slack: 1 by the identity file, 1 by single sign-on." in said.out
+
+
 def test_import_gives_the_same_as_json(folder: Path, settings: dict[str, str]) -> None:
     body = json.loads(imports(folder, settings, "--json", "-").out)
     assert (body["matched"], body["matched_by"]) == (2, {"override": 1, "email": 1})
@@ -148,7 +156,7 @@ def test_doctor_lists_the_same_and_the_lines_of_the_file_that_hold_nothing(
     assert "single sign-on: the token works; 1 accounts have an id" in said.out
     # The file has a new line: what it will do is said, before anything is matched by it.
     assert "5 in the CRM, 2 matched to Slack" in said.out
-    assert "as things are now, 2 by the identity file, 1 by e-mail address" in said.out
+    assert "as things are now, 2 by the identity file, 1 by single sign-on" in said.out
     assert "ambiguous" not in said.out
     assert (
         "people: guest: never written to: Ida Imm (ida@example.com; U00000005). their Slack account"
