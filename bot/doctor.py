@@ -166,7 +166,8 @@ async def _slack(settings: Settings, found: list[Finding]) -> list[SlackUser] | 
     found.append(Finding("slack", True, f"the token works; {count} people"))
     if directory.scim_fault is not None:
         found.append(Finding("slack single sign-on", False, str(directory.scim_fault)))
-    elif settings.slack_scim_token is not None:
+        return None  # what was read last still knows their ids
+    if settings.slack_scim_token is not None:
         known = sum(1 for user in accounts if user.sso_ids)
         found.append(Finding("slack single sign-on", True, f"the token works; {known} accounts have an id"))
     return accounts
