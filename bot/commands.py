@@ -28,7 +28,7 @@ from bot.delivery.blocks import to_blocks
 from bot.delivery.console import readable
 from bot.delivery.slack import connect
 from bot.domain.attention import PERSONAL
-from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused
+from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
 from bot.domain.messages import Message
 from bot.domain.ports import Asked, Connector, Meter, Metered
 from bot.domain.programme import Programme
@@ -345,7 +345,8 @@ async def _rehearse(
         pass
     for metric in METRICS.values():
         if metric.kind is MetricKind.SNAPSHOT:
-            await connector.evidence(metric.key, [kind.owner], 5, window.through)
+            with contextlib.suppress(Retryable, Permanent):  # an empty CRM may not have what it needs
+                await connector.evidence(metric.key, [kind.owner], 5, window.through)
     await let_go({name: connector, **sources.opened})
     secrets = secrets_of(check_settings(kind.settings, {**given, "name": name}))
     times = Counter(json.dumps(asdict(each), sort_keys=True) for each in rehearsal.asked)

@@ -1399,4 +1399,5 @@ CONNECTOR = ConnectorKind(
     open=opener(DynamicsSettings, open_dynamics),
     settings=DynamicsSettings,
     blank=blank,
+    owner="00000000-0000-0000-0000-000000000002",
 )

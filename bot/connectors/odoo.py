@@ -870,4 +870,5 @@ CONNECTOR = ConnectorKind(
     open=opener(OdooSettings, open_odoo),
     settings=OdooSettings,
     blank=blank,
+    owner="2",
 )
