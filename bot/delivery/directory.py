@@ -104,7 +104,7 @@ def _with_sso_ids(member: Mapping[str, Any], known_by: Mapping[str, tuple[str, .
     user = slack_user(member)
     if known_by is None:
         return user
-    # In an Enterprise organisation SCIM names accounts by the id that they have there.
+    # In an Enterprise organisation SCIM names accounts by the id that they have there (not confirmed offline: always).
     organisation = str((member.get("enterprise_user") or {}).get("id") or "")
     return replace(user, sso_ids=known_by.get(user.id) or known_by.get(organisation) or ())
 

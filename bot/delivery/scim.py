@@ -1,6 +1,7 @@
 """By what names single sign-on knows the accounts of Slack: the SCIM API (docs.slack.dev/reference/scim-api).
 
 It takes a token of an admin with the scope ``admin``, and is there on the plans Business+ and Enterprise. Read only: GET /Users.
+Not confirmed offline: which identity providers fill ``externalId``.
 """
 
 from __future__ import annotations
