@@ -47,6 +47,7 @@ from bot.connectors.infor_queries import (
     NO_LOGINS,
     NOT_AUDITED,
     OPEN,
+    OPEN_NAMED,
     OUTCOMES,
     OVERDUE,
     OVERDUE_NAMED,
@@ -348,9 +349,9 @@ class InforConnector:
 
     # -- lists ----------------------------------------------------------------------------------------------------------
 
-    def open_deals(self) -> Question:
+    def open_deals(self, question: Question = OPEN) -> Question:
         """Open opportunities, with the field that this installation has the next step in."""
-        return replace(OPEN, spare=(self.settings.next_step,))
+        return replace(question, spare=(self.settings.next_step,))
 
     async def steps_are_audited(self) -> bool:
         """Whether changes of the step are in the history at all."""
@@ -362,7 +363,7 @@ class InforConnector:
         self, owners: Sequence[str], metric: str, today: date
     ) -> Mapping[str, Sequence[OpenDeal]]:
         """Open opportunities by owner: read once for all flaws, good for a second."""
-        question = self.open_deals()
+        question = self.open_deals(OPEN_NAMED)
         now = self.api.server_now()
         if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
             self._deals = now, {}
@@ -385,7 +386,8 @@ class InforConnector:
 
     async def _open_of(self, question: Question, owners: Sequence[str]) -> dict[str, list[OpenDeal]]:
         found: dict[str, list[OpenDeal]] = {owner: [] for owner in owners}
-        where = f"{self.status_where(self.settings.open_status)} and {any_of('AccountManager.Id', owners)}"
+        statuses = self.status_where(self.settings.open_status)
+        where = question.where.format(open=statuses, owners=any_of("AccountManager.Id", owners))
         said = False
         rows = 0
         async for row in self.lists.rows(question, where):
@@ -436,8 +438,8 @@ class InforConnector:
     async def _tasks_of(self, owners: Sequence[str], today: date) -> Mapping[str, Sequence[OpenTask]]:
         found: defaultdict[str, list[OpenTask]] = defaultdict(list)
         for begin in range(0, len(owners), OWNERS):
-            among = owners[begin : begin + OWNERS]
-            where = f"{OVERDUE_NAMED.where.format_map(span(today, today))} and {any_of('UserId', among)}"
+            owned = any_of("UserId", owners[begin : begin + OWNERS])
+            where = OVERDUE_NAMED.where.format(owners=owned, **span(today, today))
 
             async def read(where: str = where) -> list[OpenTask]:
                 return [

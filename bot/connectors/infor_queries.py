@@ -77,16 +77,12 @@ CLOSED = Question(
 OPEN = Question(
     "opportunities",
     "{open}",
-    (
-        "Description",
-        "AccountManager/$key",
-        "Stage",
-        "EstimatedClose",
-        "SalesPotential",
-        "CreateDate",
-        "Account/$key",
-        "Account/AccountName",
-    ),
+    ("AccountManager/$key", "Stage", "EstimatedClose", "SalesPotential", "CreateDate", "Account/$key"),
+)
+OPEN_NAMED = Question(
+    OPEN.kind,
+    "{open} and {owners}",
+    ("Description", *OPEN.fields, "Account/AccountName"),
 )
 OVERDUE = Question(
     "activities",
@@ -94,7 +90,9 @@ OVERDUE = Question(
     ("Type", "StartDate", "Timeless", "Recurring", "UserId", "Leader/$key"),
     system=True,
 )
-OVERDUE_NAMED = Question(OVERDUE.kind, OVERDUE.where, ("Description", *OVERDUE.fields), system=True)
+OVERDUE_NAMED = Question(
+    OVERDUE.kind, OVERDUE.where + " and {owners}", ("Description", *OVERDUE.fields), system=True
+)
 WORKED_ON = Question(
     "history",
     "Type ne 'atDatabaseChange' and OpportunityId ne null and CompletedDate ge {a} and CompletedDate lt {b}",
