@@ -291,7 +291,8 @@ def import_(
         "through": report.through,
         "people": _number_of_people(report.people),
         "matched": matched.standing.matched,
-        "matched_by": dict(matched.standing.by),
+        "matched_by": matched.standing.by,
+        "reached": {step: list(names) for step, names in matched.standing.reached.items()},
         "not_matched": {state: list(names) for state, names in matched.standing.states.items()},
         "to_do": [
             {"state": each.state, "why": each.why, "what_to_do": each.what_to_do, "who": list(each.who)}

@@ -18,7 +18,7 @@ from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.slack import connect
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
-from bot.domain.matching import STEP_NAMES
+from bot.domain.matching import OVERRIDE, STEP_NAMES
 from bot.domain.people import MATCHED, Person, SlackUser
 from bot.domain.ports import Probe
 from bot.domain.programme import Programme
@@ -251,6 +251,8 @@ def _reach(people: Sequence[Person], standing: Standing, settings: Settings) -> 
             "; `fullsteam import` matches them where the bot token is set, and every poll of `fullsteam run`"
         )
     yield Finding("people", bool(reached), text)
+    if by_file := standing.reached.get(OVERRIDE):
+        yield Finding(f"people: by {STEP_NAMES[OVERRIDE]}", True, ", ".join(by_file))
     for group in standing.groups:
         who = ", ".join(group.who)
         yield Finding(f"people: {group.state}", True, f"never written to: {who}. {group.what_to_do}")

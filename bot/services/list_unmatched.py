@@ -27,17 +27,22 @@ class Group:
 class Standing:
     """How the people of the CRM meet those of Slack, as of the last reading of both.
 
-    ``by``: how many are matched by each step, in the order of the steps. ``states``: names by match state, matched ones left
-    out. ``groups``: the same with reasons, the most urgent first. ``faults``: lines of the identity file that hold nothing.
+    ``reached``: names by the step that matched them, in the order of the steps. ``states``: names by match state, matched ones
+    left out. ``groups``: the same with reasons, the most urgent first. ``faults``: lines of the identity file that hold nothing.
     ``leaderless``: managers who are not active in the CRM while somebody active reports to them -> how many do.
     """
 
     active: int = 0
-    by: Mapping[str, int] = field(default_factory=dict)
+    reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     faults: tuple[str, ...] = ()
     leaderless: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def by(self) -> dict[str, int]:
+        """How many are matched by each step."""
+        return {step: len(names) for step, names in self.reached.items()}
 
     @property
     def matched(self) -> int:
@@ -53,15 +58,17 @@ def list_unmatched(
     everybody = people.get(uow)
     grouped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     states: defaultdict[str, list[str]] = defaultdict(list)
+    reached: defaultdict[str | None, list[str]] = defaultdict(list)
     for who, tie in found.ties.items():
-        if tie.state != MATCHED:
+        if tie.state == MATCHED:
+            reached[tie.by].append(everybody[who].name)
+        else:
             grouped[tie.why, tie.state].append(_shown(everybody[who], tie, everybody))
             states[tie.state].append(everybody[who].name)
     order = list(WHAT_TO_DO)
-    by = Counter(tie.by for tie in found.ties.values() if tie.state == MATCHED)
     return Standing(
         active=len(found.ties),
-        by={step: by[step] for step in STEPS if by[step]},
+        reached={step: tuple(sorted(reached[step])) for step in STEPS if step in reached},
         states={state: tuple(sorted(names)) for state, names in sorted(states.items())},
         groups=tuple(
             Group(state, why, WHAT_TO_DO[why], tuple(sorted(who)))

@@ -132,6 +132,7 @@ def test_import_matches_by_single_sign_on_where_there_is_a_token(
 def test_import_gives_the_same_as_json(folder: Path, settings: dict[str, str]) -> None:
     body = json.loads(imports(folder, settings, "--json", "-").out)
     assert (body["matched"], body["matched_by"]) == (2, {"override": 1, "email": 1})
+    assert body["reached"] == {"override": ["Ana Sand"], "email": ["Bo Boss"]}
     assert body["not_matched"] == {
         "ambiguous": ["Leo Lang"],
         "excluded": ["Eva Ernst"],
@@ -157,6 +158,7 @@ def test_doctor_lists_the_same_and_the_lines_of_the_file_that_hold_nothing(
     # The file has a new line: what it will do is said, before anything is matched by it.
     assert "5 in the CRM, 2 matched to Slack" in said.out
     assert "as things are now, 2 by the identity file, 1 by single sign-on" in said.out
+    assert "people: by the identity file: Ana Sand, Leo Lang" in said.out
     assert "ambiguous" not in said.out
     assert (
         "people: guest: never written to: Ida Imm (ida@example.com; U00000005). their Slack account"
