@@ -80,9 +80,10 @@ def test_postgresql_means_psycopg_3(monkeypatch: pytest.MonkeyPatch, given: str,
 
 def test_slack_over_plain_http_is_for_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, SLACK_API_URL="http://127.0.0.1:9000/api").slack_api_url.endswith("/api/")
-    for name in ("SLACK_API_URL", "SLACK_SCIM_URL"):
-        with pytest.raises(ConfigurationError, match=f"FULLSTEAM_{name}"):
-            read(monkeypatch, **{name: "http://slack.example/api/"})
+    with pytest.raises(ConfigurationError, match="FULLSTEAM_SLACK_API_URL"):
+        read(monkeypatch, SLACK_API_URL="http://slack.example/api/")
+    with pytest.raises(ConfigurationError, match="FULLSTEAM_SLACK_SCIM_URL"):
+        read(monkeypatch, SLACK_SCIM_URL="http://slack.example/scim/v1/")
 
 
 def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
