@@ -31,6 +31,7 @@ crm_429, crm_429_date, crm_429_bare    429 with `Retry-After: seconds`, with it 
 crm_503_html          503 with a page of HTML for a body
 crm_timeout, crm_timeout_500    a query is refused with QUERY_TIMEOUT, with status 400 or 500
 crm_denied            the object does not exist for the API user (INVALID_TYPE)
+crm_forbidden         the object may not be read (403 INSUFFICIENT_ACCESS)
 crm_own_logins        LoginHistory has the API user's own rows only, and says nothing about it
 crm_page_fails        a query's first page comes, a later one is answered as crm_503_html
 crm_page_overlaps     a later page begins with the last row of the one before
@@ -71,6 +72,7 @@ CRM = frozenset(
         "crm_timeout",
         "crm_timeout_500",
         "crm_denied",
+        "crm_forbidden",
         "crm_own_logins",
         "crm_page_fails",
         "crm_page_overlaps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +27,7 @@ URL = "https://acme.my.salesforce.com"
 class Line(httpx.AsyncBaseTransport):
     """The line to the org. ``cut``: nobody answers. ``drops``: so many requests more are lost on the way.
 
-    ``rewrite``: (query or path, body) -> another body.
+    ``rewrite``: (query or path, body) -> another body, also of a query that travels with others.
     """
 
     def __init__(self, server: CrmServer) -> None:
@@ -35,6 +36,8 @@ class Line(httpx.AsyncBaseTransport):
         self.rewrite: Callable[[str, bytes], bytes] | None = None
         self.asked: list[str] = []
         """The queries, and the paths of what is no query."""
+        self.requests = 0
+        """How often anything travelled, several queries in one request counted once."""
         self.headers: list[httpx.Headers] = []
         self._inner = httpx.ASGITransport(server, raise_app_exceptions=False)
 
@@ -42,7 +45,12 @@ class Line(httpx.AsyncBaseTransport):
         request = httpx.Request(
             request.method, whole_address(request), headers=request.headers, content=request.content
         )
-        self.asked.append(request.url.params.get("q", request.url.path))
+        asked = [request.url.params.get("q", request.url.path)]
+        if request.url.path.endswith("/composite"):
+            parts = json.loads(request.content)["compositeRequest"]
+            asked = [httpx.URL(part["url"]).params.get("q", part["url"]) for part in parts]
+        self.asked += asked
+        self.requests += 1
         self.headers.append(request.headers)
         if self.cut:
             raise httpx.ConnectError("nobody there")
@@ -52,9 +60,20 @@ class Line(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         if self.rewrite is None:
             return response
-        body = self.rewrite(self.asked[-1], await response.aread())
+        body = await response.aread()
+        if request.url.path.endswith("/composite") and response.status_code == 200:
+            answer = json.loads(body)
+            for query, part in zip(asked, answer["compositeResponse"], strict=True):
+                part["body"] = json.loads(self.rewrite(query, _written(part["body"])))
+            body = _written(answer)
+        else:
+            body = self.rewrite(asked[0], body)
         headers = [(key, value) for key, value in response.headers.items() if key != "content-length"]
         return httpx.Response(response.status_code, headers=headers, content=body)
+
+
+def _written(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 @dataclass
@@ -183,6 +202,27 @@ class Org:
 
     def meeting(self, owner: str, start: datetime) -> None:
         self.record("Event", owner, 9, OwnerId=owner, Subject="Visit", StartDateTime=start, IsChild=False)
+
+    def opened(self, user: str, days: int, page: str, times: int) -> None:
+        """What the Lightning Usage App counts."""
+        day = self.ago(days).date()
+        self.crm.insert(
+            "LightningUsageByPageMetrics",
+            [{"UserId": user, "MetricsDate": day, "PageName": page, "TotalCount": times}],
+        )
+
+    def used(self, user: str, days: int, experience: str) -> None:
+        day = self.ago(days).date()
+        self.crm.insert(
+            "LightningUsageByAppTypeMetrics",
+            [{"UserId": user, "MetricsDate": day, "AppExperience": experience}],
+        )
+
+    def quota(self, user: str, start: date, amount: float, kind: str = "0Db000000000001EAA") -> None:
+        self.crm.insert(
+            "ForecastingQuota",
+            [{"QuotaOwnerId": user, "StartDate": start, "QuotaAmount": amount, "ForecastingTypeId": kind}],
+        )
 
     def login(self, user: str, days: float, kind: str = "Application", status: str = "Success") -> None:
         self.crm.insert(

@@ -2,10 +2,12 @@
 
 One grouped query for each metric, whatever the number of people; groups are paged by their key, because aggregate queries
 have no locator. Events are counted by UTC day, because DAY_ONLY() is; snapshots are as of now, and never given an older date.
-What Salesforce refuses becomes the coverage of the metrics that need it, with what the admin has to change.
+What is there and what we may see of it is asked once a day (describe): what is not there is not asked for. What Salesforce
+refuses becomes the coverage of the metrics that need it, with what the admin has to change.
 
-Sources: REST API Developer Guide (Query, Status Codes and Error Responses, Limit Info Header), SOQL and SOSL Reference
-(Aggregate Functions, Date Functions), Object Reference (LoginHistory, Opportunity, OpportunityFieldHistory, Task, Event).
+Sources: REST API Developer Guide (Query, Composite, Describe Global, sObject Describe, Status Codes and Error Responses, Limit
+Info Header), SOQL and SOSL Reference (Aggregate Functions, Date Functions), Object Reference (LoginHistory, Opportunity,
+OpportunityFieldHistory, Task, Event, ForecastingQuota).
 """
 
 from __future__ import annotations
@@ -15,45 +17,60 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.asking import Asking, all_of
 from bot.connectors.figures import Figures, days_of, halves
-from bot.connectors.http import Api, Policy
+from bot.connectors.http import Api, LogIn, Policy, SessionRefused
 from bot.connectors.open_records import OpenDeal, OpenTask, worst
-from bot.connectors.refusals import Denied, FieldHidden, TooSlow
+from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.connectors.salesforce_answers import (
-    LocatorGone,
+    NOT_HERE,
     api_used,
     client_credentials,
     grant,
     judge,
-    records_of,
-    size_of,
+    jwt_bearer,
 )
+from bot.connectors.salesforce_courier import AT_A_TIME, EVERYBODY, Courier, Range, TooMany, middle
 from bot.connectors.salesforce_queries import (
+    ACTIVITIES,
     DEAL,
     EVENTS,
+    FEATURES,
+    FIELDS,
     FLAWS,
     FROZEN,
-    GROUPS,
+    HISTORIES,
     INTERACTIVE,
     LOGINS,
+    MOST_PUSHES,
+    NEEDING,
+    PUSHES,
+    QUOTAS,
     REQUIRED,
+    SINGLY,
     STATES,
     TASK,
+    TRACKED,
     UNSUPPORTED,
     USERS,
+    WON,
     Question,
     Row,
+    amount_of,
+    lacking,
     pipeline,
+    pushed,
+    quota_of,
+    running_period,
     span,
     thresholds,
 )
@@ -66,8 +83,8 @@ from bot.connectors.salesforce_rows import (
     read_users,
     task_of,
 )
-from bot.connectors.settings import Address, CrmSettings, OptionalAddress, opener
-from bot.domain.errors import Permanent, Retryable
+from bot.connectors.settings import Address, CrmSettings, ExistingFile, OptionalAddress, opener
+from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
 from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, RecordRef, RowFault, Window
@@ -82,7 +99,22 @@ EVIDENCE_DAYS = 7
 """How old the day may be that a decision was made for; the records are read as of now in any case."""
 DEALS_LIFE = timedelta(seconds=1)
 ROSTER_LIFE = timedelta(minutes=10)
-LOGIN_LOOK_BACK = timedelta(days=30)
+LOOK_BACK = timedelta(days=30)
+"""How far back it is looked whether anything is ever seen of what seems empty."""
+OFFER_LIFE = timedelta(days=1)
+STEPS_OF_HALVING = 3
+"""How often everybody is halved for a query that takes too long: eighths."""
+CERTAIN = frozenset(
+    {
+        *("Opportunity", "Account", "Contact", "Lead", "Case", "Task", "Event", "ForecastingQuota"),
+        *(history for history, _ in HISTORIES.values()),
+    }
+)
+"""Objects that are listed where they are there: one of them that is not listed is not asked for."""
+NOT_TRACKED = "no such change was kept for 30 days"
+EAC = "Einstein Activity Capture keeps e-mails and meetings where nobody can count them: FULLSTEAM_SALESFORCE_ACTIVITY_SOURCE"
+NO_ACTIVITIES = "activities are not kept in Salesforce, by FULLSTEAM_SALESFORCE_ACTIVITY_SOURCE"
+NEXT_DAY = "Salesforce tells it a day later"
 PAST = "Salesforce tells this as of now only, not for a day gone by"
 
 
@@ -98,8 +130,18 @@ class SalesforceSettings(CrmSettings):
         min_length=1,
         description="the consumer key of your external client app, see docs/connectors/salesforce.md",
     )
-    client_secret: SecretStr = Field(
-        min_length=1, description="the consumer secret of your external client app"
+    client_secret: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="the consumer secret of your external client app (client credentials flow)",
+    )
+    username: str = Field("", description="the integration user's user name (JWT bearer flow)")
+    private_key_file: ExistingFile | None = Field(
+        None, description="the file with the private key of the app's certificate, PEM (JWT bearer flow)"
+    )
+    audience: str = Field(
+        "",
+        description="whom a JWT is meant for, if not https://login.salesforce.com, or test.salesforce.com for a sandbox",
     )
     token_url: OptionalAddress = Field(
         "", description="where to log in, if not at services/oauth2/token of your My Domain"
@@ -111,7 +153,47 @@ class SalesforceSettings(CrmSettings):
         ", ".join(LICENCES),
         description="licences of those who work on opportunities, e.g. Salesforce, Sales Cloud",
     )
+    activity_source: Literal["standard", "eac", "none"] = Field(
+        "standard",
+        description="where activities are: standard (Task and Event), eac (Einstein Activity Capture), or none",
+    )
+    forecast_type: str = Field(
+        "", description="the id of the forecast type whose quotas count, if the org has several"
+    )
     batch: int = Field(2000, ge=200, le=2000, description="rows a page, 200 to 2000")
+    together: int = Field(
+        AT_A_TIME, ge=1, le=AT_A_TIME, description="queries in one request, 1 to 5; 1: every query alone"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> SalesforceSettings:
+        by_key = bool(self.username) or self.private_key_file is not None
+        if self.client_secret is not None and by_key:
+            raise ValueError(
+                "set either <CLIENT_SECRET> (client credentials flow), or <USERNAME> and <PRIVATE_KEY_FILE> (JWT bearer flow)"
+            )
+        if self.client_secret is None and not by_key:
+            raise ValueError(
+                "<CLIENT_SECRET> is not set: the consumer secret of your external client app, or <USERNAME> and"
+                " <PRIVATE_KEY_FILE> for the JWT bearer flow"
+            )
+        if by_key and not self.username:
+            raise ValueError("<USERNAME> is not set: the integration user's user name (JWT bearer flow)")
+        if by_key and self.private_key_file is None:
+            raise ValueError("<PRIVATE_KEY_FILE> is not set: the file with the app's private key, PEM")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the org has for us. None: it does not say, so it is asked for. ``fields``: of Opportunity -> may be counted."""
+
+    objects: frozenset[str] | None = None
+    fields: Mapping[str, bool] | None = None
+
+    def has(self, entity: str) -> bool:
+        """Whether to ask for an object at all."""
+        return self.objects is None or entity not in CERTAIN or entity in self.objects
 
 
 class SalesforceConnector:
@@ -138,17 +220,17 @@ class SalesforceConnector:
         self._root = f"/services/data/{settings.api_version}"
         self._page = {"Sforce-Query-Options": f"batchSize={settings.batch}"} if settings.batch != 2000 else {}
         self._hidden: defaultdict[str, set[str]] = defaultdict(set)
+        self._offer: tuple[datetime, _Offer] | None = None
+        self._unsupported = dict(UNSUPPORTED)
+        if settings.activity_source != "standard":
+            why = EAC if settings.activity_source == "eac" else NO_ACTIVITIES
+            self._unsupported |= dict.fromkeys(ACTIVITIES, why)
         self._roster: tuple[datetime, date, Roster] | None = None
         self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
         self.api = Api(
             settings.url,
             name=settings.name,
-            log_in=client_credentials(
-                settings.url,
-                settings.client_id,
-                settings.client_secret.get_secret_value(),
-                settings.token_url,
-            ),
+            log_in=self._log_in(settings),
             judge=judge,
             used=api_used,
             clock=clock,
@@ -156,6 +238,30 @@ class SalesforceConnector:
             transport=transport,
             sleep=sleep,
         )
+        self.courier = Courier(
+            self.api,
+            self._root,
+            self._page,
+            at_a_time=settings.together,
+            at_once=settings.at_once,
+        )
+
+    def _server_now(self) -> datetime:
+        return self.api.server_now()
+
+    def _log_in(self, settings: SalesforceSettings) -> LogIn:
+        if settings.private_key_file is not None:
+            return jwt_bearer(
+                settings.url,
+                settings.client_id,
+                settings.username,
+                settings.private_key_file,
+                audience=settings.audience,
+                token_url=settings.token_url,
+                now=self._server_now,  # not there yet
+            )
+        secret = settings.client_secret.get_secret_value() if settings.client_secret is not None else ""
+        return client_credentials(settings.url, settings.client_id, secret, settings.token_url)
 
     # -- the port -------------------------------------------------------------------------------------------------------
 
@@ -164,7 +270,11 @@ class SalesforceConnector:
         version = self._settings.api_version
         try:
             session = await self.api.session()
-            offered = {str(each.get("version")) for each in await self._versions()}
+            offered = {
+                said
+                for each in await self._versions()
+                if re.fullmatch(r"\d+\.\d", said := str(each.get("version")))
+            }
             if offered and version.removeprefix("v") not in offered:
                 newest = max(offered, key=float)
                 advice = f"the org has no API {version}: set FULLSTEAM_SALESFORCE_API_VERSION, e.g. v{newest}"
@@ -186,13 +296,18 @@ class SalesforceConnector:
         return roster.users, roster.faults
 
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
-        """Everything in about twenty queries, up to four at once; then facts day by day."""
+        """Everything in about thirty queries, five in a request, up to four at once; then facts day by day."""
         roster = await self._known_roster(window.through)
+        offer = await self._known_offer()
         self._hidden.clear()  # rights may have been granted since
+        if offer.fields is not None:
+            self._hidden["Opportunity"] |= FIELDS - offer.fields.keys()
         self._deals = None
-        figures = Figures(window, metrics, UNSUPPORTED, past=PAST)
+        figures = Figures(window, metrics, self._unsupported, past=PAST)
         figures.leave_empty("field_completeness")
-        reading = _Reading(self, figures, window, metrics, roster.me)
+        figures.leave_empty("quota_attainment")
+        wanted = metrics - self._unsupported.keys()
+        reading = _Reading(self, figures, window, wanted, roster, offer)
         await reading.read(self._is_today(window.through))
         log.info(
             "salesforce.collected",
@@ -234,6 +349,11 @@ class SalesforceConnector:
                 found[owner] = count, named
         return found
 
+    @property
+    def forecast_type(self) -> str:
+        """Whose quotas count, "" where there is only one type."""
+        return self._settings.forecast_type
+
     def meter(self) -> Meter:
         """What was asked, and what is left of the org's daily calls."""
         return self.api.meter()
@@ -258,45 +378,48 @@ class SalesforceConnector:
     # -- queries --------------------------------------------------------------------------------------------------------
 
     async def query(self, soql: str) -> Sequence[Row]:
-        """All rows of a query, page by page. A cursor that was dropped starts the query again, once."""
+        """All rows of a query, page by page."""
+        return await self.courier.rows(soql, alone=True)
+
+    async def groups(
+        self,
+        question: Question,
+        where: Mapping[str, str],
+        people: Range = EVERYBODY,
+        known: Sequence[str] = (),
+    ) -> Sequence[Row]:
+        """All groups of a question (see Courier). Raises FieldHidden for what is known not to be there."""
+        if question.entity == "Opportunity":
+            for name in sorted(question.fields & self._hidden["Opportunity"]):
+                raise FieldHidden(name, question.entity)
+        return await self.courier.groups(question, where, people, known)
+
+    async def _known_offer(self) -> _Offer:
+        """What is there for us, by describe: asked once a day. An org that does not say is asked for everything."""
+        now = self.api.server_now()
+        if self._offer is not None and abs(now - self._offer[0]) <= OFFER_LIFE:
+            return self._offer[1]
+        listed, described = await all_of(
+            [self._described("sobjects"), self._described("sobjects/Opportunity/describe")]
+        )
+        objects = frozenset(str(each.get("name")) for each in _list(listed, "sobjects"))
+        fields = {
+            str(each.get("name")): bool(each.get("aggregatable", True)) for each in _list(described, "fields")
+        }
+        offer = _Offer(
+            objects if {"User", "Task"} <= objects else None,
+            fields if fields.keys() >= {"Id", "OwnerId", "IsClosed", "CloseDate"} else None,
+        )
+        self._offer = now, offer
+        return offer
+
+    async def _described(self, path: str) -> Any:
         try:
-            return await self._pages(soql)
-        except LocatorGone:
-            return await self._pages(soql)
-
-    async def _pages(self, soql: str) -> Sequence[Row]:
-        answer = await self.api.get(f"{self._root}/query", {"q": soql}, self._page)
-        rows, more = records_of(answer)
-        asked: set[str] = set()
-        while more:
-            if not more.startswith("/services/"):
-                raise Permanent("Salesforce names a next page elsewhere", code="bad-answer")
-            asked.add(more)
-            if len(asked) >= size_of(answer):  # the first page and these: more pages than there are rows
-                raise Retryable("Salesforce names more pages than it has rows", code="bad-answer")
-            next_rows, more = records_of(await self.api.follow(more, self._page))
-            if more in asked:
-                raise Retryable("Salesforce names the same page again", code="bad-answer")
-            rows += next_rows
-        self.api.rows += len(rows)
-        return rows
-
-    async def groups(self, question: Question, where: Mapping[str, str]) -> Sequence[Row]:
-        """All groups of a question: as many queries as there are GROUPS groups, each beginning after the last whole person."""
-        rows: list[Row] = []
-        after: str | None = None
-        while True:
-            page = await self.query(question.soql(where, after))
-            if len(page) < GROUPS:
-                return [*rows, *page]
-            last = page[-1].get(question.key)
-            whole = [row for row in page if row.get(question.key) != last]
-            if not whole:
-                raise TooSlow("one person has more groups than a query gives", code="too-many-groups")
-            rows += whole
-            before, after = after, str(whole[-1].get(question.key))
-            if after == before:
-                raise Retryable("Salesforce gives the same groups again", code="bad-answer")
+            return (await self.api.get(f"{self._root}/{path}")).body
+        except (SessionRefused, Throttled):
+            raise
+        except (Retryable, Permanent):
+            return None
 
     async def _versions(self) -> Sequence[Row]:
         body = (await self.api.get("/services/data/")).body
@@ -372,7 +495,7 @@ class SalesforceConnector:
 
         async def frozen_ids() -> frozenset[str]:
             try:
-                rows = await self.query(FROZEN)
+                rows = await self.courier.rows(FROZEN)
             except Denied:
                 unknown.append(RowFault("UserLogin", 0, "IsFrozen", grant("UserLogin"), dropped=False))
                 return frozenset()
@@ -393,7 +516,7 @@ class SalesforceConnector:
 
     async def _all_users(self) -> Sequence[Row]:
         try:
-            return await self.query(USERS)
+            return await self.courier.rows(USERS)
         except Denied as error:
             raise Permanent(
                 f'users cannot be read: give the integration user "View All Users" ({error.code})',
@@ -410,100 +533,265 @@ class _Reading(Asking):
         figures: Figures,
         window: Window,
         metrics: frozenset[str],
-        me: str,
+        roster: Roster,
+        offer: _Offer,
     ) -> None:
         super().__init__(figures)
         self._crm = connector
         self._window = window
         self._metrics = metrics
-        self._me = me
+        self._me = roster.me
+        self._known = roster.known
+        self._offer = offer
         self._days = days_of(window)
+        self._hopeless: set[tuple[str, ...]] = set()
 
     async def read(self, snapshots: bool) -> None:
         """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
         first, last = self._window.since, self._window.through
         tasks: list[Coroutine[Any, Any, None]] = [
-            self._events(question, first, last) for question in EVENTS if self._wants(question)
+            self._events(question, first, last) for question in EVENTS if self._wants(question.metrics)
         ]
+        tasks += [self._features(question) for question in FEATURES.values() if self._wants(question.metrics)]
         if "active_day" in self._metrics:
             tasks.append(self._logins())
+        if "close_date_pushes" in self._metrics:
+            tasks.append(self.by_halves(first, last, self._pushes, self._too_many_pushes))
         if snapshots:
-            tasks += [self._state(question) for question in STATES if self._wants(question)]
-            if self._wants(pipeline(REQUIRED)):
-                tasks.append(self._pipeline())
+            tasks += [self._state(question) for question in STATES if self._wants(question.metrics)]
+            if self._wants(pipeline(REQUIRED).metrics):
+                tasks.append(self._by_field(pipeline))
+            if self._wants(lacking(REQUIRED).metrics):
+                tasks.append(self._by_field(lacking))
+            if "quota_attainment" in self._metrics:
+                tasks.append(self._quotas())
         else:
-            for metric in sorted(self._metrics & {*FLAWS, "pipeline_amount", "field_completeness"}):
+            late = {*FLAWS, "pipeline_amount", "field_completeness", "quota_attainment"}
+            for metric in sorted(self._metrics & late):
                 self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
         await self.run(tasks)
 
-    def _wants(self, question: Question) -> bool:
-        return not self._metrics.isdisjoint(question.metrics)
+    def _wants(self, metrics: Iterable[str]) -> bool:
+        return not self._metrics.isdisjoint(metrics)
 
     # -- kinds of questions ---------------------------------------------------------------------------------------------
+
+    async def _asked(self, question: Question, where: Mapping[str, str], days: int = 1) -> Sequence[Row]:
+        """The groups of a question. What takes too long for a day is asked for half of the people at a time.
+
+        Raises TooSlow when an eighth of them is too much as well: then it is not tried again for another day.
+        """
+        if not self._offer.has(question.entity):
+            raise Denied("", code="denied")
+        known = self._known
+        try:
+            return await self._crm.groups(question, where, EVERYBODY, known)
+        except TooMany:
+            raise
+        except TooSlow:
+            if days > 1 or question.metrics in self._hopeless:
+                raise
+            try:
+                return await self._halved(question, where, EVERYBODY, STEPS_OF_HALVING)
+            except TooSlow:
+                self._hopeless.add(question.metrics)
+                raise
+
+    async def _halved(
+        self, question: Question, where: Mapping[str, str], people: Range, steps: int
+    ) -> Sequence[Row]:
+        cut = middle(people, self._known)
+        if cut is None or not steps:
+            raise TooSlow("Salesforce gave up on a query that took too long", code="query-timeout")
+        rows: list[Row] = []
+        for part in ((people[0], cut), (cut, people[1])):
+            try:
+                rows += await self._crm.groups(question, where, part, self._known)
+            except TooSlow:
+                rows += await self._halved(question, where, part, steps - 1)
+        return rows
 
     async def _events(self, question: Question, first: date, last: date) -> None:
         """Events of a span; a query that takes too long is asked in halves, down to a day."""
         until = self._crm.api.server_now() if question.entity == "Event" else None
+        where, days = span(first, last, until), days_of(Window(first, last))
         try:
-            rows = await self._crm.groups(question, span(first, last, until))
+            answers = [(question, await self._asked(question, where, len(days)))]
+            for other in question.also:
+                try:
+                    answers.append((other, await self._asked(other, where, len(days))))
+                except FieldHidden as error:
+                    if error.field != "LastStageChangeDate":
+                        raise
+            if question.entity in _RECORDS and not answers[0][1]:
+                await self._check_tracked(question)
         except TooSlow as error:
             if first == last:
-                self._fail(question.entity, question.metrics, [first], error)
+                self._fail(question.entity, question.metrics, days, _given_up(error))
                 return
             for half in halves(first, last):
                 await self._events(question, *half)
-            return
         except FieldHidden as error:
             spare = question.spare.get(error.field)
             kept = spare.metrics if spare is not None else ()
             lost = [metric for metric in question.metrics if metric not in kept]
-            self._fail(question.entity, lost, days_of(Window(first, last)), error)
+            self._fail(question.entity, lost, days, error)
             if spare is not None:
                 await self._events(spare, first, last)
-            return
         except (Retryable, Permanent) as error:
-            self._fail(question.entity, question.metrics, days_of(Window(first, last)), error)
+            self._fail(question.entity, question.metrics, days, error)
+        else:
+            for each, rows in answers:
+                self._keep(each, rows, days)
+
+    async def _check_tracked(self, question: Question) -> None:
+        """Raises NotOffered where nothing was kept of anybody for a month: a history that is off has no rows."""
+        condition = "Field = 'StageName'" if question.metrics == ("step_moves",) else "Field != 'created'"
+        await self._check_kept(question.entity, condition)
+
+    async def _check_kept(self, history: str, condition: str) -> None:
+        until = self._window.through
+        soql = TRACKED.format(
+            history=history, field=condition, **_only(span(until - LOOK_BACK, until), "a", "b")
+        )
+        if not await self._crm.courier.rows(soql):
+            raise NotOffered(f"{NOT_TRACKED}: {grant(history)}", code="not-tracked")
+
+    async def _pushes(self, first: date, last: date) -> None:
+        """Close dates that were moved into the future, row by row. Raises TooSlow for more rows than are read of a span."""
+        days, metrics = days_of(Window(first, last)), ("close_date_pushes",)
+        history, _ = HISTORIES["opportunity"]
+        try:
+            if not self._offer.has(history):
+                raise Denied("", code="denied")
+            soql = PUSHES.format_map(span(first, last))
+            rows = await self._crm.courier.rows(soql, most=MOST_PUSHES)
+            if not rows:
+                await self._check_kept(history, "Field = 'CloseDate'")
+        except TooSlow:
+            raise
+        except (Retryable, Permanent) as error:
+            self._fail(history, metrics, days, error)
             return
-        self._keep(question, rows, days_of(Window(first, last)))
+        self.keep(metrics, days, len(rows))
+        unique = {str(row.get("Id")): row for row in rows}  # a row that comes on two pages is one
+        for line, row in enumerate(unique.values(), 1):
+            who = row.get("CreatedById")
+            try:
+                day = pushed(row) if is_id(who) else None
+            except ValueError as error:
+                self.figures.fault(RowFault(history, line, "", str(error)), metrics, days)
+                continue
+            if day is not None and day in days:
+                self.figures.add("close_date_pushes", str(who), day, 1.0)
+
+    def _too_many_pushes(self, day: date, error: TooSlow) -> None:
+        self._fail("OpportunityFieldHistory", ["close_date_pushes"], [day], _given_up(error))
+
+    async def _features(self, question: Question) -> None:
+        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet."""
+        days, (metric,) = self._days, question.metrics
+        try:
+            rows = await self._asked(question, span(days[0], days[-1]))
+        except (Retryable, Permanent) as error:
+            self._fail(question.entity, question.metrics, days, error)
+            return
+        told = (
+            [day for day in days if day.isoformat() <= max(str(row.get("MetricsDate")) for row in rows)]
+            if rows
+            else []
+        )
+        self._keep(question, rows, told)
+        self.answered = True
+        why = NEXT_DAY if rows else "nothing of the kind was opened by anybody on these days"
+        self.figures.mark(metric, days[len(told) :], CoverageStatus.UNSUPPORTED, why)
 
     async def _state(self, question: Question) -> None:
         """A snapshot: everybody's number now."""
         try:
-            rows = await self._crm.groups(question, thresholds(self._window.through))
+            rows = await self._asked(question, thresholds(self._window.through))
         except (Retryable, Permanent) as error:
             self._fail(question.entity, question.metrics, [self._window.through], error)
             return
         self._keep(question, rows, [self._window.through])
 
-    async def _pipeline(self) -> None:
-        """Open opportunities; a hidden field costs only the metrics that need it."""
-        fields, through = set(REQUIRED), [self._window.through]
+    async def _by_field(self, ask: Callable[[Iterable[str]], Question]) -> None:
+        """Open opportunities by how many have each field; a hidden field costs only the metrics that need it."""
+        fields, through, everything = set(REQUIRED), [self._window.through], ask(REQUIRED).metrics
         while True:
-            question = pipeline(fields)
+            question = ask(fields)
+            uncounted = [name for name in sorted(fields) if not self._counts(name)]
             try:
-                rows = await self._crm.groups(question, {})
+                rows = await self._counted(question, uncounted)
             except FieldHidden as error:
                 if error.field not in fields:
-                    self._fail(question.entity, question.metrics, through, error)
+                    self._fail(question.entity, everything, through, error)
                     return
                 fields.discard(error.field)
-                lost = ["field_completeness", *(["pipeline_amount"] if error.field == "Amount" else [])]
-                self._fail(question.entity, lost, through, error)
+                self._fail(question.entity, _lost(ask, error.field), through, error)
+                if not fields and ask is lacking:
+                    return
                 continue
-            except (Retryable, Permanent) as error:
+            except Permanent as error:
+                if error.code not in ("malformed", "invalid-field") or not fields:
+                    self._fail(question.entity, question.metrics, through, error)
+                    return
+                # What cannot be counted in a field may be filtered by it.
+                dropped = uncounted or sorted(fields)
+                fields -= set(dropped)
+                if ask is lacking:
+                    for name in dropped:
+                        await self._state(SINGLY[NEEDING[name]])
+                    if not fields:
+                        return
+                else:
+                    for name in dropped:
+                        self._fail(question.entity, _lost(ask, name), through, error)
+                continue
+            except Retryable as error:
                 self._fail(question.entity, question.metrics, through, error)
                 return
             break
-        self._keep(
-            question,
-            rows,
-            through,
-            [
-                "opps_open",
-                *(["pipeline_amount"] if "Amount" in fields else []),
-                *(["field_completeness"] if fields == set(REQUIRED) else []),
-            ],
-        )
+        lost = {metric for name in REQUIRED if name not in fields for metric in _lost(ask, name)}
+        self._keep(question, rows, through, [metric for metric in question.metrics if metric not in lost])
+
+    async def _counted(self, question: Question, uncounted: Sequence[str]) -> Sequence[Row]:
+        """The groups of a question by field. ``uncounted``: fields of it that describe says cannot be counted."""
+        if uncounted:
+            raise Permanent(f"{uncounted[0]} cannot be counted", code="invalid-field")
+        return await self._asked(question, thresholds(self._window.through))
+
+    def _counts(self, name: str) -> bool:
+        """Whether the values of an opportunity's field may be counted, as far as is known."""
+        return self._offer.fields is None or self._offer.fields.get(name, True)
+
+    async def _quotas(self) -> None:
+        """Won since the running period began, of what that period's quota says."""
+        through, metrics, asked = self._window.through, QUOTAS.metrics, QUOTAS
+        try:
+            rows = await self._asked(QUOTAS, thresholds(through))
+            quotas: dict[tuple[str, date], dict[str, float]] = {}
+            for row in rows:
+                kind, start, quota = quota_of(row)
+                quotas.setdefault((kind, start), {})[str(row.get(QUOTAS.key))] = quota
+            wanted = self._crm.forecast_type
+            chosen = _running({key for key in quotas if wanted in ("", key[0])}, through)
+            start = chosen[1]
+            asked = WON
+            won = await self._asked(WON, span(start, through))
+            amounts = {str(row.get(WON.key)): amount_of(row) for row in won}
+        except ValueError as error:
+            self.keep(metrics, [through], 0)
+            self.figures.fault(RowFault(QUOTAS.entity, 1, "", str(error)), metrics, [through])
+            return
+        except (Retryable, Permanent) as error:
+            self._fail(asked.entity, metrics, [through], error)
+            return
+        self.keep(metrics, [through], len(rows))
+        for who, quota in sorted(quotas[chosen].items()):
+            if who.startswith("005") and is_id(who) and quota > 0:
+                reached = round(100 * amounts.get(who, 0.0) / quota, 2)
+                self.figures.add("quota_attainment", who, through, reached)
 
     async def _logins(self) -> None:
         """Who logged in on each day. Without the right to see it Salesforce shows our own logins only, and says nothing."""
@@ -528,7 +816,7 @@ class _Reading(Asking):
 
     async def _logins_of(self, day: date) -> Sequence[Row] | None:
         try:
-            return await self._crm.groups(LOGINS, span(day, day))
+            return await self._asked(LOGINS, span(day, day))
         except (Retryable, Permanent) as error:
             self._fail("LoginHistory", ["active_day"], [day], error)
             return None
@@ -537,7 +825,7 @@ class _Reading(Asking):
         """Whether nobody else is seen to log in over a longer time: a quiet day is no missing right."""
         until = self._window.through
         try:
-            rows = await self._crm.query(LOGINS.soql(span(until - LOGIN_LOOK_BACK, until), None))
+            rows = await self._crm.courier.rows(LOGINS.soql(span(until - LOOK_BACK, until)))
         except (Retryable, Permanent):
             return True  # not known: then nobody's number is read
         seen = {str(row.get("UserId")) for row in rows}
@@ -578,7 +866,54 @@ class _Reading(Asking):
     def _fail(
         self, entity: str, metrics: Iterable[str], days: Sequence[date], error: Retryable | Permanent
     ) -> None:
+        missing = isinstance(error, Denied) and not isinstance(error, FieldHidden) and not str(error)
+        if entity in NOT_HERE and missing:
+            error = NotOffered(NOT_HERE[entity], code="not-offered")
         self.fail(metrics, days, error, grant(entity))
+
+
+_RECORDS = frozenset(history for history, _ in HISTORIES.values())
+
+
+def _list(body: Any, key: str) -> Sequence[Row]:
+    """The objects in a list of an answer; none where it has another shape."""
+    given = body.get(key) if isinstance(body, Mapping) else None
+    return [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+
+
+def _only(values: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: values[name] for name in names}
+
+
+def _running(quotas: Iterable[tuple[str, date]], today: date) -> tuple[str, date]:
+    """The forecast type, and the period of its quotas, that is running. Raises NotOffered."""
+    given = list(quotas)
+    begun = running_period((start for _, start in given), today)
+    kinds = [key for key in sorted(given) if key[1] == begun]
+    if not kinds:
+        raise NotOffered("nobody has a quota for the running period", code="no-quota")
+    if len(kinds) > 1:
+        raise NotOffered(
+            "several forecast types have quotas: set FULLSTEAM_SALESFORCE_FORECAST_TYPE to the id of one of them",
+            code="forecast-types",
+        )
+    return kinds[0]
+
+
+def _given_up(error: TooSlow) -> Retryable | Permanent:
+    """What is left to say of a day that was too much: more rows than are read are never read, a time-out may pass."""
+    return (
+        NotOffered(f"{error} on one day: they are not counted", code=error.code)
+        if isinstance(error, TooMany)
+        else error
+    )
+
+
+def _lost(ask: Callable[[Iterable[str]], Question], name: str) -> Sequence[str]:
+    """The metrics of a question by field that need this one."""
+    if ask is lacking:
+        return [NEEDING[name]]
+    return ["field_completeness", *(["pipeline_amount"] if name == "Amount" else [])]
 
 
 def open_salesforce(
@@ -602,6 +937,8 @@ def blank(asked: Asked) -> Any:
         return {"access_token": "rehearsal", "id": "https://login.salesforce.com/id/00D/005000000000000AAA"}
     if asked.path.endswith("/services/data/"):
         return []
+    if asked.path.endswith(("/composite", "/sobjects", "/describe")):
+        return {}  # not offered: every query goes alone, and can be read
     return {"totalSize": 0, "done": True, "records": []}
 
 

@@ -1,15 +1,21 @@
 """What Salesforce's answers mean: refusals, limits, logins, pages (reference: docs/connectors/salesforce.md).
 
 Sources: REST API Developer Guide (Status Codes and Error Responses, Limit Info Header, Query); Salesforce Help (OAuth 2.0
-Client Credentials Flow).
+Client Credentials Flow, OAuth 2.0 JWT Bearer Flow).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlencode
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
@@ -21,12 +27,29 @@ _NO_COLUMN = re.compile(r"No such column '(?P<field>[^']+)' on entity '(?P<entit
 _NO_RELATION = re.compile(r"Didn't understand relationship '(?P<field>[^']+)' in field path")
 _STALE_SESSIONS = ("not valid for use with the REST API", "Connected app is not attached to Agent")
 """401s that a new login does not heal (jsforce, src/http-api.ts)."""
+_TRACK = (
+    "turn on field history tracking for {0}, and give the integration user Read and View All Records on {1} and read access to"
+    " the tracked fields"
+)
 _GRANTS = {
+    "AccountHistory": _TRACK.format("accounts", "Account"),
+    "ContactHistory": _TRACK.format("contacts", "Contact"),
+    "LeadHistory": _TRACK.format("leads", "Lead"),
+    "CaseHistory": _TRACK.format("cases", "Case"),
     "LoginHistory": 'give the integration user the permission "Monitor Login History"',
     "OpportunityFieldHistory": "turn on field history tracking for opportunities (Stage, Close Date, Next Step, Amount), and"
     ' give the integration user "View All" on Opportunity',
     "UserLogin": 'give the integration user the permission "Manage Users", or live with frozen users being taken for active',
 }
+
+
+NOT_HERE: Mapping[str, str] = {
+    "ForecastingQuota": "the org has no forecasts with quotas, or the integration user may not see them:"
+    ' enable quotas in the forecast settings and give it the permission "View All Forecasts"',
+    "LightningUsageByPageMetrics": "the Lightning Usage App is not in this org: sandboxes have none",
+    "LightningUsageByAppTypeMetrics": "the Lightning Usage App is not in this org: sandboxes have none",
+}
+"""Objects that many an org has not: the metrics that need them are ``unsupported`` there."""
 
 
 def grant(entity: str) -> str:
@@ -102,45 +125,167 @@ def judge(answer: Answer) -> FullsteamError | None:
 
 def client_credentials(url: str, client_id: str, client_secret: str, token_url: str = "") -> LogIn:
     """OAuth 2.0 client credentials flow (Salesforce Help, "OAuth 2.0 Client Credentials Flow")."""
-    where = token_url or f"{url.rstrip('/')}/services/oauth2/token"
-    body = urlencode(
-        {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
-    ).encode()
+    where = token_url or _token_url(url)
+    body = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
 
     async def log_in(send: Send) -> Session:
-        answer = await send("POST", where, {"Content-Type": "application/x-www-form-urlencoded"}, body)
-        said = answer.body if isinstance(answer.body, dict) else {}
-        token = said.get("access_token")
-        if answer.status == 200 and isinstance(token, str) and token:
-            link = str(said.get("instance_url") or url).rstrip("/")
-            return Session(token, str(said.get("id") or "").rpartition("/")[2], link)
-        if not answer.is_json:
-            raise SessionRefused(
-                f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
-                code="wrong-address",
-            )
-        code = re.sub(r"[^a-z_]", "", str(said.get("error") or ""))[:40]
-        raise SessionRefused(
-            f"Salesforce rejects the login ({code or answer.status}): {_login_advice(code, said)}",
-            code="login-rejected",
-        )
+        return _session(await _post(send, where, body), url, _advice_on_secret)
 
     return log_in
 
 
-def _login_advice(code: str, said: Mapping[str, Any]) -> str:
-    described = str(said.get("error_description") or "").casefold()
+ASSERTION_LIFE = timedelta(minutes=3)
+"""Salesforce takes assertions that end within minutes (Salesforce Help, "OAuth 2.0 JWT Bearer Flow")."""
+
+
+def jwt_bearer(
+    url: str,
+    client_id: str,
+    username: str,
+    key_file: Path,
+    *,
+    audience: str = "",
+    token_url: str = "",
+    now: Callable[[], datetime],
+) -> LogIn:
+    """OAuth 2.0 JWT bearer flow (Salesforce Help, "OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration").
+
+    ``now``: the server's time as far as it is known. The first login learns it: an assertion that is over by the server's
+    clock is made once more.
+    """
+    where = token_url or _token_url(url)
+    meant_for = audience or (
+        "https://test.salesforce.com" if ".sandbox." in url else "https://login.salesforce.com"
+    )
+
+    async def ask(send: Send, key: RSAPrivateKey) -> Answer:
+        claims = {"iss": client_id, "sub": username, "aud": meant_for, "exp": now() + ASSERTION_LIFE}
+        body = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion": jwt.encode(claims, key, algorithm="RS256"),
+        }
+        return await _post(send, where, body)
+
+    async def log_in(send: Send) -> Session:
+        key = _key(key_file)
+        answer = await ask(send, key)
+        if answer.status >= 400 and "expired" in _described(answer):
+            answer = await ask(send, key)
+        return _session(answer, url, _advice_on_key)
+
+    return log_in
+
+
+def _key(path: Path) -> RSAPrivateKey:
+    """The private key in a file. Raises SessionRefused in one line."""
+    asked = "set FULLSTEAM_SALESFORCE_PRIVATE_KEY_FILE to the private RSA key (PEM) of the app's certificate"
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise SessionRefused(f"the key file cannot be read: {asked}", code="key-file") from error
+    except TypeError as error:  # a key with a password, and none given
+        raise SessionRefused(
+            "the key file has a password: decrypt it (openssl rsa), and protect it by its rights",
+            code="key-file",
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SessionRefused(f"the key file holds no private key: {asked}", code="key-file") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise SessionRefused(f"the key is no RSA key: {asked}", code="key-file")
+    return key
+
+
+def _token_url(url: str) -> str:
+    return f"{url.rstrip('/')}/services/oauth2/token"
+
+
+async def _post(send: Send, where: str, body: Mapping[str, str]) -> Answer:
+    return await send(
+        "POST", where, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(body).encode()
+    )
+
+
+def _described(answer: Answer) -> str:
+    said = answer.body if isinstance(answer.body, dict) else {}
+    return str(said.get("error_description") or "").casefold()
+
+
+def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Session:
+    """The session that a login gave. Raises SessionRefused with what to do."""
+    said = answer.body if isinstance(answer.body, dict) else {}
+    token = said.get("access_token")
+    if answer.status == 200 and isinstance(token, str) and token:
+        link = str(said.get("instance_url") or url).rstrip("/")
+        return Session(token, str(said.get("id") or "").rpartition("/")[2], link)
+    if not answer.is_json:
+        raise SessionRefused(
+            f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
+            code="wrong-address",
+        )
+    code = re.sub(r"[^a-z_]", "", str(said.get("error") or ""))[:40]
+    raise SessionRefused(
+        f"Salesforce rejects the login ({code or answer.status}): {advise(code, _described(answer))}",
+        code="login-rejected",
+    )
+
+
+def _advice_on_secret(code: str, described: str) -> str:
     if "no client credentials user" in described:
         return 'choose a "Run As" user in the client credentials policy of the external client app'
-    if code in ("invalid_client_id", "invalid_client"):
+    if code in ("invalid_client_id", "invalid_client") or "invalid client credentials" in described:
         return "check FULLSTEAM_SALESFORCE_CLIENT_ID and FULLSTEAM_SALESFORCE_CLIENT_SECRET"
     if code == "unsupported_grant_type":
         return "enable the client credentials flow in the external client app, and use the My Domain address"
-    return "check the external client app: client credentials flow enabled, a Run As user chosen, API access granted"
+    return (
+        _advice_on_app(code, described)
+        or "check the external client app: client credentials flow enabled, a Run As user chosen, API access granted"
+    )
+
+
+def _advice_on_key(code: str, described: str) -> str:
+    if "audience" in described:
+        return "set FULLSTEAM_SALESFORCE_AUDIENCE to https://login.salesforce.com, or https://test.salesforce.com for a sandbox"
+    if "expired" in described:
+        return "the clock of this machine is wrong: put it right (an assertion lives for three minutes)"
+    if "assertion" in described or "certificate" in described or "signature" in described:
+        return (
+            "the key does not fit the app: FULLSTEAM_SALESFORCE_PRIVATE_KEY_FILE must belong to the certificate that was"
+            " uploaded to the external client app"
+        )
+    if code in ("invalid_client_id", "invalid_client"):
+        return "check FULLSTEAM_SALESFORCE_CLIENT_ID: it is the consumer key of the external client app"
+    if code == "unsupported_grant_type":
+        return "enable the JWT bearer flow in the external client app, and upload the certificate"
+    return _advice_on_app(code, described) or (
+        "check FULLSTEAM_SALESFORCE_USERNAME (an active user), the certificate in the external client app, and this"
+        " machine's clock"
+    )
+
+
+def _advice_on_app(code: str, described: str) -> str:
+    """What both flows may be told; "" for something else."""
+    if (
+        "approved this consumer" in described
+        or "not admin approved" in described
+        or code == "invalid_app_access"
+    ):
+        return (
+            'choose "Admin approved users are pre-authorized" in the policies of the external client app, and give its'
+            " permission set to the integration user"
+        )
+    if "inactive user" in described or "locked" in described or code == "inactive_user":
+        return "the integration user is inactive or locked: activate it"
+    if "inactive organization" in described or code == "inactive_org":
+        return "the org is inactive: ask Salesforce"
+    if "ip restricted" in described or "ip address" in described:
+        return (
+            "log-ins from this address are not allowed: relax the IP restrictions of the external client app"
+        )
+    return ""
 
 
 def records_of(answer: Answer) -> tuple[list[Row], str]:

@@ -2,22 +2,30 @@
 
 One grouped query for each metric, whatever the number of people. ``Status`` of LoginHistory cannot be filtered and
 ``LoginTime`` not grouped; groups have no next page, only a next key. All times are UTC, all days as DAY_ONLY() counts them.
+A sum in a grouped query is in the corporate currency, also where the org has several.
 
-Sources: SOQL and SOSL Reference (Aggregate Functions, Date Functions, GROUP BY); Object Reference (User, UserLogin,
-LoginHistory, Opportunity, OpportunityFieldHistory, Task, Event).
+Sources: SOQL and SOSL Reference (Aggregate Functions, Date Functions, GROUP BY, Querying Currency Fields in Multi-Currency
+Orgs); Object Reference (User, UserLogin, LoginHistory, Opportunity, OpportunityFieldHistory, AccountHistory, Task, Event,
+ForecastingQuota, LightningUsageByPageMetrics, LightningUsageByAppTypeMetrics).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
 
 GROUPS = 2000
 """Most groups that an aggregate query gives: there is no next page, only a next key."""
+LATE_DAYS = 31
+"""How many days before the span a close date may lie of a deal that was closed within it."""
+QUOTA_DAYS = 92
+"""How long ago the running period can have begun: a quarter."""
 _ACTIVITY = {"Call": "call", "Email": "email", "ListEmail": "email"}
 
 Row = Mapping[str, Any]
@@ -30,7 +38,9 @@ class Question:
     """One grouped query. ``where`` has ``{a}``, ``{b}`` (instants), ``{first}``, ``{last}`` (days) for the span asked for.
 
     ``key``: the person that groups are counted for, and paged by. ``read``: a group -> its numbers; raises ValueError.
-    ``spare``: field that may be hidden -> the question to ask instead, for the metrics that do not need it.
+    ``spare``: field that may be hidden -> the question to ask instead, for the metrics that do not need it. ``also``: what
+    has to be answered as well before the metrics may be read; it may be left out where a field of it is hidden. ``most``:
+    groups that are read at most, 0 for all.
     """
 
     metrics: tuple[str, ...]
@@ -41,14 +51,37 @@ class Question:
     group: str
     read: Callable[[Row], Sequence[Number]]
     spare: Mapping[str, Question] = field(default_factory=dict)
+    also: tuple[Question, ...] = ()
+    most: int = 0
 
-    def soql(self, span: Mapping[str, str], after: str | None) -> str:
-        """The query for a span, for people after ``after``."""
+    def soql(self, span: Mapping[str, str], after: str | None = None, upto: str | None = None) -> str:
+        """The query for a span, for people after ``after`` and up to ``upto``."""
         beyond = f" AND {self.key} > '{after}'" if after is not None else ""
+        until = f" AND {self.key} <= '{upto}'" if upto is not None else ""
         return (
-            f"SELECT {self.select} FROM {self.entity} WHERE {self.where.format_map(span)}{beyond}"
+            f"SELECT {self.select} FROM {self.entity} WHERE {self.where.format_map(span)}{beyond}{until}"
             f" GROUP BY {self.group} ORDER BY {self.key} LIMIT {GROUPS}"
         )
+
+    @property
+    def is_single(self) -> bool:
+        """Whether everybody has one group at most."""
+        return self.group == self.key
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of a row that tell one group from another."""
+        items = [item for item in self.select.split(", ") if not item.startswith(("COUNT", "SUM"))]
+        return tuple(item.rpartition(" ")[2] for item in items)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of FIELDS that it needs."""
+        return frozenset(re.findall(r"\w+", f"{self.select} {self.where}")) & FIELDS
+
+
+FIELDS = frozenset({"Amount", "NextStep", "AccountId", "LastActivityDate", "LastStageChangeDate"})
+"""Fields of an opportunity that an admin may hide, or an older version may not have."""
 
 
 def _number(row: Row, key: str) -> float:
@@ -90,8 +123,52 @@ def _activity(row: Row) -> Sequence[Number]:
     return ((f"activities_completed.{kind}", _day(row), _number(row, "n")),)
 
 
+def _using(metric: str) -> Callable[[Row], Sequence[Number]]:
+    def read(row: Row) -> Sequence[Number]:
+        return ((metric, _day(row, "MetricsDate"), _sum(row, "n")),)
+
+    return read
+
+
+def _on_mobile(row: Row) -> Sequence[Number]:
+    day = _day(row, "MetricsDate")
+    mobile = "mobile" in str(row.get("AppExperience") or "").casefold()
+    return (("feature_use.mobile", day, _number(row, "n")),) if mobile else ()
+
+
+def pushed(row: Row) -> date | None:
+    """The day on which a close date was moved into the future; None when it was moved otherwise. Raises ValueError."""
+    old, new = row.get("OldValue"), row.get("NewValue")
+    moved = _day({"d": str(row.get("CreatedDate"))[:10]})
+    if old is None or new is None:
+        return None
+    before, after = _day({"d": str(old)[:10]}), _day({"d": str(new)[:10]})
+    return moved if after > before else None
+
+
+def amount_of(row: Row) -> float:
+    """What a group's amounts add up to. Raises ValueError."""
+    return _sum(row, "amt")
+
+
+def quota_of(row: Row) -> tuple[str, date, float]:
+    """Forecast type, beginning of the period, quota. Raises ValueError."""
+    return str(row.get("ForecastingTypeId") or ""), _day(row, "StartDate"), _number(row, "amt")
+
+
+def _closed_on(row: Row) -> date:
+    """The close date, or, of what was closed later than that, the day on which it was."""
+    return _day(row, "d" if "d" in row else "CloseDate")
+
+
+def _cycle(row: Row) -> Sequence[Number]:
+    day = _closed_on(row)
+    length = max((day - _day(row, "begun")).days, 0)
+    return (("cycle_days", day, length * _number(row, "n")),)
+
+
 def _closing(row: Row) -> Sequence[Number]:
-    day, count = _day(row, "CloseDate"), _number(row, "n")
+    day, count = _closed_on(row), _number(row, "n")
     if row.get("IsWon") is True:
         amount = (("won_amount", day, _sum(row, "amt")),) if "amt" in row else ()
         return (("won_count", day, count), *amount)
@@ -125,21 +202,72 @@ def _by_day(
     )
 
 
-_COUNTED = Question(
-    ("won_count", "lost_count"),
+_BY_CLOSE = "IsClosed = true AND CloseDate >= {first} AND CloseDate <= {last}"
+_LATE = (
+    "IsClosed = true AND CloseDate >= {late} AND CloseDate < {first}"
+    " AND LastStageChangeDate >= {a} AND LastStageChangeDate < {b}"
+)
+"""Closed within the span, with a close date before it: counted on the day on which it was closed."""
+
+
+def _closings(amount: str, read: Callable[[Row], Sequence[Number]]) -> Question:
+    """Deals closed, by close date, and what was closed later than its close date. ``amount``: "" where it is hidden."""
+    metrics = ("won_count", "lost_count", *(("won_amount",) if amount else ()))
+    late = Question(
+        metrics,
+        "Opportunity",
+        "OwnerId",
+        f"OwnerId, DAY_ONLY(LastStageChangeDate) d, IsWon, COUNT(Id) n{amount}",
+        _LATE,
+        "OwnerId, DAY_ONLY(LastStageChangeDate), IsWon",
+        read,
+    )
+    return Question(
+        metrics,
+        "Opportunity",
+        "OwnerId",
+        f"OwnerId, CloseDate, IsWon, COUNT(Id) n{amount}",
+        _BY_CLOSE,
+        "OwnerId, CloseDate, IsWon",
+        read,
+        also=(late,),
+    )
+
+
+_CLOSED = replace(
+    _closings(", SUM(Amount) amt", _closing),
+    spare={"Amount": _closings("", _closing)},
+)
+_CYCLES = Question(
+    ("cycle_days",),
     "Opportunity",
     "OwnerId",
-    "OwnerId, CloseDate, IsWon, COUNT(Id) n",
-    "IsClosed = true AND CloseDate >= {first} AND CloseDate <= {last}",
-    "OwnerId, CloseDate, IsWon",
-    _closing,
+    "OwnerId, CloseDate, DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
+    _BY_CLOSE.replace("IsClosed = true", "IsWon = true"),
+    "OwnerId, CloseDate, DAY_ONLY(CreatedDate)",
+    _cycle,
+    also=(
+        Question(
+            ("cycle_days",),
+            "Opportunity",
+            "OwnerId",
+            "OwnerId, DAY_ONLY(LastStageChangeDate) d, DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
+            _LATE.replace("IsClosed = true", "IsWon = true"),
+            "OwnerId, DAY_ONLY(LastStageChangeDate), DAY_ONLY(CreatedDate)",
+            _cycle,
+            most=10 * GROUPS,
+        ),
+    ),
+    most=10 * GROUPS,
 )
-_CLOSED = replace(
-    _COUNTED,
-    metrics=("won_count", "lost_count", "won_amount"),
-    select=f"{_COUNTED.select}, SUM(Amount) amt",
-    spare={"Amount": _COUNTED},
-)
+HISTORIES = {
+    "opportunity": ("OpportunityFieldHistory", "OpportunityId"),
+    "account": ("AccountHistory", "AccountId"),
+    "contact": ("ContactHistory", "ContactId"),
+    "lead": ("LeadHistory", "LeadId"),
+    "case": ("CaseHistory", "CaseId"),
+}
+"""Where the changes of an object's tracked fields are kept, and the record that each is of."""
 EVENTS: tuple[Question, ...] = (
     *(
         _by_day(
@@ -149,16 +277,19 @@ EVENTS: tuple[Question, ...] = (
             "CreatedDate",
             read=_counting(f"records_created.{entity.lower()}"),
         )
-        for entity in ("Opportunity", "Account", "Contact", "Lead")
+        for entity in ("Opportunity", "Account", "Contact", "Lead", "Case")
     ),
-    _by_day(
-        ["records_updated.opportunity"],
-        "OpportunityFieldHistory",
-        "CreatedById",
-        "CreatedDate",
-        count="COUNT_DISTINCT(OpportunityId)",
-        after=" AND Field != 'created'",
-        read=_counting("records_updated.opportunity"),
+    *(
+        _by_day(
+            [f"records_updated.{thing}"],
+            history,
+            "CreatedById",
+            "CreatedDate",
+            count=f"COUNT_DISTINCT({record})",
+            after=" AND Field != 'created'",
+            read=_counting(f"records_updated.{thing}"),
+        )
+        for thing, (history, record) in HISTORIES.items()
     ),
     _by_day(
         ["step_moves"],
@@ -187,6 +318,7 @@ EVENTS: tuple[Question, ...] = (
         read=_counting("activities_completed.meeting"),
     ),
     _CLOSED,
+    _CYCLES,
 )
 """Events of a span of days, one question each. A meeting counts once it has begun: its span ends now at the latest."""
 
@@ -210,11 +342,19 @@ FLAWS: Mapping[str, tuple[str, str]] = {
     "tasks_overdue": ("Task", "IsClosed = false AND ActivityDate < {today}"),
 }
 """Snapshot metrics with records behind them: object, and which of its records are counted."""
-STATES: tuple[Question, ...] = tuple(
-    Question((metric,), entity, "OwnerId", "OwnerId, COUNT(Id) n", where, "OwnerId", _state(metric))
+_LACKING = {
+    "opps_no_next_step": "NextStep",
+    "opps_missing_amount": "Amount",
+    "opps_missing_account": "AccountId",
+}
+"""Flaws that are an empty field, counted together: COUNT(field) counts what is not empty."""
+SINGLY: Mapping[str, Question] = {
+    metric: Question((metric,), entity, "OwnerId", "OwnerId, COUNT(Id) n", where, "OwnerId", _state(metric))
     for metric, (entity, where) in FLAWS.items()
     if metric != "opps_open"
-)
+}
+"""Each flaw by a query of its own."""
+STATES: tuple[Question, ...] = tuple(SINGLY[metric] for metric in SINGLY if metric not in _LACKING)
 REQUIRED = {"NextStep": "next_steps", "Amount": "amounts", "AccountId": "accounts"}
 """Fields that every open opportunity should have, and what their count is called. Name, step and close date always are."""
 
@@ -246,6 +386,28 @@ def pipeline(fields: Iterable[str]) -> Question:
     )
 
 
+def lacking(fields: Iterable[str]) -> Question:
+    """Open opportunities that are a week old, with how many have each of ``fields`` (of REQUIRED): what is missing."""
+    known = {metric: name for metric, name in _LACKING.items() if name in fields}
+
+    def read(row: Row) -> Sequence[Number]:
+        count = _number(row, "n")
+        return [(metric, None, count - _number(row, REQUIRED[name])) for metric, name in known.items()]
+
+    counts = "".join(f", COUNT({name}) {REQUIRED[name]}" for name in known.values())
+    return Question(
+        tuple(known),
+        "Opportunity",
+        "OwnerId",
+        f"OwnerId, COUNT(Id) n{counts}",
+        "IsClosed = false AND CreatedDate < {grace}",
+        "OwnerId",
+        read,
+    )
+
+
+NEEDING = {name: metric for metric, name in _LACKING.items()}
+"""Field -> the flaw that is its emptiness."""
 LOGINS = Question(
     ("active_day",),
     "LoginHistory",
@@ -279,16 +441,97 @@ DEAL = (
     "Account.Name",
 )
 TASK = ("Id", "Subject", "OwnerId", "ActivityDate")
+_PAGES = {"report": "report", "dashboard": "dashboard", "list": "list"}
+FEATURES: Mapping[str, Question] = {
+    f"feature_use.{thing}": Question(
+        (f"feature_use.{thing}",),
+        "LightningUsageByPageMetrics",
+        "UserId",
+        "UserId, MetricsDate, SUM(TotalCount) n",
+        f"MetricsDate >= {{first}} AND MetricsDate <= {{last}} AND PageName LIKE '%{word}%'",
+        "UserId, MetricsDate",
+        _using(f"feature_use.{thing}"),
+    )
+    for thing, word in _PAGES.items()
+} | {
+    "feature_use.mobile": Question(
+        ("feature_use.mobile",),
+        "LightningUsageByAppTypeMetrics",
+        "UserId",
+        "UserId, MetricsDate, AppExperience, COUNT(Id) n",
+        "MetricsDate >= {first} AND MetricsDate <= {last}",
+        "UserId, MetricsDate, AppExperience",
+        _on_mobile,
+    )
+}
+"""What was opened in Lightning Experience, as the Lightning Usage App counts it: told a day later, and not in sandboxes.
+
+Not confirmed offline: how the pages are called. A kind of page of which none was named in a span is not said at all.
+"""
+QUOTAS = Question(
+    ("quota_attainment",),
+    "ForecastingQuota",
+    "QuotaOwnerId",
+    "QuotaOwnerId, ForecastingTypeId, StartDate, SUM(QuotaAmount) amt",
+    "StartDate >= {quarter} AND StartDate <= {today} AND QuotaAmount > 0",
+    "QuotaOwnerId, ForecastingTypeId, StartDate",
+    lambda _row: (),
+)
+WON = Question(
+    ("quota_attainment",),
+    "Opportunity",
+    "OwnerId",
+    "OwnerId, SUM(Amount) amt",
+    "IsWon = true AND CloseDate >= {first} AND CloseDate <= {last}",
+    "OwnerId",
+    lambda _row: (),
+)
+"""What of a quota is reached: won since its period began."""
+PUSHES = (
+    "SELECT Id, CreatedById, CreatedDate, OldValue, NewValue FROM OpportunityFieldHistory"
+    " WHERE Field = 'CloseDate' AND CreatedDate >= {a} AND CreatedDate < {b} ORDER BY Id"
+)
+"""Old and new values can be neither filtered nor grouped, so these are rows."""
+MOST_PUSHES = 10_000
+TRACKED = "SELECT Id FROM {history} WHERE CreatedDate >= {a} AND CreatedDate < {b} AND {field} LIMIT 1"
+"""Whether any change was kept at all: an object whose history is not tracked has no rows, and says nothing about it."""
 READ = frozenset(
-    {"active_day", "opps_open", "pipeline_amount", "field_completeness"}
-    | {metric for question in (*EVENTS, *STATES) for metric in question.metrics}
+    {
+        "active_day",
+        "opps_open",
+        "pipeline_amount",
+        "field_completeness",
+        "close_date_pushes",
+        "quota_attainment",
+    }
+    | FEATURES.keys()
+    | SINGLY.keys()
+    | {metric for question in EVENTS for metric in question.metrics}
 )
 """The metrics that this connector reads; the others are ``unsupported``."""
 UNSUPPORTED = {
-    metric: f"{metric} is not read from Salesforce by this version"
+    metric: f"{metric} is not read from Salesforce: it takes every won deal of everybody at every poll"
     for metric in METRICS
     if metric not in READ
 }
+ACTIVITIES = frozenset(
+    {"opps_no_activity_30d", *(metric for metric in METRICS if metric.startswith("activities_completed."))}
+)
+"""What is not known where activities are not kept as Task and Event (``activity_source``)."""
+
+
+def running_period(starts: Iterable[date], today: date) -> date | None:
+    """When the period began that quotas run in; None when there is none for today.
+
+    Periods are months or quarters, and a quota says only when its own begins: where two begin a month apart, they are months.
+    """
+    begun = sorted({start for start in starts if start <= today})
+    if not begun:
+        return None
+    monthly = any((later - earlier).days <= 31 for earlier, later in pairwise(begun))
+    if monthly and (begun[-1].year, begun[-1].month) != (today.year, today.month):
+        return None
+    return begun[-1]
 
 
 def instant(day: date) -> str:
@@ -306,6 +549,7 @@ def span(first: date, last: date, until: datetime | None = None) -> dict[str, st
         "b": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "first": first.isoformat(),
         "last": last.isoformat(),
+        "late": (first - timedelta(days=LATE_DAYS)).isoformat(),
     }
 
 
@@ -318,4 +562,5 @@ def thresholds(today: date) -> dict[str, str]:
         "quiet": instant(quiet),
         "quiet_day": quiet.isoformat(),
         "stuck": instant(today - timedelta(days=STUCK_DAYS - 1)),
+        "quarter": (today - timedelta(days=QUOTA_DAYS)).isoformat(),
     }

@@ -23,12 +23,16 @@ _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is in the CRM. ``left_out``: ids of integration users, whose records are nobody's use; ``me``: our own, or ""."""
+    """Who is in the CRM. ``left_out``: ids of integration users, whose records are nobody's use; ``me``: our own, or "".
+
+    ``known``: every id, active or not, in the order in which Salesforce sorts them.
+    """
 
     users: tuple[CrmUser, ...]
     faults: tuple[RowFault, ...]
     left_out: frozenset[str]
     me: str = ""
+    known: tuple[str, ...] = ()
 
 
 def read_users(
@@ -73,7 +77,8 @@ def read_users(
         for who, (row, active, since) in sorted(kept.items())
         if active or who in led
     )
-    return Roster(users, tuple(faults), frozenset(left_out), full_id(me))
+    known = dict.fromkeys(row["Id"] for row in rows if is_id(row.get("Id")))
+    return Roster(users, tuple(faults), frozenset(left_out), full_id(me), tuple(known))
 
 
 def _user(

@@ -25,6 +25,7 @@ from sandbox.company.firm import (
 from sandbox.company.life import Errand, Life
 from sandbox.company.staff import Staff, channels_of, person_as_user
 from sandbox.company.truth import Truth, instant
+from sandbox.crm.objects import EXTRAS
 from sandbox.crm.records import Crm, Outage
 from sandbox.promises.surroundings import Surroundings
 from sandbox.slack import Slack
@@ -71,6 +72,7 @@ class Company:
     ) -> None:
         self.slack = slack
         self.crm = Crm(clock=slack.clock)
+        self.crm.rights.denied |= EXTRAS
         self.firm = self._hired(found(people, seed, start.date(), weeks))
         self.truth = Truth(truth)
         self.life = Life(self.firm, self.crm, self._mended)

@@ -66,6 +66,11 @@ def request_limit() -> Refused:
     return Refused("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
 
 
+def forbidden() -> Refused:
+    """An object that this user may know of and not read."""
+    return Refused("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
+
+
 def unsupported_type(name: str, context: str = "") -> Refused:
     """An object that does not exist, or that this user may not see: Salesforce tells no difference."""
     return Refused(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
-from sandbox.crm.errors import Refused, Unauthorized, query_timeout, request_limit, session_expired
+from sandbox.crm.errors import Refused, Unauthorized, forbidden, query_timeout, request_limit, session_expired
 from sandbox.crm.records import Outage
 from sandbox.faults import Fault, Faults
 
@@ -29,7 +29,7 @@ WIRE = frozenset(
 #: Kinds that strike a login only.
 LOGIN = frozenset({"crm_login_refused"})
 #: Kinds that strike a request for data only.
-CONTENT = frozenset({"crm_401", "crm_request_limit", "crm_denied"})
+CONTENT = frozenset({"crm_401", "crm_request_limit", "crm_denied", "crm_forbidden"})
 #: Kinds that strike a query only, or the later pages of one.
 QUERY = frozenset({"crm_timeout", "crm_timeout_500", "crm_own_logins"})
 PAGE = frozenset({"crm_page_fails", "crm_page_overlaps"})
@@ -69,6 +69,8 @@ def strike(fault: Fault, now: datetime) -> None:
         raise Unauthorized("invalid_grant", "no client credentials user enabled")
     if kind == "crm_401":
         raise session_expired()
+    if kind == "crm_forbidden":
+        raise forbidden()
     if kind == "crm_request_limit":
         raise request_limit()
     if kind in ("crm_429", "crm_429_date", "crm_429_bare"):

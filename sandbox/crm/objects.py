@@ -102,6 +102,17 @@ def _only_group_and_sort(thing: SObject, *names: str) -> SObject:
     return replace(thing, fields=fields)
 
 
+def _values_only_shown(thing: SObject) -> SObject:
+    """The history of an object: its old and new values are of any type, and no condition, group or order may name them."""
+    fields = {
+        name: replace(field, filterable=False, sortable=False, groupable=False, aggregatable=False)
+        if name in ("OldValue", "NewValue")
+        else field
+        for name, field in thing.fields.items()
+    }
+    return replace(thing, fields=fields)
+
+
 OBJECTS: dict[str, SObject] = {
     thing.name: thing
     for thing in (
@@ -164,10 +175,47 @@ OBJECTS: dict[str, SObject] = {
             "Status",
             "Application",
         ),
+        _values_only_shown(
+            _object(
+                "OpportunityFieldHistory",
+                "017",
+                "OpportunityId:reference>Opportunity Field:picklist OldValue:string NewValue:string"
+                " CreatedById:reference>User CreatedDate:datetime",
+            )
+        ),
         _object(
-            "OpportunityFieldHistory",
-            "017",
-            "OpportunityId:reference>Opportunity Field:picklist CreatedById:reference>User CreatedDate:datetime",
+            "Case",
+            "500",
+            "Subject:string OwnerId:reference>User AccountId:reference>Account Status:picklist IsClosed:boolean"
+            + _TRACE,
+        ),
+        *(
+            _values_only_shown(
+                _object(
+                    f"{kind}History",
+                    "017",
+                    f"{kind}Id:reference>{kind} Field:picklist OldValue:string NewValue:string"
+                    " CreatedById:reference>User CreatedDate:datetime",
+                )
+            )
+            for kind in ("Account", "Contact", "Lead", "Case")
+        ),
+        _object(
+            "ForecastingQuota",
+            "0J9",
+            "QuotaOwnerId:reference>User ForecastingTypeId:reference StartDate:date QuotaAmount:currency"
+            + _TRACE,
+        ),
+        # The pages LightningUsageByPageMetrics and LightningUsageByAppTypeMetrics.
+        _object(
+            "LightningUsageByPageMetrics",
+            "0Ls",
+            "UserId:reference>User MetricsDate:date PageName:string TotalCount:int",
+        ),
+        _object(
+            "LightningUsageByAppTypeMetrics",
+            "0Lu",
+            "UserId:reference>User MetricsDate:date AppExperience:string",
         ),
     )
 }
@@ -189,3 +237,18 @@ LOST = "Closed Lost"
 STEPS = ("Prospecting", "Qualification", "Proposal", "Negotiation", "Contract", WON, LOST)
 #: The fields of an opportunity whose changes are kept in OpportunityFieldHistory.
 TRACKED = ("StageName", "CloseDate", "NextStep", "Amount", "AccountId")
+#: The same of other objects: object -> the history, and the fields. A history has rows only of what is tracked.
+HISTORIES = {
+    "Opportunity": ("OpportunityFieldHistory", TRACKED),
+    "Account": ("AccountHistory", ("Name", "OwnerId")),
+    "Contact": ("ContactHistory", ("Name", "Email", "OwnerId")),
+    "Lead": ("LeadHistory", ("Status", "OwnerId")),
+    "Case": ("CaseHistory", ("Status", "OwnerId")),
+}
+#: What an organisation that only sells has not bought, or not turned on.
+EXTRAS = frozenset(
+    {
+        *("Case", "AccountHistory", "ContactHistory", "LeadHistory", "CaseHistory", "ForecastingQuota"),
+        *("LightningUsageByPageMetrics", "LightningUsageByAppTypeMetrics"),
+    }
+)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sandbox.clock import Clock
-from sandbox.crm.objects import LOST, OBJECTS, TRACKED, WON, SObject
+from sandbox.crm.objects import HISTORIES, LOST, OBJECTS, WON, SObject
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -37,6 +37,11 @@ _INDEXES = (
     "CREATE INDEX task_open ON Task (OwnerId, ActivityDate, IsClosed) WHERE IsClosed = 0",
     "CREATE INDEX event_start ON Event (StartDateTime, OwnerId, IsChild)",
     "CREATE INDEX login_time ON LoginHistory (LoginTime, UserId, Status, LoginType)",
+    (
+        "CREATE INDEX opportunity_moved ON Opportunity (LastStageChangeDate, OwnerId, IsWon, Amount, CloseDate,"
+        " CreatedDate, IsClosed) WHERE IsClosed = 1"
+    ),
+    "CREATE INDEX history_field ON OpportunityFieldHistory (Field, CreatedDate)",
     "CREATE INDEX history_time ON OpportunityFieldHistory (CreatedDate, CreatedById, OpportunityId, Field)",
 )
 
@@ -172,7 +177,7 @@ class Crm:
     def change(self, kind: str, record_id: str, by: str, at: datetime, **fields: object) -> None:
         """Change a record as `by`, at `at`. Raises KeyError for an unknown object, field or record.
 
-        An opportunity gets a row of history for each tracked field that really changes, LastStageChangeDate with its
+        A record gets a row of history for each tracked field that really changes, an opportunity LastStageChangeDate with its
         step, IsClosed and IsWon by its step, and PushCount when its close date moves to a later month.
         """
         readers = self._readers[kind]
@@ -191,8 +196,10 @@ class Crm:
         if not new:
             return
         when = instant_text(at)
+        if kind in HISTORIES:
+            self._remember(kind, record_id, by, when, old, new)
         if kind == "Opportunity":
-            self._step(record_id, by, when, old, new)
+            self._step(record_id, when, old, new)
         elif kind == "Task" and "IsClosed" in new and "CompletedDateTime" not in fields:
             new["CompletedDateTime"] = when if new["IsClosed"] else None
         if "SystemModstamp" in readers:
@@ -233,16 +240,20 @@ class Crm:
             changed = record["LastModifiedDate"] = record["LastModifiedDate"] or made
             record["SystemModstamp"] = record["SystemModstamp"] or changed
 
-    def _step(
-        self, record_id: str, by: str, when: str, old: dict[str, object], new: dict[str, object]
+    def _remember(
+        self, kind: str, record_id: str, by: str, when: str, old: dict[str, object], new: dict[str, object]
     ) -> None:
-        """What else changes with an opportunity's fields, and the history of those that are tracked."""
-        for name in TRACKED:
+        """The history of those fields that are tracked."""
+        history, tracked = HISTORIES[kind]
+        for name in tracked:
             if name in new:
                 self._sqlite.execute(
-                    self._inserts["OpportunityFieldHistory"],
-                    (self.new_id("OpportunityFieldHistory"), record_id, name, by, when),
+                    self._inserts[history],
+                    (self.new_id(history), record_id, name, old.get(name), new[name], by, when),
                 )
+
+    def _step(self, record_id: str, when: str, old: dict[str, object], new: dict[str, object]) -> None:
+        """What else changes with an opportunity's fields."""
         if "StageName" in new:
             step = new["StageName"]
             new.update(LastStageChangeDate=when, IsWon=int(step == WON), IsClosed=int(step in (WON, LOST)))

@@ -2,16 +2,18 @@
 
 Served on the sandbox's own address, so that address is the "My Domain" of this organisation:
 
-POST /services/oauth2/token                       client credentials, in the body or as HTTP Basic
+POST /services/oauth2/token                       client credentials, in the body or as HTTP Basic; JWT bearer
 GET  /services/data/                              the versions (no login needed)
 GET  /services/data/vXX.0/                        what else is here
 GET  /services/data/vXX.0/query?q=                and queryAll, of the same records
 GET  /services/data/vXX.0/query/{locator}         the next page
+POST /services/data/vXX.0/composite               several of these in one request, five queries among them
 GET  /services/data/vXX.0/sobjects/               and sobjects/{object}/describe
 GET  /services/data/vXX.0/limits
 
-Source: REST API Developer Guide (Query, Describe, Limits, Status Codes and Error Responses, Headers); Salesforce Help,
-"OAuth 2.0 Client Credentials Flow for Server-to-Server Integration". Chosen where those give no figure: a session lasts
+Source: REST API Developer Guide (Query, Composite, Describe, Limits, Status Codes and Error Responses, Headers); Salesforce
+Help, "OAuth 2.0 Client Credentials Flow for Server-to-Server Integration", "OAuth 2.0 JWT Bearer Flow for Server-to-Server
+Integration". Chosen where those give no figure: a session lasts
 two hours from its login (Salesforce counts from the last use), a query's later pages 15 minutes.
 """
 
@@ -25,10 +27,12 @@ import hmac
 import json
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import jwt
 
 from sandbox.crm import faults as trouble_of
 from sandbox.crm.errors import Refused, Unauthorized, not_found, session_expired
@@ -36,6 +40,7 @@ from sandbox.crm.objects import OBJECTS, Field, SObject, object_named
 from sandbox.crm.records import Crm, Rights
 from sandbox.crm.soql import Queries
 from sandbox.errors import SlackError
+from sandbox.faults import Fault
 from sandbox.slack import Slack
 from sandbox.web_api import ConnectionLost, Receive, Scope, Send, hang_up, read_body
 
@@ -51,6 +56,11 @@ SMALLEST_BATCH = 200
 #: An address longer than this is refused (REST API Developer Guide, "URI length").
 LONGEST_ADDRESS = 16_384
 DAILY_REQUESTS = 100_000
+#: Requests in one composite request, and how many of them may be queries (REST API Developer Guide, "Composite").
+PARTS, PARTS_THAT_QUERY = 25, 5
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#: How much later than now an assertion may end, and how much earlier its end may lie.
+ASSERTION, LEEWAY = timedelta(minutes=5), timedelta(seconds=0)
 OLDEST, NEWEST = 31, 68
 _VERSIONS = frozenset(f"v{number}.0" for number in range(OLDEST, NEWEST + 1))
 _JSON = "application/json;charset=UTF-8"
@@ -93,12 +103,20 @@ class CrmServer:
         client_id: str = "3MVG9sandbox",
         client_secret: str = "sandbox-client-secret",  # noqa: S107 # opens nothing but this sandbox
         daily_requests: int = DAILY_REQUESTS,
+        certificate: str = "",
+        audience: str = "https://login.salesforce.com",
     ) -> None:
         self.crm = crm
         self.slack = slack
         self.client_id = client_id
         self.client_secret = client_secret
         self.daily_requests = daily_requests
+        #: The public key (PEM) of the app's certificate, and the names of its users that are pre-authorised.
+        self.certificate = certificate
+        self.audience = audience
+        self.approved: dict[str, str] = {}
+        #: False: an older gateway, without the resource "composite".
+        self.composite = True
         self.asked: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._sessions: dict[str, datetime] = {}
@@ -141,7 +159,7 @@ class CrmServer:
         date = now + timedelta(seconds=skewed.seconds) if skewed else now
         told["Date"] = format_datetime(date, usegmt=True)
         status = 200
-        wire = trouble.take(trouble_of.WIRE)
+        wire = trouble.take(trouble_of.WIRE) or self._wire_within(parts, body, now)
         try:
             if wire and wire.kind == "crm_dropped":
                 raise ConnectionLost(reset=False)
@@ -152,7 +170,12 @@ class CrmServer:
                 sent = _encode(self._login(scope, headers, body, trouble))
             else:
                 request = _Request(parts[2:], parts[1] if len(parts) > 1 else "", args, headers, trouble)
-                sent = self._data(scope, parts, request, told)
+                composite = self.composite and parts[2:] == ("composite",)
+                sent = (
+                    self._composite(scope, request, body, told)
+                    if composite
+                    else self._data(scope, parts, request, told)
+                )
         except Refused as no:
             self.refused[no.code] += 1
             status = no.status
@@ -216,6 +239,8 @@ class CrmServer:
                 client, _, secret = base64.b64decode(basic[6:], validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError):
                 raise Unauthorized("invalid_client_id", "client identifier invalid") from None
+        if grant == JWT_BEARER:
+            return self._session(_root(scope, headers), self._asserted(form.get("assertion", "")))
         if grant != "client_credentials":
             raise Unauthorized("unsupported_grant_type", "grant type not supported")
         if not client or not hmac.compare_digest(client.encode(), self.client_id.encode()):
@@ -224,9 +249,35 @@ class CrmServer:
             raise Unauthorized("invalid_client", "invalid client credentials")
         if not self.crm.api_user:
             raise Unauthorized("invalid_grant", "no client credentials user enabled")
-        return self._session(_root(scope, headers))
+        return self._session(_root(scope, headers), self.crm.api_user)
 
-    def _session(self, root: str) -> Json:
+    def _asserted(self, assertion: str) -> str:
+        """The user whom an assertion stands for. Raises Unauthorized, in the words of the token endpoint."""
+        now = self.crm.clock.now()
+        try:
+            if not self.certificate:
+                raise Unauthorized("invalid_grant", "invalid assertion")
+            claims = jwt.decode(
+                assertion,
+                self.certificate,
+                algorithms=["RS256"],
+                options={"verify_aud": False, "verify_exp": False, "require": ["iss", "sub", "aud", "exp"]},
+            )
+            ends = datetime.fromtimestamp(int(claims["exp"]), UTC)
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+            raise Unauthorized("invalid_grant", "invalid assertion") from None
+        if claims["iss"] != self.client_id:
+            raise Unauthorized("invalid_client_id", "client identifier invalid")
+        if claims["aud"] != self.audience:
+            raise Unauthorized("invalid_grant", "audience is invalid")
+        if not now - LEEWAY < ends <= now + ASSERTION:
+            raise Unauthorized("invalid_grant", "expired authorization code")
+        user = self.approved.get(str(claims["sub"]))
+        if user is None:
+            raise Unauthorized("invalid_grant", "user hasn't approved this consumer")
+        return user
+
+    def _session(self, root: str, user: str) -> Json:
         now = self.crm.clock.now()
         self._sessions = {token: until for token, until in self._sessions.items() if until > now}
         self._logins += 1
@@ -234,7 +285,7 @@ class CrmServer:
         token = f"{self.crm.org[:15]}!AQ{secret}"
         self._sessions[token] = now + SESSION
         issued = str(round(now.timestamp() * 1000))
-        who = f"{root}/id/{self.crm.org}/{self.crm.api_user}"
+        who = f"{root}/id/{self.crm.org}/{user}"
         mac = hmac.new(self.client_secret.encode(), (who + issued).encode(), hashlib.sha256).digest()
         return {
             "access_token": token,
@@ -245,6 +296,76 @@ class CrmServer:
             "token_type": "Bearer",
             "issued_at": issued,
         }
+
+    # Several in one
+
+    def _parts(self, parts: tuple[str, ...], body: bytes) -> list[Json]:
+        """The requests in a composite one; none where it has another shape."""
+        if parts[2:] != ("composite",):
+            return []
+        try:
+            given = json.loads(body)["compositeRequest"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return []
+        return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+
+    def _part(self, each: Json, now: datetime) -> _Request:
+        """A request within another one, as if it came alone."""
+        place = urlsplit(str(each.get("url", "")))
+        args = parse_qs(place.query, keep_blank_values=True)
+        parts = tuple(part for part in place.path.removeprefix("/services/").split("/") if part)
+        own = each.get("httpHeaders")
+        headers = (
+            {str(key).lower(): str(value) for key, value in own.items()} if isinstance(own, dict) else {}
+        )
+        where = self._where(parts, args)
+        trouble = trouble_of.Trouble(self.slack.faults, self.crm.outages, where, now)
+        return _Request(parts[2:], parts[1] if len(parts) > 1 else "", args, headers, trouble)
+
+    def _wire_within(self, parts: tuple[str, ...], body: bytes, now: datetime) -> Fault | None:
+        """What strikes one request in a composite one on the wire, strikes them all."""
+        for each in self._parts(parts, body):
+            fault = self._part(each, now).trouble.take(trouble_of.WIRE)
+            if fault:
+                return fault
+        return None
+
+    def _composite(self, scope: Scope, request: _Request, body: bytes, told: Headers) -> str:
+        """Each with its own answer and status; all of them count as one request."""
+        if scope["method"] != "POST":
+            raise Refused("METHOD_NOT_ALLOWED", f"HTTP Method '{scope['method']}' not allowed.", status=405)
+        if request.version not in _VERSIONS:
+            raise not_found()
+        self._authorize(request)
+        self._count(request, told)
+        given = self._parts(("data", request.version, *request.path), body)
+        if not given:
+            raise Refused("JSON_PARSER_ERROR", "The value for compositeRequest is required")
+        parts = [self._part(each, self.crm.clock.now()) for each in given]
+        queries = sum(part.path[:1] in (("query",), ("queryAll",)) for part in parts)
+        if len(parts) > PARTS or queries > PARTS_THAT_QUERY:
+            raise Refused("LIMIT_EXCEEDED", "The number of subrequests exceeds the limit")
+        names = [each.get("referenceId") for each in given]
+        if len(set(map(str, names))) != len(names) or not all(
+            isinstance(name, str) and name for name in names
+        ):
+            raise Refused("JSON_PARSER_ERROR", "Duplicate or missing referenceId")
+        answers = []
+        for name, each, part in zip(names, given, parts, strict=True):
+            self.asked[part.trouble.where] += 1
+            status, answer = 200, ""
+            try:
+                if each.get("method") != "GET" or part.version != request.version:
+                    raise not_found()
+                answer = self._answer(part)
+            except Refused as no:
+                self.refused[no.code] += 1
+                status = no.status
+                answer = _encode(no.body())
+            answers.append(
+                f'{{"body":{answer},"httpHeaders":{{}},"httpStatusCode":{status},"referenceId":{_encode(name)}}}'
+            )
+        return f'{{"compositeResponse":[{",".join(answers)}]}}'
 
     # Data
 
@@ -264,6 +385,10 @@ class CrmServer:
             raise not_found()
         self._authorize(request)
         self._count(request, told)
+        return self._answer(request)
+
+    def _answer(self, request: _Request) -> str:
+        """What a request below the version gets, once it is let in. Raises Refused."""
         fault = request.trouble.take(trouble_of.CONTENT)
         if fault:
             trouble_of.strike(fault, self.crm.clock.now())
@@ -274,7 +399,7 @@ class CrmServer:
             self.crm.catch_up(self.crm.clock.now())
         match request.path:
             case ():
-                words = ("limits", "query", "queryAll", "sobjects")
+                words = ("composite", "limits", "query", "queryAll", "sobjects")
                 return _encode({word: f"/services/data/{request.version}/{word}" for word in words})
             case ("limits",):
                 left = self.daily_requests - self._used()

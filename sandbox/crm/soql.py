@@ -1,11 +1,11 @@
 """SOQL, the part that is served: read strictly, and turned into SQL over the tables of records.py.
 
     SELECT fields, paths, COUNT COUNT_DISTINCT SUM AVG MIN MAX, DAY_ONLY, with aliases where Salesforce allows them
-    FROM one object  WHERE = != < <= > >= IN NOT IN, AND or OR (mixed only with parentheses)
+    FROM one object  WHERE = != < <= > >= LIKE IN NOT IN, AND or OR (mixed only with parentheses)
     GROUP BY  ORDER BY ASC|DESC NULLS FIRST|LAST  LIMIT
 
 Source: SOQL and SOSL Reference (SELECT, Condition Expression Syntax, Aggregate Functions, Date Functions, GROUP BY,
-ORDER BY). What Salesforce accepts beyond this (HAVING, LIKE, date literals such as TODAY, subqueries, OFFSET) is refused
+ORDER BY). What Salesforce accepts beyond this (HAVING, date literals such as TODAY, subqueries, OFFSET) is refused
 as malformed: nothing here answers a query it does not understand.
 """
 
@@ -529,6 +529,10 @@ class _Reader:
                 values.append(self.value(field, token))
             self.needs(")")
             return f"{sql}{letters} {among} ({', '.join(values)})"
+        if self.given("LIKE"):
+            if not field.is_text:
+                self.refuse_field(token, "invalid operator on non-text field: LIKE")
+            return f"{sql} LIKE {self.value(field, token)} ESCAPE '\\'"
         sign = self.take()
         if sign.text not in _COMPARE:
             self.unexpected(sign)

@@ -34,7 +34,13 @@ TODAY = FRIDAY.date()
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
 SNAPSHOTS = frozenset(key for key, metric in METRICS.items() if metric.kind is MetricKind.SNAPSHOT)
 OK, DENIED, ERROR = CoverageStatus.OK, CoverageStatus.DENIED, CoverageStatus.ERROR
-OPPORTUNITY_STATES = READ & SNAPSHOTS - {"tasks_overdue"}
+OPPORTUNITY_STATES = READ & SNAPSHOTS - {"tasks_overdue", "quota_attainment"}
+UPDATES = frozenset(metric for metric in READ if metric.startswith("records_updated."))
+SEEN_BY_USE = frozenset(
+    {*UPDATES, "step_moves", "close_date_pushes", "quota_attainment"}
+    | {metric for metric in READ if metric.startswith("feature_use.")}
+)
+"""Of which nothing is said before anybody has left a trace: what is not turned on looks the same."""
 
 
 @pytest.fixture
@@ -75,19 +81,62 @@ def lived(org: Org, people: Sequence[str]) -> None:
         org.done(who, ("Call", "Email", "ListEmail", "Task", "Cadence")[n % 5], n % 10 + 0.2)
         org.todo(who, n % 9 - 4)
         org.meeting(who, org.ago(n % 8 - 1))
-        org.record(("Account", "Contact", "Lead")[n % 3], who, n % 11, OwnerId=who)
+        kind = ("Account", "Contact", "Lead", "Case")[n % 4]
+        record = org.record(kind, who, n % 11 + 9, OwnerId=who)
+        org.crm.change(kind, record, people[n // 2 % len(people)], org.ago(n % 9), OwnerId=people[0])
+        org.record(("Account", "Contact", "Lead", "Case")[n % 4], who, n % 11, OwnerId=who)
+        if n % 24 == 0:
+            late = org.deal(who, 40)
+            org.crm.change(
+                "Opportunity",
+                late,
+                who,
+                org.ago(n % 5),
+                StageName="Closed Won" if n % 16 else "Closed Lost",
+                CloseDate=org.ago(9 + n % 25).date(),
+            )
         org.login(who, n % 7, ("Application", "SAML Sfdc Initiated SSO", "Remote Access 2.0")[n % 3])
         org.login(who, n % 7, status="Invalid Password")
+        org.opened(
+            who, n % 9, ("Report Home", "dashboards:dashboard", "Account List", "Home")[n % 4], n % 6 + 1
+        )
+        org.used(who, n % 9, "Salesforce Mobile" if n % 2 else "Lightning Experience")
+    for number, who in enumerate(people):
+        for start in (date(2026, 10, 1), date(2026, 11, 1)):
+            org.quota(who, start, 1000 * (number + 1))
 
 
-def recounted(org: Org, window: Window) -> dict[tuple[str, date, str], float]:
+def recounted(org: Org, window: Window, *, late: bool = True) -> dict[tuple[str, date, str], float]:
     """The numbers of a window by SQL of its own, people who did nothing left out."""
     since, until = f"{window.since}T00:00:00", f"{window.through + timedelta(days=1)}T00:00:00"
     queries: dict[str, str] = {
-        f"records_created.{thing.lower()}": f"SELECT CreatedById, substr(CreatedDate,1,10), COUNT(*) FROM {thing}"
+        f"records_created.{thing.lower()}": f'SELECT CreatedById, substr(CreatedDate,1,10), COUNT(*) FROM "{thing}"'
         " WHERE CreatedDate BETWEEN ?1 AND ?2 GROUP BY 1, 2"
-        for thing in ("Opportunity", "Account", "Contact", "Lead")
+        for thing in ("Opportunity", "Account", "Contact", "Lead", "Case")
     }
+    for thing in ("Account", "Contact", "Lead", "Case"):
+        queries[f"records_updated.{thing.lower()}"] = (
+            f"SELECT CreatedById, substr(CreatedDate,1,10), COUNT(DISTINCT {thing}Id) FROM {thing}History"
+            " WHERE CreatedDate BETWEEN ?1 AND ?2 GROUP BY 1, 2"
+        )
+    queries["close_date_pushes"] = (
+        "SELECT CreatedById, substr(CreatedDate,1,10), COUNT(*) FROM OpportunityFieldHistory WHERE Field = 'CloseDate'"
+        " AND OldValue < NewValue AND CreatedDate BETWEEN ?1 AND ?2 GROUP BY 1, 2"
+    )
+    for metric, word in (("report", "Report"), ("dashboard", "dashboard"), ("list", "List")):
+        queries[f"feature_use.{metric}"] = (
+            "SELECT UserId, MetricsDate, SUM(TotalCount) FROM LightningUsageByPageMetrics"
+            f" WHERE instr(PageName, '{word}') AND MetricsDate >= substr(?1,1,10) AND MetricsDate < substr(?2,1,10) GROUP BY 1, 2"
+        )
+    queries["feature_use.mobile"] = (
+        "SELECT UserId, MetricsDate, COUNT(*) FROM LightningUsageByAppTypeMetrics WHERE AppExperience = 'Salesforce Mobile'"
+        " AND MetricsDate >= substr(?1,1,10) AND MetricsDate < substr(?2,1,10) GROUP BY 1, 2"
+    )
+    queries["quota_attainment"] = (
+        f"SELECT QuotaOwnerId, '{window.through}', ROUND(100 * (SELECT SUM(Amount) FROM Opportunity WHERE IsWon AND"
+        f" OwnerId = QuotaOwnerId AND CloseDate BETWEEN '2026-11-01' AND '{window.through}') / QuotaAmount, 2)"
+        " FROM ForecastingQuota WHERE StartDate = '2026-11-01'"
+    )
     history = (
         "SELECT CreatedById, substr(CreatedDate,1,10), COUNT(DISTINCT OpportunityId) FROM OpportunityFieldHistory"
         " WHERE CreatedDate BETWEEN ?1 AND ?2 {} GROUP BY 1, 2"
@@ -111,14 +160,19 @@ def recounted(org: Org, window: Window) -> dict[tuple[str, date, str], float]:
         "SELECT UserId, substr(LoginTime,1,10), 1 FROM LoginHistory WHERE LoginTime BETWEEN ?1 AND ?2 AND"
         " Status = 'Success' AND (LoginType = 'Application' OR LoginType LIKE 'SAML%') GROUP BY 1, 2"
     )
+    closed_on = (
+        "CASE WHEN CloseDate < substr(?1,1,10) THEN substr(LastStageChangeDate,1,10) ELSE CloseDate END"
+    )
     for metric, number, won in (
         ("won_count", "COUNT(*)", 1),
         ("lost_count", "COUNT(*)", 0),
         ("won_amount", "SUM(Amount)", 1),
+        ("cycle_days", f"SUM(MAX(julianday({closed_on}) - julianday(substr(CreatedDate,1,10)), 0))", 1),
     ):
         queries[metric] = (
-            f"SELECT OwnerId, CloseDate, {number} FROM Opportunity WHERE IsClosed AND IsWon = {won}"
-            " AND CloseDate >= substr(?1,1,10) AND CloseDate < substr(?2,1,10) GROUP BY 1, 2"
+            f"SELECT OwnerId, {closed_on}, {number} FROM Opportunity WHERE IsClosed AND IsWon = {won}"
+            f" AND ((CloseDate >= substr(?1,1,10) AND CloseDate < substr(?2,1,10)) OR ({late} AND CloseDate < substr(?1,1,10)"
+            " AND CloseDate >= date(?1, '-31 days') AND LastStageChangeDate BETWEEN ?1 AND ?2)) GROUP BY 1, 2"
         )
     old = {days: f"'{window.through - timedelta(days=days)}'" for days in (7, 30, 60)}
     states = {
@@ -181,10 +235,13 @@ async def test_zero_is_said_for_everybody_who_is_listed_where_the_crm_has_spoken
     facts = facts_of(parts)
     on = {day for who, day in facts if who == people[2]}
     assert len(on) == 7
-    assert facts[people[2], TODAY] == dict.fromkeys(READ - {"field_completeness"}, 0.0), (
+    assert facts[people[2], TODAY] == dict.fromkeys(READ - SEEN_BY_USE - {"field_completeness"}, 0.0), (
         "a share of nothing is no number"
     )
-    assert facts[people[2], WEEK.since] == dict.fromkeys(READ - SNAPSHOTS, 0.0)
+    assert facts[people[2], WEEK.since] == dict.fromkeys(READ - SNAPSHOTS - SEEN_BY_USE, 0.0)
+    for metric in SEEN_BY_USE:
+        status, why = coverage_of(parts)[metric, TODAY]
+        assert (status, bool(why)) == (CoverageStatus.UNSUPPORTED, True)
     assert {day for who, day in facts if who == late} == {TODAY, TODAY - timedelta(days=1)}
     assert org.me not in {who for who, _ in facts}
 
@@ -220,12 +277,13 @@ async def test_records_of_queues_and_of_integrations_are_nobodys_work(org: Org) 
     assert parts[0].notes == {"Opportunity groups of queues": 1}
 
 
-async def test_a_daily_poll_is_about_twenty_requests_whatever_the_number_of_people(org: Org) -> None:
+async def test_a_daily_poll_is_about_a_dozen_requests_whatever_the_number_of_records(org: Org) -> None:
     lived(org, people_of(org, 30))
     connector = org.connector()
     await connector.users(TODAY)
     await collected(connector, Window(TODAY - timedelta(days=2), TODAY), ALL)
-    assert connector.api.calls == len(org.line.asked) <= 24
+    assert connector.api.calls == org.line.requests <= 13
+    assert len(org.line.asked) > 30
 
 
 async def test_the_day_of_snapshots_is_the_programmes(org: Org) -> None:
@@ -342,10 +400,15 @@ async def test_a_cursor_that_was_dropped_begins_the_query_again(org: Org) -> Non
     assert org.server.refused["INVALID_QUERY_LOCATOR"] == 1
 
 
-async def test_a_next_page_on_another_host_is_not_followed(org: Org) -> None:
+async def test_a_next_page_that_names_another_host_is_asked_from_ours(org: Org) -> None:
     people_of(org, 250)
     org.line.rewrite = lambda _asked, body: body.replace(
-        b'"nextRecordsUrl":"/', b'"nextRecordsUrl":"https://evil.example/'
+        b'"nextRecordsUrl":"/', b'"nextRecordsUrl":"https://gate.example/'
+    )
+    assert len((await org.connector(batch=200).users(TODAY))[0]) == 251
+    assert {headers["host"] for headers in org.line.headers} == {"acme.my.salesforce.com"}
+    org.line.rewrite = lambda _asked, body: body.replace(
+        b'"nextRecordsUrl":"/', b'"nextRecordsUrl":"//gate.example/'
     )
     with pytest.raises(Permanent):
         await org.connector(batch=200).users(TODAY)
@@ -495,13 +558,24 @@ async def test_records_are_those_of_now_whatever_day_the_decision_was_made_for(o
     ("entity", "metrics"),
     [
         ("LoginHistory", {"active_day"}),
-        ("OpportunityFieldHistory", {"records_updated.opportunity", "step_moves"}),
+        ("OpportunityFieldHistory", {"records_updated.opportunity", "step_moves", "close_date_pushes"}),
+        ("LeadHistory", {"records_updated.lead"}),
+        ("Case", {"records_created.case"}),
         ("Task", {"tasks_overdue", *(f"activities_completed.{kind}" for kind in ("call", "email", "task"))}),
         ("Event", {"activities_completed.meeting"}),
         ("Contact", {"records_created.contact"}),
         (
             "Opportunity",
-            {*OPPORTUNITY_STATES, "records_created.opportunity", "won_count", "lost_count", "won_amount"},
+            {
+                *(
+                    *OPPORTUNITY_STATES,
+                    "records_created.opportunity",
+                    "won_count",
+                    "lost_count",
+                    "won_amount",
+                ),
+                *("cycle_days", "quota_attainment"),
+            },
         ),
     ],
 )
@@ -535,6 +609,7 @@ async def test_an_object_that_may_not_be_read_denies_its_metrics_and_no_other(
                 "field_completeness",
                 "pipeline_amount",
                 "won_amount",
+                "quota_attainment",
             },
         ),
         ("LastStageChangeDate", {"opps_stuck_step"}),
@@ -552,7 +627,7 @@ async def test_a_field_that_is_hidden_costs_the_metrics_that_need_it(
     coverage = coverage_of(parts)
     assert {metric for metric in READ if coverage[metric, TODAY][0] is DENIED} == lost
     assert all(field in coverage[metric, TODAY][1] for metric in lost)
-    expected = recounted(org, WEEK)
+    expected = recounted(org, WEEK, late=field != "LastStageChangeDate")
     assert told(parts) == {key: number for key, number in expected.items() if key[2] not in lost}
     for metric in sorted(OPPORTUNITY_STATES & FLAWS.keys() - lost):
         found = await connector.evidence(metric, people, 3, TODAY)
@@ -633,6 +708,8 @@ async def test_a_query_that_never_ends_is_an_error_and_no_zero(org: Org, entity:
                 "won_count",
                 "lost_count",
                 "won_amount",
+                "cycle_days",
+                "quota_attainment",
             },
         }[entity]
     )
@@ -717,6 +794,8 @@ async def test_a_truncated_answer_is_no_answer(org: Org) -> None:
     people_of(org, 1)
     connector = org.connector()
     org.trouble("crm_truncated", "User", count=1)
+    assert len((await connector.users(TODAY))[0]) == 2, "what stumbled together is asked alone"
+    org.trouble("crm_truncated", "User", count=2)
     with pytest.raises(Retryable):
         await connector.users(TODAY)
     assert len((await connector.users(TODAY))[0]) == 2
@@ -800,7 +879,7 @@ async def test_a_login_that_cannot_be_reached_is_tried_again(org: Org) -> None:
 
 
 async def test_a_probe_names_the_versions_that_the_org_has(org: Org) -> None:
-    org.login(people_of(org, 1)[1], 0)
+    lived(org, people_of(org, 1))
     probe = await org.connector(api_version="v99.0").probe()
     assert not probe.ok
     assert "v68.0" in probe.advice
@@ -876,6 +955,7 @@ def test_spans_and_thresholds_are_whole_days() -> None:
         "b": "2026-03-30T00:00:00Z",
         "first": "2026-03-29",
         "last": "2026-03-29",
+        "late": "2026-02-26",
     }
     assert span(day, day, datetime(2026, 3, 29, 9, 30, tzinfo=UTC))["b"] == "2026-03-29T09:30:00Z"
     assert span(day, day, datetime(2026, 3, 28, tzinfo=UTC))["b"] == "2026-03-29T00:00:00Z"
@@ -885,6 +965,7 @@ def test_spans_and_thresholds_are_whole_days() -> None:
         "quiet": "2026-10-22T00:00:00Z",
         "quiet_day": "2026-10-22",
         "stuck": "2026-09-22T00:00:00Z",
+        "quarter": "2026-08-20",
     }
 
 
