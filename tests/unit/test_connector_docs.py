@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.connectors import infor_queries
+from bot.connectors.infor import InforSettings
 from bot.connectors.mapping import _SECTIONS, check_mapping
+from bot.connectors.settings import GIVEN
 from bot.connectors.spreadsheet import open_spreadsheet
 from bot.domain.usage import METRICS, Window
 
@@ -74,3 +77,42 @@ def test_every_message_that_is_explained_exists(page: str, repository: Path) -> 
     assert len(explained) > 25
     parts = [part.strip(" :") for message in explained for part in message.split("…")]
     assert [part for part in parts if part.strip(" ,") not in source] == []
+
+
+# -- docs/connectors/infor.md -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def infor_page(repository: Path) -> str:
+    return (repository / "docs/connectors/infor.md").read_text()
+
+
+def test_every_setting_of_infor_is_on_its_page_and_no_other(infor_page: str) -> None:
+    known = {f"FULLSTEAM_INFOR_{field.upper()}" for field in InforSettings.model_fields.keys() - GIVEN}
+    assert set(re.findall(r"FULLSTEAM_INFOR_\w+", infor_page)) == known
+
+
+def test_every_list_that_infor_is_asked_for_is_on_its_page(infor_page: str) -> None:
+    questions = [each for each in vars(infor_queries).values() if isinstance(each, infor_queries.Question)]
+    questions += infor_queries.CREATED.values()
+    assert len(questions) > 10
+    missing = [
+        text
+        for question in questions
+        for text in (question.where, question.kind, ",".join(question.fields))
+        if f"`{text}`" not in infor_page
+        and question not in (infor_queries.IS_AUDITED, infor_queries.OPEN_NAMED)
+        and not (question is infor_queries.OVERDUE_NAMED and text.startswith("Description"))
+    ]
+    assert missing == []
+    assert f"`{','.join(infor_queries.PEOPLE)}`" in infor_page
+
+
+def test_every_metric_of_infor_is_explained(infor_page: str) -> None:
+    assert [
+        metric
+        for metric in infor_queries.READ
+        if f"`{metric}`" not in infor_page
+        and f"`.{metric.partition('.')[2]}`" not in infor_page
+        and not metric.startswith("records_updated.")
+    ] == []
