@@ -145,34 +145,34 @@ async def test_evidence_is_for_those_who_were_asked_about(crm: Opened) -> None:
         assert alone == {key: value for key, value in everybody.items() if key == owner}
 
 
-async def said_on(connector: Connector, window: Window, *, states: bool = True) -> list[object]:
-    """Everything that a connector says as of the end of a window; ``states`` False: but for what is open on a day."""
+async def said_on(connector: Connector, window: Window, *, but: frozenset[str] = frozenset()) -> list[object]:
+    """Everything that a connector says as of the end of a window, ``but`` for these metrics."""
     users, faults = await connector.users(window.through)
     parts = await collected(connector, window)
     owners = [user.crm_id for user in users]
     told = {
-        key: {metric: value for metric, value in values.items() if states or metric not in SNAPSHOTS}
+        key: {metric: value for metric, value in values.items() if metric not in but}
         for key, values in facts_of(parts).items()
     }
     return [
         list(users),
         list(faults),
         {key: values for key, values in told.items() if values},
-        [row for part in parts for row in part.coverage if states or row.metric not in SNAPSHOTS],
+        [row for part in parts for row in part.coverage if row.metric not in but],
         [
             dict(await connector.evidence(metric, owners, 50, window.through))
-            for metric in sorted(COUNTS_OF_RECORDS if states else ())
+            for metric in sorted(COUNTS_OF_RECORDS - but)
         ],
         await connector.first_day(window.through) if isinstance(connector, Historical) else None,
     ]
 
 
 async def test_nothing_that_happens_after_a_day_changes_what_was_known_on_it(crm: Opened) -> None:
-    states = not crm.world.states_are_of_now
-    before = await said_on(crm.connector, crm.window, states=states)
+    forgotten = crm.world.of_now
+    before = await said_on(crm.connector, crm.window, but=forgotten)
     later = Window(crm.world.since, crm.world.through + timedelta(days=7))
     crm.world.go_on(crm.folder)
-    assert await said_on(crm.connector, crm.window, states=states) == before
+    assert await said_on(crm.connector, crm.window, but=forgotten) == before
     after = facts_of(await collected(crm.connector, later))
     assert {day for _, day in after} - set(days_of(crm.window)), "the world did go on"
 
@@ -182,11 +182,12 @@ OF_NOW = sorted(name for name, world in WORLDS.items() if world.states_are_of_no
 
 
 @pytest.mark.parametrize("crm", OF_NOW, indirect=True)
-async def test_what_is_open_now_is_never_given_an_older_date(crm: Opened) -> None:
+async def test_what_is_so_now_is_never_given_an_older_date(crm: Opened) -> None:
     crm.world.go_on(crm.folder)
     parts = await collected(crm.connector, crm.window)
-    assert not any(SNAPSHOTS & values.keys() for values in facts_of(parts).values())
-    said = [row for part in parts for row in part.coverage if row.metric in SNAPSHOTS]
+    forgotten = crm.world.of_now
+    assert not any(forgotten & values.keys() for values in facts_of(parts).values())
+    said = [row for part in parts for row in part.coverage if row.metric in forgotten]
     assert {row.status for row in said} == {CoverageStatus.UNSUPPORTED}
     assert all(row.detail for row in said)
     owners = [user.crm_id for user in (await crm.connector.users(crm.world.through))[0]]

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from bot.domain.usage import METRICS, MetricKind
+
 
 @dataclass(frozen=True)
 class World:
@@ -17,6 +19,7 @@ class World:
     ``through``: new records, closings, new people's first rows. ``spoil(folder)``: one row that cannot be read, beside the
     good ones; gives a word that its fault must say. ``take_away(folder)``: nothing can be read any more.
     ``states_are_of_now``: the CRM keeps no history of what is open; ``go_on`` then ends more than a week after ``through``.
+    ``sampled``: other metrics that it tells of the running day only.
     """
 
     name: str
@@ -27,3 +30,10 @@ class World:
     spoil: Callable[[Path], str]
     take_away: Callable[[Path], None]
     states_are_of_now: bool = False
+    sampled: frozenset[str] = frozenset()
+
+    @property
+    def of_now(self) -> frozenset[str]:
+        """Metrics that the CRM forgets when the day is over."""
+        states = {key for key, metric in METRICS.items() if metric.kind is MetricKind.SNAPSHOT}
+        return self.sampled | (states if self.states_are_of_now else frozenset())
