@@ -99,7 +99,8 @@ def over(limits: dict[str, Any], node: Any) -> list[tuple[str, str]]:
         return [each for one in node for each in over(limits, one)]
     if not isinstance(node, dict):
         return []
-    rules = limits.get(node.get("type"), {}) if isinstance(node.get("type"), str) else {}
+    kind = node.get("type")
+    rules = limits.get(kind, {}) if isinstance(kind, str) else {}
     found = [each for one in node.values() for each in over(limits, one)]
     for key, rule in rules.items():
         if key in node:
