@@ -255,7 +255,7 @@ async def _token(
     proof = "Basic " + b64encode(f"{keys['ci']}:{keys['cs']}".encode()).decode("ascii")
     answer = await send("POST", where, {**_FORM, "Authorization": proof}, urlencode(form).encode())
     said = answer.body if isinstance(answer.body, Mapping) else {}
-    if said.get("error") in ("invalid_client", "unauthorized_client", "invalid_request"):
+    if answer.status in (400, 401) and said.get("error") not in ("invalid_grant", "unsupported_grant_type"):
         form |= {"client_id": keys["ci"], "client_secret": keys["cs"]}
         answer = await send("POST", where, _FORM, urlencode(form).encode())
         said = answer.body if isinstance(answer.body, Mapping) else {}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
+import sys
 import tomllib
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from bot.connectors import infor_queries
@@ -15,6 +19,8 @@ from bot.connectors.infor import InforSettings
 from bot.connectors.mapping import _SECTIONS, check_mapping
 from bot.connectors.settings import GIVEN
 from bot.connectors.spreadsheet import open_spreadsheet
+from bot.connectors.wire import whole_address
+from bot.domain.ports import Connector
 from bot.domain.usage import METRICS, Window
 
 
@@ -116,3 +122,85 @@ def test_every_metric_of_infor_is_explained(infor_page: str) -> None:
         and f"`.{metric.partition('.')[2]}`" not in infor_page
         and not metric.startswith("records_updated.")
     ] == []
+
+
+# -- docs/connectors/adding-one.md ------------------------------------------------------------------------------------
+
+
+class _Tally(httpx.AsyncBaseTransport):
+    """The CRM of the example. ``closed``: a path that may not be read."""
+
+    def __init__(self, today: date) -> None:
+        self.closed = ""
+        self.lists: dict[str, list[dict[str, object]]] = {
+            "/users": [
+                {"id": "U1", "name": "Ada Brandt", "email": "Ada@Example.com"},
+                {"id": "U2", "name": "Jonas Weber", "manager": "U1"},
+            ],
+            "/counts": [{"user": "U2", "day": str(today), "n": 3}],
+            "/deals": [
+                {"id": "D1", "owner": "U2", "name": "Late", "close": str(today - timedelta(days=9))},
+                {"id": "D2", "owner": "U2", "name": "Fine", "close": str(today + timedelta(days=9))},
+            ],
+        }
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path = urlsplit(whole_address(request)).path
+        assert request.headers["authorization"] == "Bearer k3y"
+        return httpx.Response(403 if path == self.closed else 200, json=self.lists[path])
+
+
+def test_the_example_of_a_connector_works_as_printed(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (repository / "docs/connectors/adding-one.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "tally.py"
+    file.write_text(source)
+    spec = importlib.util.spec_from_file_location("tally", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tally", module)
+    spec.loader.exec_module(module)
+    today = datetime.now(UTC).date()
+    line = _Tally(today)
+    given = {"url": "https://acme.tally.example.com", "key": "k3y", "transport": line}
+    connector: Connector = module.CONNECTOR.open(given, None)
+    wanted = frozenset(METRICS)
+
+    async def said(day: date) -> tuple[dict[tuple[str, str], float], dict[str, str]]:
+        parts = [part async for part in connector.collect(Window(day, day), wanted)]
+        facts = {
+            (fact.crm_id, metric): number
+            for part in parts
+            for fact in part.facts
+            for metric, number in fact.values.items()
+            if number
+        }
+        return facts, {row.metric: row.status for part in parts for row in part.coverage}
+
+    async def ask() -> None:
+        users, faults = await connector.users(today)
+        assert [(user.role, user.manager, user.email) for user in users] == [
+            ("manager", None, "ada@example.com"),
+            ("seller", "U1", None),
+        ]
+        assert faults == []
+        facts, coverage = await said(today)
+        assert facts == dict.fromkeys((("U2", metric) for metric in module.EVENTS), 3) | {
+            ("U2", "opps_open"): 2,
+            ("U2", "opps_past_close"): 1,
+        }
+        assert coverage.keys() == wanted
+        found = await connector.evidence("opps_past_close", ["U1", "U2"], 5, today)
+        assert [(ref.name, ref.link) for ref in found["U2"][1]] == [("Late", f"{given['url']}/deals/D1")]
+        assert (await connector.probe()).ok
+        line.closed = "/counts"
+        facts, coverage = await said(today)
+        assert {coverage[metric] for metric in module.EVENTS} == {"denied"}
+        assert facts.keys() == {("U2", "opps_open"), ("U2", "opps_past_close")}
+        _, coverage = await said(today - timedelta(days=1))
+        assert coverage["opps_open"] == "unsupported"
+
+    asyncio.run(ask())
