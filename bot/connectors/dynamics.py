@@ -430,6 +430,11 @@ class DynamicsConnector:
             try:
                 said = (await self.api.get(f"{self._root}/WhoAmI", headers=_HEADERS)).body
                 self._me = id_of(said.get("UserId")) if isinstance(said, Mapping) else ""
+            except Denied as error:
+                raise Permanent(
+                    "the application user may read nothing: give it the security role of docs/connectors/dynamics.md",
+                    code="no-role",
+                ) from error
             except (NotUnderstood, NotOffered):
                 absent = True  # an OData server that is no Dataverse
             try:
@@ -1198,11 +1203,9 @@ class _Reading(Asking):
     async def _by_age(self, question: Question, error: TooMany) -> None:
         """Opportunities of one age after the other, where all of them are too many; each span in halves if need be."""
         today = self._window.through
-        edges = [date(1990, 1, 1), *(today - timedelta(days=age) for age in reversed(AGES)), today]
         whole = Tally(question)
-        spans = list(zip(edges, [*(edge - timedelta(days=1) for edge in edges[1:-1]), today], strict=False))
         try:
-            for first, last in spans:
+            for first, last in age_spans(today):
                 await self._add_ages(whole, question, first, last)
         except (Retryable, Permanent) as failed:
             self._fail(question, [today], failed if not isinstance(failed, TooMany) else error)
@@ -1336,6 +1339,13 @@ class _Reading(Asking):
 
     def _fail(self, question: Question, days: Sequence[date], error: Retryable | Permanent) -> None:
         self.fail(question.metrics, days, error, _grant(question.table))
+
+
+def age_spans(today: date) -> list[tuple[date, date]]:
+    """Days of creation, all until today, in spans that are shorter the newer they are."""
+    edges = [date(1990, 1, 1), *(today - timedelta(days=age) for age in reversed(AGES))]
+    ends = [*(edge - timedelta(days=1) for edge in edges[1:]), today]
+    return list(zip(edges, ends, strict=True))
 
 
 def _grant(table: Table) -> str:
