@@ -23,6 +23,8 @@ from store.tables import coverage as coverage_table
 from store.upsert import Insert, insert, inserting, run_tuples, upsert, upserting
 
 SNAPSHOT_LOOK_BACK = timedelta(days=7)
+_NEARLY = timedelta(hours=3)
+"""How long before its end a day counts as nearly over: what is told of the running day only is polled every hour."""
 _EVENTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.EVENT)
 _ADDITIVE = tuple(m for m in METRICS.values() if m.kind is not MetricKind.SNAPSHOT)
 _SNAPSHOTS = tuple(m for m in METRICS.values() if m.kind is MetricKind.SNAPSHOT)
@@ -230,6 +232,7 @@ def keep_coverage(
     - A day that was read well once it was over stays ``ok`` when a query fails, is throttled or denied later: its numbers
       are still there, and all of them. A day that was read while it ran is not: what came after that nobody has read.
     - A CRM that tells snapshots as of now only calls those of days gone by ``unsupported``: what was read on its day stays.
+      So does an event or a presence that it tells of the running day only, if it was read until the day was nearly over.
 
     A day is over when it is over in UTC and in ``zone``: CRMs count by either.
     """
@@ -237,11 +240,14 @@ def keep_coverage(
     told: list[Coverage] = []
     failed: list[Coverage] = []
     too_late: list[Coverage] = []
+    forgotten: list[Coverage] = []
     for row in rows:
         if row.status in _FAILED:
             failed.append(row)
         elif row.status is CoverageStatus.UNSUPPORTED and row.metric in _SNAPSHOT_KEYS:
             too_late.append(row)
+        elif row.status is CoverageStatus.UNSUPPORTED:
+            forgotten.append(row)
         else:
             told.append(row)
     run_tuples(
@@ -257,6 +263,16 @@ def keep_coverage(
             uow,
             sa.and_(_READ_WELL, coverage_table.c.polled_at >= sa.bindparam("over", type_=Utc)),
             [{**row, "over": over[row["day"]]} for row in known],
+        )
+    if forgotten:
+        ends = {
+            day: datetime.combine(day + timedelta(days=1), time(), zone)
+            for day in {row.day for row in forgotten}
+        }
+        _say_unless(
+            uow,
+            sa.and_(_READ_WELL, coverage_table.c.polled_at >= sa.bindparam("nearly", type_=Utc)),
+            [{**row, "nearly": ends[row["day"]] - _NEARLY} for row in _coverage_rows(source, forgotten, now)],
         )
     keep_failure(uow, source, too_late, now)
 
@@ -489,25 +505,36 @@ def _read_at() -> sa.Select[Any]:
     )
 
 
-def denied_before(uow: UnitOfWork, source: str, oldest: date) -> date | None:
-    """The first day, from ``oldest`` on, of which a metric was denied that may be read by now; None: there is none.
+def owed_since(uow: UnitOfWork, source: str, oldest: date, tried_before: datetime) -> date | None:
+    """The first day, from ``oldest`` on, of which a metric was not read that may be read by now; None: there is none.
 
-    Snapshots are left out: of a day gone by nobody tells them any more.
+    A metric may be read by now when its newest day was. What was denied is owed at once, what failed or was read in part only
+    when nobody has tried since ``tried_before``: a day that never can be read must not make every poll longer. Snapshots are
+    left out: of a day gone by nobody tells them any more.
     """
-    denied = {row.metric: row.day for row in uow.rows(_DENIED, {"source": source, "oldest": oldest})}
-    if not denied:
+    owed: dict[str, date] = {}
+    for row in uow.rows(_OWED, {"source": source, "oldest": oldest, "tried": tried_before}):
+        owed[row.metric] = row.day
+    if not owed:
         return None
-    newest = uow.rows(_NEWEST, {"source": source, "metrics": sorted(denied)})
-    granted = [denied[row.metric] for row in newest if CoverageStatus(row.status) in _GRANTED]
+    newest = uow.rows(_NEWEST, {"source": source, "metrics": sorted(owed)})
+    granted = [owed[row.metric] for row in newest if CoverageStatus(row.status) in _GRANTED]
     return min(granted, default=None)
 
 
 _GRANTED = frozenset({CoverageStatus.OK, CoverageStatus.PARTIAL})
-_DENIED = (
+_UNREAD = (CoverageStatus.PARTIAL.value, CoverageStatus.ERROR.value, CoverageStatus.THROTTLED.value)
+_OWED = (
     sa.select(coverage_table.c.metric, sa.func.min(coverage_table.c.day).label("day"))
     .where(
         coverage_table.c.source == sa.bindparam("source"),
-        coverage_table.c.status == CoverageStatus.DENIED.value,
+        sa.or_(
+            coverage_table.c.status == CoverageStatus.DENIED.value,
+            sa.and_(
+                coverage_table.c.status.in_(_UNREAD),
+                coverage_table.c.polled_at <= sa.bindparam("tried", type_=Utc),
+            ),
+        ),
         coverage_table.c.metric.not_in(sorted(_SNAPSHOT_KEYS)),
         coverage_table.c.day >= sa.bindparam("oldest", type_=sa.Date),
     )

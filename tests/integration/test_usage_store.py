@@ -157,6 +157,24 @@ def test_a_snapshot_that_was_read_on_its_day_stays_read(database: Database) -> N
     assert kept(PARTIAL) is PARTIAL, "what was found out about that day counts"
 
 
+def test_what_a_crm_tells_of_the_running_day_only_stays_read_if_the_day_was_nearly_over(
+    database: Database,
+) -> None:
+    unsupported, zone = CoverageStatus.UNSUPPORTED, ZoneInfo("Asia/Tokyo")
+
+    def kept(status: CoverageStatus, at: str) -> CoverageStatus:
+        rows = [Coverage("active_day", day(1), status)]
+        now = datetime.fromisoformat(f"2026-11-{at}+09:00").astimezone(UTC)
+        database.write_now(usage.keep_coverage, "crm", rows, now, zone=zone)
+        return database.read_now(usage.coverage, ["active_day"], day(0), day(1))["active_day"]
+
+    assert kept(OK, "17T12:00") is OK
+    assert kept(unsupported, "18T09:00") is unsupported, "nobody saw who logged in that afternoon"
+    assert kept(OK, "17T23:10") is OK
+    assert kept(unsupported, "18T00:10") is OK
+    assert kept(unsupported, "18T09:00") is OK
+
+
 def test_a_failure_does_not_unsay_a_day_that_was_read_well_once_it_was_over(database: Database) -> None:
     ends = {"UTC": "00:00", "Europe/Berlin": "00:00", "America/Los_Angeles": "08:00"}
     for at, (zone, over) in enumerate(ends.items()):
@@ -184,7 +202,7 @@ def test_days_that_were_denied_are_owed_once_the_metric_can_be_read(database: Da
     def said(metric: str, *statuses: CoverageStatus) -> date | None:
         rows = [Coverage(metric, day(at), status) for at, status in enumerate(statuses)]
         database.write_now(usage.keep_coverage, "crm", rows, NOW)
-        return database.read_now(usage.denied_before, "crm", day(0))
+        return database.read_now(usage.owed_since, "crm", day(0), NOW - timedelta(hours=1))
 
     assert said(CALLS, OK, OK, OK) is None
     assert said("opps_open", DENIED, DENIED, OK) is None, "of a day gone by nobody tells it"
@@ -192,8 +210,24 @@ def test_days_that_were_denied_are_owed_once_the_metric_can_be_read(database: Da
     assert said(CREATED, OK, OK, DENIED, OK) == day(2)
     assert said(WON, OK, DENIED, DENIED, ERROR) == day(2)
     assert said(WON, OK, DENIED, DENIED, ERROR, PARTIAL) == day(1)
-    assert database.read_now(usage.denied_before, "crm", day(2)) == day(2)
-    assert database.read_now(usage.denied_before, "other", day(0)) is None
+    assert database.read_now(usage.owed_since, "crm", day(2), NOW - timedelta(hours=1)) == day(2)
+    assert database.read_now(usage.owed_since, "other", day(0), NOW) is None
+
+
+@pytest.mark.parametrize("failure", [PARTIAL, ERROR, CoverageStatus.THROTTLED])
+def test_days_that_failed_are_owed_after_a_while_once_the_metric_can_be_read(
+    database: Database, failure: CoverageStatus
+) -> None:
+    def owed(after: timedelta) -> date | None:
+        return database.read_now(usage.owed_since, "crm", day(0), NOW + after)
+
+    rows = [Coverage(CALLS, day(at), status) for at, status in enumerate((OK, failure, OK, OK))]
+    database.write_now(usage.keep_coverage, "crm", rows, NOW)
+    assert (owed(timedelta(seconds=-1)), owed(timedelta(0))) == (None, day(1))
+    database.write_now(usage.keep_coverage, "crm", [Coverage(CALLS, day(4), ERROR)], NOW)
+    assert owed(timedelta(0)) is None, "it still cannot be read"
+    database.write_now(usage.keep_coverage, "crm", [Coverage(CALLS, day(at), OK) for at in (1, 4)], NOW)
+    assert owed(timedelta(0)) is None, "both were read"
 
 
 def test_the_worst_day_decides_and_a_day_nobody_spoke_of_is_an_error(database: Database) -> None:
@@ -328,14 +362,23 @@ async def test_a_crm_that_is_down_silences_what_it_owes_and_keeps_what_it_said(d
 
 
 @pytest.mark.anyio
-async def test_the_watermark_waits_before_a_day_that_was_not_read_whole(database: Database) -> None:
+async def test_a_day_that_failed_is_read_again_when_no_poll_asks_for_it_any_more(database: Database) -> None:
     source = crm()
-    source.partial = frozenset({date(2026, 11, 16), date(2026, 11, 17)})
+    source.partial = frozenset({date(2026, 11, 16)})
     await poll(database, source, PROGRAMME, NOW)
-    assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 15)
+
+    def status() -> CoverageStatus:
+        return database.read_now(usage.coverage, [CALLS], date(2026, 11, 16), date(2026, 11, 16))[CALLS]
+
+    assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 17), "the other metrics go on"
+    later = NOW + timedelta(days=5)
+    report = await poll(database, source, PROGRAMME, later)
+    assert (report.since, status()) == (date(2026, 11, 16), PARTIAL), "it was tried"
     source.partial = frozenset()
-    await poll(database, source, PROGRAMME, NOW)
-    assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 17)
+    report = await poll(database, source, PROGRAMME, later + timedelta(hours=5))
+    assert (report.since, status()) == (date(2026, 11, 20), PARTIAL), "but not at every poll"
+    await poll(database, source, PROGRAMME, later + timedelta(hours=6))
+    assert status() is OK
 
 
 @pytest.mark.anyio
