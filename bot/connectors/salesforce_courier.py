@@ -45,6 +45,7 @@ class Courier:
         self._at_once = at_once
         self._queue: list[_Waiting] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self._carriers = 0
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -148,34 +149,41 @@ class Courier:
             return await self._get(soql)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((soql, answered))
-        if len(self._busy) < self._at_once:
+        if self._carriers < self._at_once:
+            self._carriers += 1
             task = asyncio.create_task(self._carry())
-            self._busy.add(task)
+            self._busy.add(task)  # a task that nobody holds may be collected
             task.add_done_callback(self._busy.discard)
         return await answered
 
     async def _carry(self) -> None:
         """Send what waits, until nothing does."""
-        while True:
-            waiting = -1
-            while waiting != len(self._queue):  # whoever asks at this moment is taken along
-                waiting = len(self._queue)
-                await asyncio.sleep(0)
-            batch = [each for each in self._queue[: self._at_a_time] if not each[1].done()]
-            del self._queue[: self._at_a_time]
-            if not batch:
-                if self._queue:
-                    continue
-                return
-            try:
-                await self._send(batch)
-            except FullsteamError as error:
-                for _, answered in batch:
-                    if not answered.done():
-                        answered.set_exception(error)
-            finally:
-                for _, answered in batch:
-                    answered.cancel()  # only what nobody answered, because all of this was ended
+        try:
+            while await self._carry_some():
+                pass
+        finally:
+            self._carriers -= 1  # at once: whoever asks from now on needs another one
+
+    async def _carry_some(self) -> bool:
+        """Send what fits into one request; False when nothing waits."""
+        waiting = -1
+        while waiting != len(self._queue):  # whoever asks at this moment is taken along
+            waiting = len(self._queue)
+            await asyncio.sleep(0)
+        batch = [each for each in self._queue[: self._at_a_time] if not each[1].done()]
+        del self._queue[: self._at_a_time]
+        if not batch:
+            return bool(self._queue)
+        try:
+            await self._send(batch)
+        except FullsteamError as error:
+            for _, answered in batch:
+                if not answered.done():
+                    answered.set_exception(error)
+        finally:
+            for _, answered in batch:
+                answered.cancel()  # only what nobody answered, because all of this was ended
+        return True
 
     async def _send(self, batch: Sequence[_Waiting]) -> None:
         """One request for all, or one for each where they cannot go together."""

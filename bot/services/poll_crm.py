@@ -24,7 +24,8 @@ CHANGED_OVERLAP_DAYS = 28
 """The same when the files are new ones: an export may correct weeks. Not more than raw usage allows (forget_raw)."""
 BACKFILL_DAYS = 90
 """What the first poll of a source reads; an import reads everything."""
-_NOT_READ = (CoverageStatus.PARTIAL, CoverageStatus.ERROR, CoverageStatus.THROTTLED)
+TRIED_AGAIN = timedelta(hours=6)
+"""After how long a day is read again of which a metric failed, and which no poll asks for any more by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ async def poll(
         )
         report = replace(report, faults=(*faults, *circles), people=kept)
         if since is None:
-            first = await _first_day(database, connector, known, through, full=full)
+            first = await _first_day(database, connector, known, through, now, full=full)
             report = replace(report, since=first)
         report = await _read(database, connector, report, now, _zone(programme))
     except (Retryable, Permanent) as error:
@@ -130,7 +131,7 @@ async def next_window(
     if database is None:
         return Window(_since(None, through, connector.overlap_days), through)
     known = (await database.read(usage.sources)).get(connector.name)
-    return Window(await _first_day(database, connector, known, through, full=False), through)
+    return Window(await _first_day(database, connector, known, through, now, full=False), through)
 
 
 def last_day(programme: Programme, lag_days: int, now: datetime) -> date:
@@ -150,7 +151,13 @@ def _since(watermark: date | None, through: date, overlap: int) -> date:
 
 
 async def _first_day(
-    database: Database, connector: Connector, known: usage.Source | None, through: date, *, full: bool
+    database: Database,
+    connector: Connector,
+    known: usage.Source | None,
+    through: date,
+    now: datetime,
+    *,
+    full: bool,
 ) -> date:
     if full and isinstance(connector, Historical):
         return await connector.first_day(through) or through
@@ -161,12 +168,13 @@ async def _first_day(
         overlap = connector.overlap_days if probe.version == known.fingerprint else CHANGED_OVERLAP_DAYS
     first = _since(watermark, through, overlap)
     if watermark is not None:
-        # A right may be missing for ever: such days do not hold the watermark, and are read once it is granted.
+        # A right may be missing for ever, and one query fail while the others do not: such days do not hold the watermark,
+        # so every other metric is as fresh as it can be. They are read again once the metric can be read.
         backfill = _since(None, through, overlap)
-        denied = await database.read(usage.denied_before, connector.name, backfill)
-        if denied is not None:
+        owed = await database.read(usage.owed_since, connector.name, backfill, now - TRIED_AGAIN)
+        if owed is not None:
             # Whole weeks: older days of a week may be gone already, and its sum is made anew from what is there.
-            first = max(min(first, denied - timedelta(days=denied.weekday())), backfill)
+            first = max(min(first, owed - timedelta(days=owed.weekday())), backfill)
     return min(first, through)
 
 
@@ -182,12 +190,9 @@ async def _read(
     coverage: dict[str, Coverage] = {}
     gaps: defaultdict[str, Counter[CoverageStatus]] = defaultdict(Counter)
     facts = unknown = 0
-    gap: date | None = None
     async with aclosing(connector.collect(window, frozenset(METRICS))) as parts:  # type: ignore[type-var]  # collect is a generator
         async for part in parts:
-            not_read = [row.day for row in part.coverage if row.status in _NOT_READ]
-            gap = min([*not_read, *([gap] if gap is not None else [])], default=None)
-            kept = await database.write(_keep_part, connector.name, part, gap, now, zone)
+            kept = await database.write(_keep_part, connector.name, part, now, zone)
             facts += kept.facts
             unknown += kept.unknown
             for fact in part.facts:
@@ -225,15 +230,12 @@ def _keep_people(uow: UnitOfWork, source: str, *args: Any, complete: bool) -> pe
     return kept
 
 
-def _keep_part(
-    uow: UnitOfWork, source: str, part: Collected, gap: date | None, now: datetime, zone: tzinfo
-) -> usage.KeptFacts:
-    """``gap``: the first day of this poll that could not be read whole: the watermark stops before it."""
+def _keep_part(uow: UnitOfWork, source: str, part: Collected, now: datetime, zone: tzinfo) -> usage.KeptFacts:
+    """Facts, coverage and watermark together: days that were asked for are behind us, and coverage says what is owed."""
     kept = usage.keep(uow, source, part, now, zone=zone)
     days = [row.day for row in part.coverage]
     if days:
-        reached = max(days) if gap is None else min(max(days), gap - timedelta(days=1))
-        usage.move_watermark(uow, source, reached, part.fingerprint or None, now)
+        usage.move_watermark(uow, source, max(days), part.fingerprint or None, now)
     return kept
 
 

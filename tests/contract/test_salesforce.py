@@ -592,7 +592,7 @@ async def test_an_object_that_may_not_be_read_denies_its_metrics_and_no_other(
     assert all(
         entity in coverage[metric, TODAY][1]
         or "Login History" in coverage[metric, TODAY][1]
-        or "opportunities" in coverage[metric, TODAY][1]
+        or "history tracking" in coverage[metric, TODAY][1]
         for metric in metrics
     )
     assert not {metric for _, _, metric in told(parts)} & metrics

@@ -132,7 +132,10 @@ async def test_what_was_not_read_waits_and_is_read_when_it_can_be(database: Data
     assert report.coverage["activities_completed.meeting"].status is ERROR
     assert status(database, "activities_completed.meeting", next_day) is ERROR
     assert status(database, "activities_completed.call", next_day) is OK
-    assert database.read_now(usage.sources)["salesforce"].watermark == TODAY, "the next day is owed"
+    assert database.read_now(usage.sources)["salesforce"].watermark == next_day, "everything else was read"
+    fresh = database.read_now(usage.read_at, "salesforce", next_day)
+    assert "activities_completed.call" in fresh
+    assert "activities_completed.meeting" not in fresh
     org.slack.faults.clear()
     await poll(database, org.connector(), PROGRAMME, org.clock.now())
     assert database.read_now(usage.sources)["salesforce"].watermark == next_day

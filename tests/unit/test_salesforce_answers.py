@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -18,7 +19,7 @@ from bot.connectors.salesforce_answers import (
     judge,
     records_of,
 )
-from bot.connectors.salesforce_queries import EVENTS, STATES, Question, pipeline
+from bot.connectors.salesforce_queries import EVENTS, FEATURES, REQUIRED, STATES, Question, lacking, pipeline
 from bot.connectors.salesforce_rows import deal_of, full_id, is_id, read_users
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 from sandbox.crm import records
@@ -189,20 +190,36 @@ GOOD = {
     "next_steps": 1,
     "amounts": 1,
     "accounts": 0,
+    "begun": "2026-11-01",
+    "MetricsDate": "2026-11-20",
+    "AppExperience": "Salesforce Mobile",
 }
 
 
 @pytest.mark.parametrize(
-    "question", [*EVENTS, *STATES, pipeline(["NextStep", "Amount", "AccountId"])], ids=lambda q: q.metrics[0]
+    "question",
+    [
+        *EVENTS,
+        *(other for question in EVENTS for other in question.also),
+        *STATES,
+        *FEATURES.values(),
+        pipeline(REQUIRED),
+        lacking(REQUIRED),
+    ],
+    ids=lambda q: f"{q.metrics[0]} {q.group.partition(',')[2]}",
 )
 def test_a_group_is_read_or_refused_and_never_taken_for_zero(question: Question) -> None:
-    assert question.read(GOOD)
-    told = {"n"} | {key for key in ("d", "CloseDate") if key in question.select.replace(",", "").split()}
+    shown = set(re.findall(r"\w+", question.select))
+    good = {key: value for key, value in GOOD.items() if key in shown}
+    assert question.read(good)
+    told = set(question.columns[1:]) & {"d", "CloseDate", "MetricsDate", "begun"}
+    if " n" in question.select and not question.entity.startswith("LightningUsageByPage"):
+        told.add("n")
     wrongs: list[Any] = [None, "x", True, "2026-31-12", [], {}]
     for key in told:
         for wrong in wrongs:
             with pytest.raises(ValueError, match=r"is no (day|number)"):
-                question.read(GOOD | {key: wrong})
+                question.read(good | {key: wrong})
 
 
 def test_an_id_of_15_is_that_of_18_as_salesforce_makes_it() -> None:
