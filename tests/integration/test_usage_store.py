@@ -166,7 +166,7 @@ def test_what_a_crm_tells_of_the_running_day_only_stays_read_if_the_day_was_near
         rows = [Coverage("active_day", day(1), status)]
         now = datetime.fromisoformat(f"2026-11-{at}+09:00").astimezone(UTC)
         database.write_now(usage.keep_coverage, "crm", rows, now, zone=zone)
-        return database.read_now(usage.coverage, ["active_day"], day(0), day(1))["active_day"]
+        return database.read_now(usage.coverage, ["active_day"], day(1), day(1))["active_day"]
 
     assert kept(OK, "17T12:00") is OK
     assert kept(unsupported, "18T09:00") is unsupported, "nobody saw who logged in that afternoon"
@@ -373,7 +373,7 @@ async def test_a_day_that_failed_is_read_again_when_no_poll_asks_for_it_any_more
     assert database.read_now(usage.sources)["crm"].watermark == date(2026, 11, 17), "the other metrics go on"
     later = NOW + timedelta(days=5)
     report = await poll(database, source, PROGRAMME, later)
-    assert (report.since, status()) == (date(2026, 11, 16), PARTIAL), "it was tried"
+    assert (report.since, status()) == (date(2026, 11, 15), PARTIAL), "it was tried"
     source.partial = frozenset()
     report = await poll(database, source, PROGRAMME, later + timedelta(hours=5))
     assert (report.since, status()) == (date(2026, 11, 20), PARTIAL), "but not at every poll"
