@@ -17,10 +17,10 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def on_loopback(app: Any) -> Iterator[str]:
-    """Serve it; yields the address."""
+def on_loopback(app: Any, **options: Any) -> Iterator[str]:
+    """Serve it; yields the address. ``options``: more of uvicorn's, a certificate for https, say."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", ws="none"
+        app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", ws="none", **options
     )
     server = _Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -32,7 +32,7 @@ def on_loopback(app: Any) -> Iterator[str]:
         time.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if config.is_ssl else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(20)
