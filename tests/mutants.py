@@ -27,6 +27,7 @@ MATRIX = (
     "tests/acceptance/test_faults.py::test_when_nothing_goes_wrong_every_promise_is_put_to_the_test_and_kept"
 )
 
+INFOR = "tests/contract/test_infor.py"
 RAN = 100
 """What is added to pytest's own code, so that a process that broke is no test that failed."""
 
@@ -67,6 +68,33 @@ def always(value: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return mutated
 
     return switch
+
+
+def _shifted_by_its_zone(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(value: Any, zone: Any) -> Any:
+        from bot.connectors.infor_rows import moment_of
+
+        moment = moment_of(value)
+        return moment and moment.astimezone(zone).date()
+
+    return mutated
+
+
+def _without_rows_is_empty(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mutated(answer: Any, decide: Any) -> Any:
+        from bot.connectors.infor_answers import Page
+
+        rows = answer.body.get("$resources") if isinstance(answer.body, dict) else None
+        return function(answer, decide) if rows else Page([], None)
+
+    return mutated
+
+
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def mutated(read: Any) -> Any:
+        return await read()
+
+    return mutated
 
 
 def _no_welcome_first(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -381,6 +409,11 @@ MUTANTS = [
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),
     Mutant("seen from outside: 48 hours apart", ATTENTION, without("spacing", "back-off"), MATRIX),
+    Mutant("Infor CRM: a date that is meant as one is not shifted", "bot.connectors.infor_rows:calendar_day", _shifted_by_its_zone, f"{INFOR}::test_a_date_that_is_meant_as_one_is_the_same_everywhere"),
+    Mutant("Infor CRM: an error with 200 is no empty list", "bot.connectors.infor_answers:page_of", _without_rows_is_empty, f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
+    Mutant("Infor CRM: a list that moved is read again", "bot.connectors.infor_lists:twice", _once, f"{INFOR}::test_a_list_without_order_that_moves_is_read_again_and_then_not_believed"),
+    Mutant("Infor CRM: errors are read in XML and JSON", "bot.connectors.infor_answers:diagnoses_of", always([]), f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
+    Mutant("Infor CRM: only ids stand in a condition", "bot.connectors.infor_rows:is_id", always(True), f"{INFOR}::test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_none"),
 ]  # fmt: skip
 
 

@@ -509,6 +509,8 @@ class InforConnector:
             raise Permanent(
                 "users cannot be read: give the integration user the right to see them", code=error.code
             ) from error
+        if not rows:
+            raise Retryable("Infor CRM lists no users, not even our own", code="no-users")
         roster = read_users(
             rows,
             me=session.user,
@@ -1003,6 +1005,8 @@ def blank(asked: Asked) -> Any:
         return {"response": {"userId": "REHEARSAL", "userName": "rehearsal"}}
     if asked.method == "POST":
         return {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 7200}
+    if asked.path.endswith("/users"):
+        return {"$totalResults": 1, "$resources": [{"$key": "REHEARSAL", "UserName": "rehearsal"}]}
     return {"$totalResults": 0, "$startIndex": 1, "$itemsPerPage": 100, "$resources": []}
 
 

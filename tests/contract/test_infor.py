@@ -1076,6 +1076,12 @@ async def test_without_a_field_for_managers_there_are_no_teams_and_that_is_said(
     assert users[0].access_since == date(2026, 3, 2), "the other fields were found to be there"
 
 
+async def test_a_list_of_nobody_is_not_believed(site: Site) -> None:
+    site.server.tables["users"].clear()
+    with pytest.raises(Retryable, match="no users, not even our own"):
+        await site.connector().users(TODAY)
+
+
 @pytest.mark.parametrize(("status", "says"), [(403, "users cannot be read"), (500, "answered 500")])
 async def test_without_users_nobody_is_taken_for_gone(site: Site, status: int, says: str) -> None:
     people_of(site, 3)
@@ -1113,6 +1119,18 @@ async def test_records_are_named_worst_first_with_what_is_known_of_them(site: Si
     assert (await site.connector().evidence("opps_open", [rep], 1, TODAY))[rep][1][0].link is None
 
 
+async def test_a_poll_reads_no_name_of_a_customer_s_record(site: Site) -> None:
+    lived(site, people_of(site, 2), times=4)
+    await collected(site.connector(), DAY, ALL)
+    selected = {
+        field
+        for asked in site.server.asked
+        for field in asked.partition("&select=")[2].partition("&")[0].split(",")
+    }
+    assert "NextStep" in selected
+    assert not selected & {"Description", "Account/AccountName", "LongNotes", "ContactName"}
+
+
 async def test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_none(site: Site) -> None:
     people = people_of(site, 44)
     for who in people:
@@ -1124,6 +1142,7 @@ async def test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_n
     assert found.keys() == set(people)
     assert connector.meter().calls - before == 3
     assert await connector.evidence("opps_open", ["x' or 1 eq 1"], 5, TODAY) == {}
+    assert connector.meter().calls - before == 3, "what is no id is in no condition"
     with pytest.raises(Retryable, match="as of now"):
         await connector.evidence("opps_open", people, 5, TODAY - timedelta(days=8))
 
