@@ -238,7 +238,10 @@ def diagnosis_xml(code: str, message: str = "it went wrong") -> bytes:
 
 
 class InforServer(httpx.AsyncBaseTransport):
-    """The server and the line to it. ``cut``: nobody answers; ``asked``: the addresses, unquoted, in order."""
+    """The server and the line to it. ``cut``: nobody answers; ``asked``: the addresses, unquoted, in order.
+
+    ``after_ids``: what it does of a condition that begins after an id: goes on, refuses, ignores.
+    """
 
     def __init__(self, clock: SteeredClock) -> None:
         self.clock = clock
@@ -260,6 +263,7 @@ class InforServer(httpx.AsyncBaseTransport):
         self.metrics = set(METRICS)
         self.orders = True
         self.knows_order = True
+        self.after_ids = "goes on"
         self.most = 500
         self.counts = True
         self.before_page: Callable[[str], None] | None = None
@@ -368,6 +372,10 @@ class InforServer(httpx.AsyncBaseTransport):
 
     def _rows(self, kind: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         where = query.get("where", "")
+        if "Id gt" in where and self.after_ids == "refuses":
+            raise Refusal(400, "BadWhereSyntax", "Id cannot be compared")
+        if self.after_ids == "ignores":
+            where = where.partition(" and Id gt")[0]
         holds = Condition(where, SCHEMA[kind]).holds if where else lambda _row: True
         rows = [row for row in self.tables[kind] if holds(row)]
         if query.get("orderby"):

@@ -82,7 +82,7 @@ class Lists:
                 page = await self._page(question, beyond, size, order="Id")
             except NotUnderstood as error:
                 if last:
-                    raise
+                    raise self._by_number_next(question) from error
                 raise _NoOrder from error
             except Retryable as error:
                 if error.code not in _HALF or size <= SMALLEST_PAGE:
@@ -99,7 +99,7 @@ class Lists:
                     raise _NoOrder
                 raise Retryable("Infor CRM gives rows in another order than before", code="bad-answer")
             if page.rows and not fresh:
-                raise Retryable("Infor CRM gives the same rows again", code="bad-answer")
+                raise self._by_number_next(question)
             for _, row in fresh:
                 yield row
             if not page.rows or (
@@ -107,6 +107,11 @@ class Lists:
             ):
                 return
             last, before = fresh[-1][0], frozenset(keys)
+
+    def _by_number_next(self, question: Question) -> Moved:
+        """The server orders rows by their ids, but does not begin after one: read again, by number."""
+        self._unordered.add(question.kind)
+        return Moved("Infor CRM does not go on after an id", code="moved")
 
     async def _by_number(self, question: Question, where: str) -> AsyncIterator[Row]:
         """Pages by number, each row once. Raises Moved when they are not as many as the server says that there are."""

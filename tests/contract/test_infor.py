@@ -568,6 +568,7 @@ async def test_every_row_of_a_list_counts_once(site: Site, count: int, how: str)
     site.server.most = 4 if how == "short pages" else 500
     site.server.orders = how != "in no order"
     site.server.knows_order = how != "order is refused"
+    site.server.after_ids = how
     assert await created(site) == count
 
 
