@@ -1,4 +1,4 @@
-"""python -m bench [replies] [planning] [importing] [living] [replaying] [demo] [--database SQLite|PostgreSQL]
+"""python -m bench [replies] [planning] [importing] [living] [connectors] [replaying] [demo] [--database SQLite|PostgreSQL]
 
 Prints each figure beside a reference measured in the same run, and names the machine. Measure on a quiet one.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 
-from bench import demo, importing, living, planning, replaying, replies
+from bench import connectors, demo, importing, living, planning, replaying, replies
 from bench.databases import KINDS, SQLITE, available
 from bench.report import machine
 
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "planning": (planning.measure, KINDS),
     "importing": (importing.measure, KINDS),
     "living": (living.measure, (SQLITE,)),
+    "connectors": (connectors.measure, (SQLITE,)),
     "replaying": (replaying.measure, (SQLITE,)),
     "demo": (demo.measure, (SQLITE,)),
 }
