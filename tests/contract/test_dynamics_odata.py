@@ -47,7 +47,8 @@ class Model(CsdlAbstractEdmProvider):
                     name=f"_{column}_value" if kind == LOOKUP else column,
                     type="Edm.Guid" if kind == LOOKUP else kind,
                     nullable=column != key,
-                    **({"scale": 4, "precision": 19} if kind == "Edm.Decimal" else {}),
+                    scale=4 if kind == "Edm.Decimal" else None,
+                    precision=19 if kind == "Edm.Decimal" else None,
                 )
                 for column, kind in columns.items()
             ]
