@@ -34,6 +34,8 @@ class Line(httpx.AsyncBaseTransport):
         self.cut = False
         self.drops = 0
         self.rewrite: Callable[[str, bytes], bytes] | None = None
+        self.together: bytes | None = None
+        """What is answered to a request with several queries."""
         self.asked: list[str] = []
         """The queries, and the paths of what is no query."""
         self.requests = 0
@@ -57,6 +59,8 @@ class Line(httpx.AsyncBaseTransport):
         if self.drops:
             self.drops -= 1
             raise httpx.RemoteProtocolError("hung up")
+        if self.together is not None and request.url.path.endswith("/composite"):
+            return httpx.Response(200, content=self.together)
         response = await self._inner.handle_async_request(request)
         if self.rewrite is None:
             return response
