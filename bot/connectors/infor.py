@@ -40,9 +40,11 @@ from bot.connectors.infor_queries import (
     CLOSED,
     COUNTED,
     CREATED,
+    CREATING,
     DONE,
     DONE_AS,
     FLAWS,
+    MODIFIED,
     MOVED_ON,
     NO_LOGINS,
     NOT_AUDITED,
@@ -75,6 +77,7 @@ from bot.connectors.infor_rows import (
     is_pushed,
     is_true,
     key_of,
+    moment_of,
     number_of,
     read_users,
     task_of,
@@ -638,6 +641,20 @@ class _Reading(Asking):
 
         return take
 
+    def _modified(self, thing: str) -> Callable[[Row, _Tally], None]:
+        metric, kind = f"records_updated.{thing}", THINGS[thing][0]
+
+        def take(row: Row, tally: _Tally) -> None:
+            try:
+                created, modified = moment_of(row.get("CreateDate")), moment_of(row.get("ModifyDate"))
+            except ValueError as error:
+                tally.fault(kind, error, [metric])
+                return
+            if modified is not None and (created is None or modified - created > CREATING):
+                tally.add(metric, key_of(row.get("ModifyUser")), modified.date())
+
+        return take
+
     def _done(self, row: Row, tally: _Tally) -> None:
         kind = DONE_AS.get(text_of(row.get("Type")).casefold())
         if kind is not None:
@@ -711,6 +728,10 @@ class _Reading(Asking):
                 audited = await self._is_audited(metric, about)
             except (Retryable, Permanent) as error:
                 self.fail([metric], given, error, grant("history"))
+                continue
+            thing = metric.partition("records_updated.")[2]
+            if not audited and thing:
+                await self._spans(MODIFIED[thing], {metric}, self._modified(thing))
                 continue
             if not audited:
                 self.fail([metric], given, NotOffered(NOT_AUDITED.format(_audited(metric))))

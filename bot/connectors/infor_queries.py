@@ -33,6 +33,8 @@ DONE_AS: Mapping[str, str] = {
 }
 STEP_FIELDS = frozenset({"stage"})
 CLOSE_FIELDS = frozenset({"estimatedclose"})
+CREATING = timedelta(minutes=1)
+"""How long after its creation a record still changes by being created."""
 SETTLED_DAYS = 3
 """What is older is not read again to know when a deal was last worked on."""
 _LITERAL = "'@(),/:$-_"
@@ -68,6 +70,13 @@ CHANGED = Question(
     ("CreateUser", "CreateDate", "Notes", *(identity for _, identity in THINGS.values())),
     ("Result",),
 )
+MODIFIED: Mapping[str, Question] = {
+    thing: Question(
+        kind, "ModifyDate ge {a} and ModifyDate lt {b}", ("ModifyUser", "ModifyDate", "CreateDate")
+    )
+    for thing, (kind, _) in THINGS.items()
+}
+"""Where changes are not audited: the last one of each record is all that is known."""
 CLOSED = Question(
     "opportunities",
     "ActualClose ge {a} and ActualClose lt {b}",

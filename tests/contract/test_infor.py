@@ -329,12 +329,31 @@ async def test_what_is_not_audited_is_unsupported_and_never_zero(site: Site) -> 
         ("step_moves", "Stage"),
         ("close_date_pushes", "EstimatedClose"),
         ("opps_stuck_step", "Stage"),
-        ("records_updated.lead", "leads"),
     ):
         status, detail = coverage[metric, TODAY]
         assert (status, f"no change of {what} is in the history" in detail) == (UNSUPPORTED, True)
     with pytest.raises(Permanent, match="auditing"):
         await site.connector().evidence("opps_stuck_step", [rep], 5, TODAY)
+
+
+async def test_where_changes_are_not_audited_the_last_one_of_each_record_counts(site: Site) -> None:
+    ada, rep = people_of(site, 1)
+    for minutes in (0, 5):
+        site.record("leads", rep, 0, ModifyUser=rep, ModifyDate=site.ago(0) + timedelta(minutes=minutes))
+    site.record("leads", rep, 9, ModifyUser=ada, ModifyDate=site.ago(1))
+    site.record("leads", rep, 9, ModifyUser=None, ModifyDate=site.ago(1))
+    window = Window(TODAY - timedelta(days=1), TODAY)
+    parts = await collected(site.connector(), window, frozenset({"records_updated.lead"}))
+    assert numbers(parts) == {
+        (rep, TODAY, "records_updated.lead"): 1,
+        (ada, window.since, "records_updated.lead"): 1,
+    }
+    assert parts[0].notes == {"leads of nobody": 1}
+    site.trouble("ModifyDate", 403, HTML)
+    parts = await collected(
+        site.connector(), DAY, frozenset({"records_updated.lead", "records_created.lead"})
+    )
+    assert coverage_of(parts)["records_updated.lead", TODAY][0] is DENIED
 
 
 async def test_a_date_in_a_change_that_cannot_be_read_costs_the_pushes_of_that_day_only(site: Site) -> None:
@@ -416,7 +435,7 @@ async def test_only_our_own_deals_are_what_a_missing_right_looks_like(site: Site
 async def test_an_empty_crm_has_zeros_for_everybody_and_no_more(site: Site) -> None:
     ada, rep = people_of(site, 1)
     parts = await collected(site.connector(login_resource="auditLogs"), DAY, ALL)
-    given = READ - UPDATED - {"field_completeness", "opps_stuck_step"}
+    given = READ - {"field_completeness", "step_moves", "close_date_pushes", "opps_stuck_step"}
     assert facts_of(parts) == {(who, TODAY): dict.fromkeys(given, 0) for who in (ada, rep)}
     assert {row.status for part in parts for row in part.coverage if row.metric in given} == {OK}
 

@@ -100,7 +100,7 @@ def test_every_setting_of_infor_is_on_its_page_and_no_other(infor_page: str) -> 
 
 def test_every_list_that_infor_is_asked_for_is_on_its_page(infor_page: str) -> None:
     questions = [each for each in vars(infor_queries).values() if isinstance(each, infor_queries.Question)]
-    questions += infor_queries.CREATED.values()
+    questions += [*infor_queries.CREATED.values(), *infor_queries.MODIFIED.values()]
     assert len(questions) > 10
     missing = [
         text
