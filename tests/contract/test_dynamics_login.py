@@ -24,6 +24,7 @@ from tests.serving import on_loopback
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "open sesame"
+Served = tuple[Dataverse, str, requests.Session]
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,20 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def served(certificate: Certificate) -> Iterator[tuple[Dataverse, str]]:
-    """The fake over HTTPS on loopback, as "localhost": msal takes no other scheme."""
+def served(certificate: Certificate) -> Iterator[Served]:
+    """The fake over HTTPS on loopback, as "localhost": msal takes no other scheme. With a session that trusts it."""
+    session = requests.Session()
+    session.trust_env = False  # a bundle that is named in the environment would be taken instead of ours
+    session.verify = str(certificate.public)
     crm = Dataverse(certificate=certificate.file)
     with on_loopback(
         crm, ssl_keyfile=str(certificate.key), ssl_certfile=str(certificate.public), date_header=False
     ) as url:
-        yield crm, url.replace("127.0.0.1", "localhost")
+        yield crm, url.replace("127.0.0.1", "localhost"), session
+        session.close()
 
 
-def application(url: str, certificate: Certificate, credential: Any, client: str = CLIENT) -> Any:
-    session = requests.Session()
-    session.trust_env = False  # a bundle that is named in the environment would be taken instead of ours
-    session.verify = str(certificate.public)
+def application(url: str, session: requests.Session, credential: Any, client: str = CLIENT) -> Any:
     return msal.ConfidentialClientApplication(
         client,
         authority=f"{url}/{TENANT}",
@@ -95,28 +97,28 @@ def application(url: str, certificate: Certificate, credential: Any, client: str
     )
 
 
-def test_msal_logs_in_by_secret(served: tuple[Dataverse, str], certificate: Certificate) -> None:
-    crm, url = served
-    answer = application(url, certificate, SECRET).acquire_token_for_client([f"{URL}/.default"])
+def test_msal_logs_in_by_secret(served: Served) -> None:
+    crm, url, session = served
+    answer = application(url, session, SECRET).acquire_token_for_client([f"{URL}/.default"])
     assert answer["access_token"] in crm.tokens
     assert answer["expires_in"] == 3599
 
 
-def test_msal_logs_in_by_certificate(served: tuple[Dataverse, str], certificate: Certificate) -> None:
-    crm, url = served
+def test_msal_logs_in_by_certificate(served: Served, certificate: Certificate) -> None:
+    crm, url, session = served
     credential = {
         "private_key": certificate.key.read_text(),
         "public_certificate": certificate.public.read_text(),
     }
-    answer = application(url, certificate, credential).acquire_token_for_client([f"{URL}/.default"])
+    answer = application(url, session, credential).acquire_token_for_client([f"{URL}/.default"])
     assert answer.get("access_token") in crm.tokens, answer
 
 
-def test_msal_reads_the_refusals_of_the_fake(served: tuple[Dataverse, str], certificate: Certificate) -> None:
-    _, url = served
-    wrong = application(url, certificate, "wrong").acquire_token_for_client([f"{URL}/.default"])
+def test_msal_reads_the_refusals_of_the_fake(served: Served) -> None:
+    _, url, session = served
+    wrong = application(url, session, "wrong").acquire_token_for_client([f"{URL}/.default"])
     assert (wrong["error"], wrong["error_codes"]) == ("invalid_client", [7000215])
-    unknown = application(url, certificate, SECRET, client="another")
+    unknown = application(url, session, SECRET, client="another")
     assert unknown.acquire_token_for_client([f"{URL}/.default"])["error_codes"] == [700016]
 
 
