@@ -131,6 +131,8 @@ class Odoo:
     slept: list[float] = field(default_factory=list)
     fault: Callable[[str, str], httpx.Response | OdooError | None] = lambda _model, _method: None
     cut: bool = False
+    label: str = ""
+    """What days are called, in the words of whoever asks."""
 
     def __post_init__(self) -> None:
         self.rows: defaultdict[str, dict[int, Record]] = defaultdict(dict)
@@ -368,7 +370,7 @@ class Odoo:
         beginning = date.fromisoformat(day)
         ends = [each.isoformat() for each in (beginning, beginning + timedelta(days=1))]
         clock = "" if spec.partition(":")[0] in DATES else " 00:00:00"
-        return ends[0] + clock, ends[1] + clock, f"{beginning:%d} Nov. {beginning:%Y}"
+        return ends[0] + clock, ends[1] + clock, self.label or f"{beginning:%d} Nov. {beginning:%Y}"
 
     # -- methods --------------------------------------------------------------------------------------------------------
 
@@ -438,10 +440,19 @@ class Odoo:
     def do_search(self, model: str, context: Record, domain: list[Any]) -> list[int]:
         return [row["id"] for row in self.found(model, domain, archived=context.get("active_test") is False)]
 
-    def do_read(self, model: str, _context: Record, ids: list[int], fields: list[str]) -> list[Record]:
+    def do_read(
+        self, model: str, _context: Record, ids: list[int], fields: list[str], load: str = "_classic_read"
+    ) -> list[Record]:
+        """``load``: ``_classic_write`` gives a many2one as its id alone."""
+        plain = load == "_classic_write"
+        rows = [self.rows[model][number] for number in ids]
+        names = {"id", *fields}
         return [
-            {name: self.shown(model, self.rows[model][number], name) for name in {"id", *fields}}
-            for number in ids
+            {
+                name: row.get(name, False) if plain and name not in ONE2MANY else self.shown(model, row, name)
+                for name in names
+            }
+            for row in rows
         ]
 
     def do_read_group(

@@ -368,6 +368,11 @@ class Api:
             raise self._rejected
         self._rejected = None
 
+    def reject(self, error: SessionRefused) -> None:
+        """Leave the login alone for a while: an answer's body says that it is refused, whatever its status was."""
+        self._reject(error)
+        log.error("crm.login_rejected", extra={"source": self._name, "code": error.code})
+
     # -- sending --------------------------------------------------------------------------------------------------------
 
     async def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
