@@ -336,7 +336,9 @@ class Api:
                 f"http-{answer.status}", f"its login answered {answer.status}", self._told(answer.headers)
             )
         if answer.status < 300 and not answer.is_json:
-            raise self._failed("no-json", "its login's answer is no JSON, or was cut off")
+            raise self._failed(
+                "no-json", "its login's answer is no JSON, or was cut off: check where it logs in"
+            )
         return answer
 
     def _is_old(self) -> bool:
@@ -485,7 +487,9 @@ class Api:
                 f"{self._name}: it answered {status}: check address and API version", code=f"http-{status}"
             )
         if not answer.is_json and not text:
-            raise self._failed("no-json", "its answer is no JSON, or was cut off")
+            raise self._failed(
+                "no-json", "its answer is no JSON, or was cut off: if that stays, check its address"
+            )
         self._failures = 0
         if self._said_closed and self._closed_until is None:
             self._said_closed = False
