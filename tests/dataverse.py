@@ -217,6 +217,7 @@ class Dataverse:
         self.deleted: list[tuple[int, str, str]] = []
         self.tokens: set[str] = set()
         self.logins = 0
+        self.base = URL
         self.number = 0
         self.late: Callable[[], None] | None = None
         self.me = self.user("# Fullsteam", applicationid=CLIENT, accessmode=4)
@@ -443,6 +444,7 @@ class Dataverse:
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, bytes, dict[str, str]]:
         """Status, body, headers."""
+        self.base = f"https://{headers.get('host') or URL.partition('//')[2]}"
         where = "token" if path.endswith("/token") else path.removeprefix(ROOT).strip("/").partition("(")[0]
         options = dict(parse_qsl(query, keep_blank_values=True))
         try:
@@ -622,7 +624,13 @@ class Dataverse:
             asked = re.findall(r"LogicalName eq '(\w+)'", options.get("$filter", ""))
             return {
                 "value": [
-                    {"LogicalName": name, "IsAuditEnabled": {"Value": name in self.audited}} for name in asked
+                    {
+                        "LogicalName": name,
+                        "EntitySetName": TABLES[name][0],
+                        "PrimaryIdAttribute": TABLES[name][1],
+                        "IsAuditEnabled": {"Value": name in self.audited},
+                    }
+                    for name in asked
                 ]
             }
         table = _BY_SET.get(where)
@@ -712,19 +720,22 @@ class Dataverse:
         values: list[dict[str, Any]] = [self._row(table, row, chosen, preferred) for row in page]
         values += [
             {
-                "@odata.context": f"{URL}{ROOT}/$metadata#{rows_name}/$deletedEntity",
+                "@odata.context": f"{self.base}{ROOT}/$metadata#{rows_name}/$deletedEntity",
                 "id": one,
                 "reason": "deleted",
             }
             for one in gone
         ]
-        answer: dict[str, Any] = {"@odata.context": f"{URL}{ROOT}/$metadata#{rows_name}", "value": values}
+        answer: dict[str, Any] = {
+            "@odata.context": f"{self.base}{ROOT}/$metadata#{rows_name}",
+            "value": values,
+        }
         if start + size < len(found):
             link = {**options, "$skiptoken": f"{start + size}!{size}"}
-            answer["@odata.nextLink"] = f"{URL}{ROOT}/{rows_name}?{urlencode(link, quote_via=quote)}"
+            answer["@odata.nextLink"] = f"{self.base}{ROOT}/{rows_name}?{urlencode(link, quote_via=quote)}"
         elif tracking:
             link = {"$select": options.get("$select", ""), "$deltatoken": f"{self.version}!08/22/2026"}
-            answer["@odata.deltaLink"] = f"{URL}{ROOT}/{rows_name}?{urlencode(link, quote_via=quote)}"
+            answer["@odata.deltaLink"] = f"{self.base}{ROOT}/{rows_name}?{urlencode(link, quote_via=quote)}"
         return answer
 
     def _row(

@@ -161,6 +161,8 @@ def page_of(answer: Answer) -> Page:
     if len(rows) != len(body["value"]):
         raise Retryable("the CRM's answer has rows that are none", code="bad-answer")
     more = body.get("@Microsoft.Dynamics.CRM.morerecords")
+    if isinstance(more, str):  # Microsoft's own client expects text here as well
+        more = more.lower() == "true"
     return Page(
         rows,
         _text(body, "@odata.nextLink", "@nextLink"),
