@@ -706,7 +706,7 @@ async def test_a_programme_may_have_its_own_link(odoo: Odoo) -> None:
 # --- cost and settings -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_poll_of_2000_people_takes_at_most_35_calls_whatever_they_did(odoo: Odoo) -> None:
+async def test_a_poll_of_2000_people_takes_at_most_40_calls_whatever_they_did(odoo: Odoo) -> None:
     people = people_of(odoo, 2000)
     for who in people:
         odoo.deal(who, 20, planned=False)
@@ -714,7 +714,7 @@ async def test_a_poll_of_2000_people_takes_at_most_35_calls_whatever_they_did(od
     connector = odoo.connector()
     await connector.users(TODAY)
     await collected(connector, Window(TODAY - timedelta(days=1), TODAY), ALL)
-    assert connector.meter().calls <= 35
+    assert connector.meter().calls <= 40
     assert odoo.calls()["res.users", "search_read"] == 2
 
 
