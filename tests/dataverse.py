@@ -148,7 +148,7 @@ TABLES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
 }
 _BY_SET = {rows: name for name, (rows, _, _) in TABLES.items()}
 _TYPE_CODES = {"account": 1, "contact": 2, "opportunity": 3, "lead": 4, "incident": 112, "task": 4212}
-_RIGHTS = {
+RIGHTS = {
     "opportunity": "prvReadOpportunity",
     "account": "prvReadAccount",
     "contact": "prvReadContact",
@@ -614,7 +614,7 @@ class Dataverse:
                 "BusinessUnitId": self.organization,
             }
         if path.endswith("/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"):
-            depths = dict.fromkeys(_RIGHTS.values(), "Global") if self.rights is None else self.rights
+            depths = dict.fromkeys(RIGHTS.values(), "Global") if self.rights is None else self.rights
             rows = [
                 {"Depth": depth, "PrivilegeId": self.me, "PrivilegeName": name}
                 for name, depth in depths.items()

@@ -28,6 +28,7 @@ from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Win
 from tests.dataverse import (
     CLIENT,
     FRIDAY,
+    RIGHTS,
     ROOT,
     SECRET,
     TENANT,
@@ -1347,3 +1348,51 @@ def test_a_connector_is_opened_without_reading_anything(crm: Dataverse) -> None:
     assert isinstance(opened, DynamicsConnector)
     assert crm.line.asked == []
     assert Policy().at_once == 4
+
+
+# --- the page for admins ---------------------------------------------------------------------------------------------------
+
+PLACES = {
+    "2026-11-18T00:00:00Z": "{a}",
+    "2026-11-21T00:00:00Z": "{b}",
+    "2026-11-20T15:00:00Z": "{now}",
+    "2026-11-20T00:00:00Z": "{today}",
+    "2026-11-14T00:00:00Z": "{grace}",
+    "2026-10-22T00:00:00Z": "{quiet}",
+    "2026-11-18": "{first}",
+    "2026-11-21": "{next}",
+    "2026-11-20": "{today}",
+}
+
+
+async def written(crm: Dataverse) -> list[str]:
+    """Every request of a poll and of evidence, as the page for admins shows it."""
+    _, rep = people_of(crm, 1)
+    connector = crm.connector()
+    await collected(connector, Window(TODAY - timedelta(days=2), TODAY), ALL)
+    for metric in ("opps_no_activity_30d", "opps_no_next_step", "tasks_overdue"):
+        await connector.evidence(metric, [rep], 5, TODAY)
+    found = []
+    for path, options in crm.line.asked:
+        if path.endswith("/token"):
+            continue
+        said = "&".join(f"{name}={value}" for name, value in options.items())
+        text = f"GET {path.replace(crm.me, '{me}')}{'?' if said else ''}{said}"
+        for old, new in PLACES.items():
+            text = text.replace(old, new)
+        found.append(text.replace(rep, "{owner}"))
+    return list(dict.fromkeys(found))
+
+
+async def test_every_query_and_every_setting_is_on_the_page_for_admins(
+    crm: Dataverse, repository: Path
+) -> None:
+    page = (repository / "docs/connectors/dynamics.md").read_text()
+    crm.audited -= {"lead", "incident"}
+    missing = [query for query in await written(crm) if query not in page]
+    assert missing == []
+    names = [f"FULLSTEAM_DYNAMICS_{name.upper()}" for name in DynamicsSettings.model_fields]
+    given = {"FULLSTEAM_DYNAMICS_NAME", "FULLSTEAM_DYNAMICS_ZONE"}
+    assert [name for name in names if name not in given and f"`{name}`" not in page] == []
+    assert [metric for metric in sorted(READ) if f"`{metric}`" not in page] == []
+    assert [right for right in sorted(set(RIGHTS.values())) if f"`{right}`" not in page] == []
