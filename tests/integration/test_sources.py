@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sqlite3
@@ -11,8 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
 
+from bot.commands import connect_source
+from bot.connectors.settings import Wanted
 from bot.domain.usage import METRICS
+from bot.progress import CallCounter, call_counter
 from bot.vault import new_key
 from sandbox.clock import SteeredClock
 from store import usage
@@ -157,7 +163,7 @@ def test_what_one_crm_lacks_in_settings_does_not_stop_another(fullsteam: Termina
     east = fullsteam("poll", "east", **both)
     assert east.code == 2
     assert "FULLSTEAM_EAST_URL must start with https://" in east.err
-    assert "FULLSTEAM_EAST_CLIENT_SECRET is not set" in east.err
+    assert "FULLSTEAM_EAST_CLIENT_ID is not set" in east.err
     west = fullsteam("poll", "west", **both)
     assert west.code == 2
     assert "'siebel' is no kind of CRM" in west.err
@@ -230,6 +236,20 @@ def test_files_are_asked_of_nobody(fullsteam: Terminal, tmp_path: Path) -> None:
     assert "it is read from files, nobody is asked over a network" in said.err
 
 
+def test_bodies_are_shown_as_json_without_the_key_that_is_in_them(fullsteam: Terminal) -> None:
+    odoo = {
+        "URL": "https://acme.example",
+        "API_KEY": SECRET,
+        "API": "jsonrpc",
+        "LOGIN": "bot",
+        "DATABASE": "acme",
+    }
+    said = fullsteam("poll", "--dry-run", **{f"FULLSTEAM_ODOO_{name}": value for name, value in odoo.items()})
+    assert (said.code, said.err) == (0, "")
+    assert '"execute_kw", "args": ["acme", ' in said.out
+    assert SECRET not in said.out
+
+
 def test_a_rehearsal_needs_neither_a_database_nor_a_programme(tmp_path: Path) -> None:
     bare = Terminal(tmp_path, f"sqlite:///{tmp_path}/none.db")
     said = bare("poll", "--dry-run", FULLSTEAM_PROGRAMME="none.toml", **variables("https://acme.example"))
@@ -273,10 +293,13 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
     advice = re.findall(r"^east, unsupported: (.+)$", said.out, re.MULTILINE)
     assert advice
     assert len(advice) == len(set(advice)), "each advice once"
-    body = json.loads(fullsteam("doctor", "--json", "-", **three).out)
-    assert body["crm"]["east"]["metrics"].keys() == METRICS.keys()
-    assert body["crm"]["east"]["metrics"]["active_day"]["status"] == "ok"
-    assert body["crm"]["west"]["ok"] is False
+
+
+def test_the_doctor_s_table_as_json(fullsteam: Terminal, url: str) -> None:
+    body = json.loads(fullsteam("doctor", "--json", "-", **variables(url)).out)
+    assert body["crm"]["salesforce"]["metrics"].keys() == METRICS.keys()
+    assert body["crm"]["salesforce"]["metrics"]["active_day"] == {"status": "ok", "detail": ""}
+    assert body["crm"]["salesforce"]["version"].startswith("v")
 
 
 # --- kept by the database --------------------------------------------------------------------------------------------
@@ -344,7 +367,7 @@ def test_what_does_not_work_is_not_kept(fullsteam: Terminal, url: str, database:
         (("salesforce",), {"FULLSTEAM_KEYS": "no key"}, "`fullsteam keys new` prints one"),
         (("siebel",), {"FULLSTEAM_KEYS": new_key()}, "--kind siebel: there are "),
         (("slack", "--kind", "salesforce"), {"FULLSTEAM_KEYS": new_key()}, "cannot be a name"),
-        (("salesforce",), {"FULLSTEAM_KEYS": new_key()}, "FULLSTEAM_SALESFORCE_CLIENT_SECRET is not set"),
+        (("salesforce",), {"FULLSTEAM_KEYS": new_key()}, "FULLSTEAM_SALESFORCE_CLIENT_ID is not set"),
     ],
 )
 def test_connecting_says_what_is_missing_before_it_asks_anybody(
@@ -355,6 +378,37 @@ def test_connecting_says_what_is_missing_before_it_asks_anybody(
     assert says in said.err
     assert "no key\n" not in said.err
     assert database.read_now(usage.sources) == {}
+
+
+def test_what_is_not_set_is_asked_for_and_secrets_are_asked_for_as_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, database: Database, sqlite_url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"DATABASE_URL": sqlite_url, "KEYS": new_key(), "EMEA_URL": url}.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    asked: dict[str, tuple[bool, bool]] = {}
+
+    def ask(wanted: Wanted) -> str:
+        asked[wanted.field] = wanted.required, wanted.secret
+        return {"client_id": "3MVG9sandbox", "client_secret": SECRET}.get(wanted.field, "")
+
+    connected = connect_source("emea", "salesforce", ask)
+    assert (connected.kind, connected.named) == ("salesforce", False)
+    assert asked == {
+        "client_id": (True, False),
+        "client_secret": (False, True),
+        "private_key_file": (False, False),
+    }
+    assert _source(database, "emea")[0] == "salesforce"
+
+
+def test_while_a_poll_runs_its_calls_and_rows_are_told() -> None:
+    with Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO())) as shown:
+        CallCounter(shown).tell(1234, 56789)
+        (task,) = shown.tasks
+    assert task.description == "Reading … 1,234 calls, 56,789 rows"
+    with call_counter(shown=False) as silent:
+        silent.tell(1, 1)
 
 
 def test_without_its_key_a_source_waits_and_the_others_go_on(
