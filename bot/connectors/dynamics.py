@@ -329,8 +329,10 @@ class DynamicsConnector:
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
         """Everything in about thirty queries, up to four at once; then facts day by day."""
         await self.start()
+        before = self._roster
         roster = await self._known_roster(window.through)
-        self.rights = await self._read_rights()
+        if self._roster is before:  # else they have just been read
+            self.rights = await self._read_rights()
         self._deals = self._activities = None
         figures = Figures(window, metrics, unsupported(self.habits), past=PAST)
         figures.leave_empty("field_completeness")
@@ -792,9 +794,8 @@ class DynamicsConnector:
             rows, (tastes, unknown) = await all_of([self._read_people(), self._read_tastes()])
         except Denied as error:
             raise _no_users(error) from error
-        rights = await self._read_rights()
-        depth = None if rights is None else rights.get(TABLES["systemuser"].right.lower(), "")
-        if depth not in {None, "Global"}:
+        self.rights = await self._read_rights()
+        if self.refused(TABLES["systemuser"]) is not None:
             raise _no_users(Denied("", code="denied"))
         roster = read_users(rows, tastes, me=self._me, through=through)
         roster = replace(roster, faults=(*roster.faults, *unknown))
