@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = "tests/unit/test_nudging.py"
 PROMISES = "tests/unit/test_planner_properties.py"
 STAGES = "tests/unit/test_adoption.py"
+SOURCES = "tests/integration/test_sources.py"
+SECRETS = "tests/contract/test_secrets.py"
 UNKNOWN = "tests/integration/test_unknown_is_never_zero.py"
 MATRIX = (
     "tests/acceptance/test_faults.py::test_when_nothing_goes_wrong_every_promise_is_put_to_the_test_and_kept"
@@ -405,6 +407,10 @@ MUTANTS = [
     Mutant("coverage: a stage waits for what it was made of", "bot.services.assess_stages:_was_read", always(False), f"{UNKNOWN}::test_a_stage_stays_while_what_it_was_made_of_is_not_read"),
     Mutant("coverage: the gate takes no refusal for a mended record", "bot.services.gate_outbox:_still_true", later({}), f"{UNKNOWN}::test_the_gate_takes_no_refusal_for_a_record_that_is_mended"),
     Mutant("coverage: no outcome of days that were not read", "store.decisions:covered_share", always(1.0), f"{UNKNOWN}::test_an_outcome_is_empty_where_its_days_were_not_read"),
+    Mutant("sources: no secret in a rehearsal", "bot.commands:_without bot.connectors.rehearsal:_without_key", lambda _: lambda asked, *_rest: asked, f"{SECRETS}::test_a_rehearsal_shows_what_would_be_asked_for_everybody_and_no_secret"),
+    Mutant("sources: older weeks are read whole", "bot.commands:_first_to_read", lambda _: lambda since, _through: since, f"{SOURCES}::test_a_poll_from_a_day_on_reads_from_that_day_and_older_weeks_whole"),
+    Mutant("sources: what does not work is not kept", "bot.commands:_try", later(None), f"{SOURCES}::test_what_does_not_work_is_not_kept"),
+    Mutant("sources: keys that others may read are said", "bot.vault:is_open_to_others", always(False), f"{SOURCES}::test_a_file_of_keys_that_others_may_read_is_said"),
     Mutant("seen from outside: stop", ATTENTION, without("stopped"), MATRIX),
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),
