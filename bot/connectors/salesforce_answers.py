@@ -36,6 +36,8 @@ _GRANTS = {
     "ContactHistory": _TRACK.format("contacts", "Contact"),
     "LeadHistory": _TRACK.format("leads", "Lead"),
     "CaseHistory": _TRACK.format("cases", "Case"),
+    "Task": 'give the integration user the permissions "Access Activities" and "View All Data" (to read Task)',
+    "Event": 'give the integration user the permissions "Access Activities" and "View All Data" (to read Event)',
     "LoginHistory": 'give the integration user the permission "Monitor Login History"',
     "OpportunityFieldHistory": "turn on field history tracking for opportunities (Stage, Close Date, Next Step, Amount), and"
     ' give the integration user "View All" on Opportunity',

@@ -467,6 +467,7 @@ CRM_TROUBLE = {
         [
             january("13 23:00", "16 00:00", "Opportunity", "crm_denied"),
             january("13 23:00", "17 00:00", "Task", "crm_denied"),
+            january("14 23:00", "16 00:00", "Contact", "crm_forbidden"),
             january("18 23:00", "19 12:00", "Event", "crm_timeout"),
             january("19 23:00", "20 12:00", "Opportunity", "crm_timeout_500"),
         ],

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from bot.connectors.salesforce import CONNECTOR, SalesforceConnector
-from bot.connectors.salesforce_queries import FLAWS, GROUPS, READ, STATES, span, thresholds
+from bot.connectors.salesforce import CONNECTOR, SalesforceConnector, SalesforceSettings
+from bot.connectors.salesforce_queries import FLAWS, GROUPS, READ, SINGLY, STATES, span, thresholds
 from bot.connectors.wire import whole_address
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window
@@ -879,7 +879,7 @@ async def test_a_login_that_cannot_be_reached_is_tried_again(org: Org) -> None:
 
 
 async def test_a_probe_names_the_versions_that_the_org_has(org: Org) -> None:
-    lived(org, people_of(org, 1))
+    lived(org, people_of(org, 4))
     probe = await org.connector(api_version="v99.0").probe()
     assert not probe.ok
     assert "v68.0" in probe.advice
@@ -976,27 +976,40 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
     org.login(people[1], 0)
     connector = org.connector()
     await connector.users(TODAY)
+    org.quota(people[1], date(2026, 11, 1), 1000)
     await collected(connector, Window(TODAY, TODAY), ALL)
     for metric in ("opps_open", "tasks_overdue"):
         await connector.evidence(metric, people[1:], 3, TODAY)
     page = (repository / "docs/connectors/salesforce.md").read_text()
     written = set(re.findall(r"`(SELECT [^`]+)`", page))
-    values = span(TODAY, TODAY) | thresholds(TODAY) | {"owners": f"'{people[1]}'"}
+    values = span(TODAY, TODAY) | thresholds(TODAY) | {"owners": f"'{people[1]}'", "period": "2026-11-01"}
+    values["month"] = f"{TODAY - timedelta(days=30)}T00:00:00Z"
     now = {"b": f"{FRIDAY:%Y-%m-%dT%H:%M:%SZ}"}
     spelled = {query.format_map(values | (now if " FROM Event " in query else {})) for query in written}
     sent = {asked for asked in org.line.asked if asked.startswith("SELECT ")}
     alike = {
         query
         for query in sent
-        if re.search(r"CreatedDate\) d, COUNT\(Id\) n FROM (Account|Contact|Lead) ", query)
+        if re.search(r"CreatedDate\) d, .* FROM (Account|Contact|Lead|Case)(History)? ", query)
+        or re.search(r"SELECT Id FROM (Account|Contact|Lead|Case)History ", query)
+        or re.search(r"LIKE '%(dashboard|list)%'", query)
     }
-    assert len(alike) == 3
-    assert spelled == sent - alike
+    assert len(alike) == 4 + 4 + 4 + 2
+    seldom = SINGLY["opps_no_next_step"].soql(thresholds(TODAY))
+    assert spelled == (sent - alike) | {seldom}
     assert {metric for metric in READ if f"`{metric}`" not in page} <= {
-        *(f"records_created.{thing}" for thing in ("account", "contact", "lead")),
+        *(f"records_created.{thing}" for thing in ("account", "contact", "lead", "case")),
+        *(f"records_updated.{thing}" for thing in ("account", "contact", "lead", "case")),
+        *("feature_use.dashboard", "feature_use.list"),
         "activities_completed.email",
         "activities_completed.task",
     }
+
+
+def test_the_page_for_admins_has_every_setting(repository: Path) -> None:
+    page = (repository / "docs/connectors/salesforce.md").read_text()
+    fields = SalesforceSettings.model_fields.keys() - {"name", "zone"}
+    assert {field for field in fields if f"`FULLSTEAM_SALESFORCE_{field.upper()}`" not in page} == set()
 
 
 # --- over a socket -----------------------------------------------------------------------------------------------------------
