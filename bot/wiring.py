@@ -35,7 +35,17 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Ref
 from bot.domain.messages import Message
 from bot.domain.nudging import Trigger
 from bot.domain.people import Person
-from bot.domain.ports import Clock, Closable, Connector, ConnectorKind, Directory, Envelope, Messenger, Probe
+from bot.domain.ports import (
+    Clock,
+    Closable,
+    Connector,
+    ConnectorKind,
+    Directory,
+    Envelope,
+    Expiring,
+    Messenger,
+    Probe,
+)
 from bot.domain.programme import Programme
 from bot.handlers.app import build_app
 from bot.handlers.http import build_asgi
@@ -57,6 +67,7 @@ from bot.services.measure_outcomes import measure, next_outcome
 from bot.services.obey_command import answer_command
 from bot.services.plan_messages import plan
 from bot.services.poll_crm import import_files, poll
+from bot.services.warn_of_ending import warn_of_ending
 from bot.services.work_inbox import work
 from bot.vault import Vault, open_vault
 from bot.workdays import PublicHolidays
@@ -149,6 +160,10 @@ class House:
         """Poll one source; how long it asks us to wait, None when it does not."""
         try:
             report = await poll(self.database, connector, self.programme, now)
+            if report.failure is None and isinstance(connector, Expiring):
+                await warn_of_ending(
+                    self.database, connector, content=self.content, programme=self.programme, now=now
+                )
         except (Retryable, Permanent):
             raise  # poll tells what a CRM did in its report: this is the database's
         except FullsteamError as error:

@@ -349,6 +349,16 @@ def slack_name(uow: UnitOfWork, email: str) -> str | None:
     return (rows[0].name or None) if len(rows) == 1 else None
 
 
+def slack_account(uow: UnitOfWork, email: str) -> str | None:
+    """The id of the one living Slack account with this address; None when there is none, or more than one."""
+    rows = uow.rows(
+        sa.select(slack_user.c.id).where(
+            slack_user.c.email == fold_email(email), ~slack_user.c.deleted, ~slack_user.c.is_bot
+        )
+    )
+    return str(rows[0].id) if len(rows) == 1 else None
+
+
 def presence(uow: UnitOfWork, person_ids: Collection[str], now: datetime) -> dict[str, Presence]:
     """What Slack last said of people: do not disturb, and an out-of-office status that has not run out."""
     found: dict[str, Presence] = {}

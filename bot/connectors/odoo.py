@@ -94,7 +94,7 @@ from bot.connectors.odoo_rows import (
 )
 from bot.connectors.open_records import worst
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
-from bot.connectors.settings import Address, CrmSettings, opener
+from bot.connectors.settings import Address, CrmSettings, opener, variable
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -169,6 +169,7 @@ class OdooConnector:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = settings.name
+        self.key_setting = f"FULLSTEAM_{variable(settings.name)}_API_KEY"
         self._settings = settings
         self._zone = ZoneInfo(settings.zone)
         self._record_link = record_link
@@ -306,7 +307,7 @@ class OdooConnector:
         """A warning when the key is about to end, else ""."""
         if expiry is None or expiry - today > EXPIRY_NEAR:
             return ""
-        return f"the API key ends on {expiry.isoformat()}: make a new one and set FULLSTEAM_ODOO_API_KEY before that day"
+        return f"the API key ends on {expiry.isoformat()}: make a new one and set {self.key_setting} before that day"
 
     # -- time -----------------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,18 @@ class Historical(Protocol):
 
 
 @runtime_checkable
+class Expiring(Protocol):
+    """A connector whose key ends by itself. ``key_setting``: the variable that a new one is set in."""
+
+    name: str
+    key_setting: str
+
+    async def expires_on(self) -> date | None:
+        """The day on which the key ends; None where nobody says. Raises Retryable or Permanent."""
+        ...
+
+
+@runtime_checkable
 class Closable(Protocol):
     """A connector that holds connections open."""
 
