@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -120,6 +120,10 @@ PAST = "Dataverse tells this as of now only, not for a day gone by"
 _HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0", "If-None-Match": "null"}
 _PAGED = 'odata.include-annotations="Microsoft.Dynamics.CRM.fetchxmlpagingcookie,Microsoft.Dynamics.CRM.morerecords"'
 _FORMATTED = f'odata.include-annotations="{SHOWN[1:]}"'
+_IN_LINKS = "%/:=&?~#+!$,;'@()*[]-._"
+"""What stands in a link as it is: a server may have left spaces in it, and nothing else is touched."""
+_WHOLE, _WHOLE_NUMBER = "Global", 3
+"""How deep a privilege goes that is for the whole organization (PrivilegeDepth, as a word and as a number)."""
 _NOT_HERE = (NotUnderstood, NotOffered, FieldHidden)
 
 
@@ -224,8 +228,12 @@ class Tally:
     faults: list[tuple[RowFault, date | None]] = field(default_factory=list)
     rows: int = 0
 
-    def add(self, read: Callable[[], Group]) -> None:
-        """One more row."""
+    def put(self, read: Callable[[], Group]) -> None:
+        """One more group. One that comes again on the next page, because rows came between them, is the same group."""
+        self.add(read, again=False)
+
+    def add(self, read: Callable[[], Group], *, again: bool = True) -> None:
+        """One more row. ``again``: more of the same person and day may come."""
         self.rows += 1
         try:
             group = read()
@@ -233,6 +241,9 @@ class Tally:
             self.faults.append((RowFault(self.question.table.rows, self.rows, "", str(error)), None))
             return
         key = group.who, group.day, group.by
+        if not again:
+            self.counts.pop(key, None)
+            self.sums.pop(key, None)
         self.counts[key] = self.counts.get(key, 0.0) + group.count
         if group.sums:
             known = self.sums.setdefault(key, {})
@@ -476,7 +487,8 @@ class DynamicsConnector:
             raise _no_users(error) from error
         except _NOT_HERE:
             pass
-        grouped = "groupby((isdisabled),aggregate($count as n))"
+        column = "isdisabled" if self.schema.has(users.rows, "isdisabled") else users.key
+        grouped = f"groupby(({column}),aggregate($count as n))"
         try:
             page = page_of(await self.api.get(self._of(users), {"$apply": grouped}, self._prefer()))
             if page.rows and all("n" in row for row in page.rows):
@@ -500,11 +512,13 @@ class DynamicsConnector:
         except (NotUnderstood, NotOffered, Denied):
             return None
         rows = said.get("RolePrivileges") if isinstance(said, Mapping) else None
-        found = {
-            str(row["PrivilegeName"]).lower(): str(row.get("Depth") or "")
-            for row in rows or []
-            if isinstance(row, Mapping) and row.get("PrivilegeName")
-        }
+        found: dict[str, str] = {}
+        for row in rows if isinstance(rows, list) else []:
+            if isinstance(row, Mapping) and row.get("PrivilegeName"):
+                name, depth = str(row["PrivilegeName"]).lower(), row.get("Depth")
+                # By several roles and teams the same right may come more than once: the deepest counts.
+                if found.get(name) != _WHOLE:
+                    found[name] = _WHOLE if depth in {_WHOLE, _WHOLE_NUMBER} else str(depth)
         return found or None
 
     def refused(self, table: Table) -> Denied | None:
@@ -512,7 +526,7 @@ class DynamicsConnector:
         if self.rights is None:
             return None
         depth = self.rights.get(table.right.lower())
-        if depth == "Global":
+        if depth == _WHOLE:
             return None
         why = "has no right" if depth is None else "may read only a part: it has no right"
         return Denied(
@@ -544,7 +558,12 @@ class DynamicsConnector:
             if page.link in asked:
                 raise Retryable("the CRM names the same page again", code="bad-answer")
             asked.add(page.link)
-            page = page_of(await self.api.follow(page.link, headers))
+            page = page_of(await self.api.follow(self._followed(page.link), headers))
+
+    def _followed(self, link: str) -> str:
+        """A link as it can be asked for: one without a path is below the service's root (OData 4.0, part 1, 4.5.5)."""
+        whole = link if "://" in link or link.startswith("/") else f"{self._root}/{link}"
+        return quote(whole, safe=_IN_LINKS)
 
     async def rows(
         self,
@@ -604,7 +623,7 @@ class DynamicsConnector:
             question.table,
             lambda page, cookie: self.wording.fetch(question, where, page=page, cookie=cookie),
         ):
-            tally.add(lambda row=row: fetched(question, row))  # type: ignore[misc]  # bound here, called at once
+            tally.put(lambda row=row: fetched(question, row))  # type: ignore[misc]  # bound here, called at once
         return tally
 
     async def _fetch_rows(self, table: Table, write: Callable[[int, str], str]) -> AsyncIterator[Row]:
@@ -635,7 +654,7 @@ class DynamicsConnector:
                     if "n" not in row:
                         raise NotUnderstood("the CRM does not count by $apply", code="no-apply")
                     said = day if question.moment else None
-                    tally.add(lambda row=row, said=said: applied(question, row, said))  # type: ignore[misc]  # called at once
+                    tally.put(lambda row=row, said=said: applied(question, row, said))  # type: ignore[misc]  # called at once
         return tally
 
     async def _listed(self, question: Question, first: date, last: date, until: datetime | None) -> Tally:
@@ -833,7 +852,7 @@ class DynamicsConnector:
 
     async def _follow_changes(self, link: str) -> None:
         people, delta = dict(self._people), ""
-        page = page_of(await self.api.follow(link, self._prefer(_FORMATTED)))
+        page = page_of(await self.api.follow(self._followed(link), self._prefer(_FORMATTED)))
         asked = {link}
         while True:
             self.api.rows += len(page.rows)
@@ -850,7 +869,7 @@ class DynamicsConnector:
             if page.link in asked:
                 raise Retryable("the CRM names the same page again", code="bad-answer")
             asked.add(page.link)
-            page = page_of(await self.api.follow(page.link, self._prefer(_FORMATTED)))
+            page = page_of(await self.api.follow(self._followed(page.link), self._prefer(_FORMATTED)))
         self._people, self._delta = people, delta
 
     async def _read_tastes(self) -> tuple[Tastes, Sequence[RowFault]]:

@@ -1029,6 +1029,63 @@ async def test_next_pages_are_asked_for_with_the_same_wishes_and_only_where_we_l
     }
 
 
+@pytest.mark.parametrize("shape", ["root", "relative", "spaces"])
+async def test_next_pages_are_found_however_a_server_writes_its_links(shape: str) -> None:
+    crm = Dataverse(knows=frozenset())
+    lived(crm, people_of(crm, 3))
+
+    def rewrite(_asked: str, answer: Any) -> Any:
+        link = answer.get("@odata.nextLink", "")
+        if link and shape == "spaces":
+            answer["@odata.nextLink"] = link.replace("%20", " ")
+        elif link:
+            root = URL if shape == "root" else f"{URL}{ROOT}/"
+            answer["@odata.nextLink"] = link.removeprefix(root)
+        return answer
+
+    crm.rewrite = rewrite
+    assert told(await collected(crm.connector(batch=25), WEEK, ALL)) == recounted(crm, WEEK)
+
+
+async def test_a_group_that_comes_again_on_the_next_page_is_counted_once(crm: Dataverse) -> None:
+    crm.groups = 3
+    lived(crm, people_of(crm, 3))
+    before: list[Any] = []
+
+    def rewrite(where: str, answer: Any) -> Any:
+        if where == "leads":
+            answer["value"] = [*before[-1:], *answer["value"]]
+            before[:] = answer["value"]
+        return answer
+
+    crm.rewrite = rewrite
+    metric = frozenset({"records_created.lead"})
+    parts = await collected(crm.connector(), WEEK, metric)
+    assert crm.line.paths().count("leads") > 2
+    assert told(parts) == {key: n for key, n in recounted(crm, WEEK).items() if key[2] in metric}
+
+
+@pytest.mark.parametrize("depth", ["Global", 3])
+async def test_of_a_right_that_comes_by_several_roles_the_deepest_counts(
+    crm: Dataverse, depth: str | int
+) -> None:
+    people_of(crm, 1)
+
+    def rewrite(where: str, answer: Any) -> Any:
+        if "RolePrivileges" in answer:
+            rows = answer["RolePrivileges"]
+            answer["RolePrivileges"] = [
+                *({**row, "Depth": "Basic"} for row in rows),
+                *({**row, "Depth": depth} for row in rows),
+                *({**row, "Depth": "Local"} for row in rows),
+            ]
+        return answer
+
+    crm.rewrite = rewrite
+    parts = await collected(crm.connector(), ONE, ALL)
+    assert DENIED not in statuses(parts).values()
+
+
 # --- evidence --------------------------------------------------------------------------------------------------------------
 
 
