@@ -30,6 +30,7 @@ MATRIX = (
 )
 
 INFOR = "tests/contract/test_infor.py"
+DYNAMICS = "tests/contract/test_dynamics.py"
 RAN = 100
 """What is added to pytest's own code, so that a process that broke is no test that failed."""
 
@@ -420,6 +421,12 @@ MUTANTS = [
     Mutant("Infor CRM: a list that moved is read again", "bot.connectors.infor_lists:twice", _once, f"{INFOR}::test_a_list_without_order_that_moves_is_read_again_and_then_not_believed"),
     Mutant("Infor CRM: errors are read in XML and JSON", "bot.connectors.infor_answers:diagnoses_of", always([]), f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
     Mutant("Infor CRM: only ids stand in a condition", "bot.connectors.infor_rows:is_id", always(True), f"{INFOR}::test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_none"),
+    Mutant("Dynamics 365: what is too much is asked for less", "bot.connectors.dynamics_answers:_of_code", always(None), f"{DYNAMICS}::test_more_rows_than_may_be_counted_are_counted_for_shorter_spans"),
+    Mutant("Dynamics 365: who was deleted is gone", "bot.connectors.dynamics_answers:is_gone", always(""), f"{DYNAMICS}::test_after_the_first_time_only_what_has_changed_of_people_is_read"),
+    Mutant("Dynamics 365: machines are nobody", "bot.connectors.dynamics_rows:_is_no_person", always(False), f"{DYNAMICS}::test_who_cannot_work_in_the_crm_is_not_active_and_machines_are_nobody"),
+    Mutant("Dynamics 365: the paging cookie goes along", "bot.connectors.dynamics_answers:_cookie", always(""), f"{DYNAMICS}::test_more_groups_than_a_page_are_all_read"),
+    Mutant("Dynamics 365: a session is renewed in time", "bot.connectors.dynamics_answers:_lasts", always(None), f"{DYNAMICS}::test_a_session_is_renewed_before_it_ends_and_once_when_it_is_refused"),
+    Mutant("Dynamics 365: an activity of 30 days ago is none of now", "bot.connectors.dynamics_queries:quiet_day", lambda _: lambda today: today, f"{DYNAMICS}::test_every_number_is_that_of_a_recount_however_the_server_counts"),
 ]  # fmt: skip
 
 
