@@ -16,6 +16,7 @@ import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.connectors.http import check_base_url
+from bot.connectors.renaming import Renamed
 from bot.domain.errors import ConfigurationError
 from bot.domain.ports import Clock, Connector
 
@@ -172,11 +173,16 @@ def opener(
 
     def open_(settings: Mapping[str, Any], record_link: str | None) -> Connector:
         given = {key: value for key, value in settings.items() if key not in {"clock", "transport"}}
-        return opens(
-            read_settings(model, given),
+        read = read_settings(model, given)
+        connector = opens(
+            read,
             clock=settings.get("clock"),
             record_link=record_link,
             transport=settings.get("transport"),
         )
+        usual, own = variable(str(model.model_fields["name"].default)), variable(read.name)
+        if own == usual:
+            return connector
+        return Renamed(connector, f"FULLSTEAM_{usual}_", f"FULLSTEAM_{own}_")
 
     return open_

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,14 @@ async def test_one_line_says_what_to_do_and_the_others_go_on(
     said = kept[bad.name].error
     assert said is not None
     assert is_one_line_that_says_what_to_do(said), said
+
+
+@pytest.mark.parametrize("case", REJECTED, ids=str)
+async def test_a_line_names_the_variables_of_the_source_that_it_is_about(case: Case, tmp_path: Path) -> None:
+    probe = await opened(replace(case, changed={**(case.changed or {}), "name": "emea"}), tmp_path).probe()
+    assert all(name.startswith("FULLSTEAM_EMEA_") for name in re.findall(r"FULLSTEAM_\w+", probe.advice)), (
+        probe.advice
+    )
 
 
 @pytest.mark.parametrize("case", DENIED, ids=str)
