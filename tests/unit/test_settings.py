@@ -139,7 +139,6 @@ def test_every_fault_of_the_salesforce_settings_comes_at_once(monkeypatch: pytes
         )
     assert sorted(fault.split()[0] for fault in caught.value.faults) == [
         "FULLSTEAM_SALESFORCE_API_VERSION",
-        "FULLSTEAM_SALESFORCE_CLIENT_SECRET",
         "FULLSTEAM_SALESFORCE_TIME_OUT",
         "FULLSTEAM_SALESFORCE_TOKEN_URL",
         "FULLSTEAM_SALESFORCE_URL",
