@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceExpiredSession,
@@ -186,7 +186,7 @@ async def test_a_foreign_client_reads_page_by_page_and_knows_its_limits() -> Non
             session=session,
         )
         assert instance
-        client = Salesforce(
+        client: Any = Salesforce(
             session_id=token, instance="acme.my.salesforce.com", version="68.0", session=session
         )
         found = client.query_all("SELECT Id, Name FROM User WHERE UserType = 'Standard' ORDER BY Id")
@@ -221,7 +221,7 @@ async def test_a_foreign_client_logs_in_by_key_and_asks_for_several_things_at_on
             privatekey=pem(KEY).decode(),
             session=session,
         )
-        client = Salesforce(
+        client: Any = Salesforce(
             session_id=token, instance="acme.my.salesforce.com", version="68.0", session=session
         )
         queries = {"one": "SELECT+Id+FROM+User", "two": "SELECT+X+FROM+Opportunity"}

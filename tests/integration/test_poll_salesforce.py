@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.domain.people import person_id
-from bot.domain.programme import Programme
 from bot.domain.usage import CoverageStatus
 from bot.services.poll_crm import poll
 from store import people, usage
-from store.database import Database, UnitOfWork, open_database
+from store.database import Database, UnitOfWork, migrate, open_database
 from store.tables import coverage, person_week, usage_day
+from tests.contract.test_salesforce import lived, people_of
+from tests.dying_polls import PROGRAMME, SINCE
 from tests.orgs import FRIDAY, Org
 
 pytestmark = pytest.mark.anyio
 
 TODAY = FRIDAY.date()
 OK, ERROR = CoverageStatus.OK, CoverageStatus.ERROR
-PROGRAMME = Programme(
-    name="CRM",
-    crm_name="Salesforce",
-    go_live=date(2026, 9, 1),
-    sponsor="s@example.com",
-    sponsor_name="S",
-    adoption_lead="l@example.com",
-    privacy_officer="p@example.com",
-    owners={},
-    zone="UTC",
-)
 
 
 @pytest.fixture
@@ -164,3 +158,32 @@ async def test_a_crm_that_is_away_keeps_its_people_and_its_numbers(database: Dat
     assert report.retry_after is not None
     assert (kept(database)[:2], read_well(database)) == (before, ok)
     assert all(person.active for person in database.read_now(people.get).values())
+
+
+async def test_whenever_a_poll_dies_the_next_one_ends_with_the_same_facts(
+    tmp_path: Path, repository: Path, sqlite_url: str
+) -> None:
+    """Killed at requests, before writes, before and after commits, each time a little later (tests/dying_polls.py)."""
+    org = Org()
+    lived(org, people_of(org, 3))
+    org.clock.move_to(FRIDAY + timedelta(hours=1))
+    undisturbed = open_database(sqlite_url, durable=False)
+    report = await poll(undisturbed, org.connector(), PROGRAMME, org.clock.now(), since=SINCE)
+    assert report.failure is None
+    expected = kept(undisturbed)
+    undisturbed.close()
+    url = f"sqlite:///{tmp_path}/killed.db"
+    migrate(url)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "tests.dying_polls", url],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    died = [int(part.split(" ", 1)[0]) for part in done.stdout.split(", ")]
+    assert min(died) >= 2, done.stdout
+    killed = open_database(url)
+    assert kept(killed) == expected
+    killed.close()
