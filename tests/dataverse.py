@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree.ElementTree import Element, ParseError
 from zoneinfo import ZoneInfo
 
@@ -201,6 +201,9 @@ class Dataverse:
     """Entity sets that are not there."""
     rights: dict[str, str] | None = None
     """Privilege -> depth; None: all of them at organization level."""
+    secured: dict[str, bool] = field(default_factory=dict)
+    """Columns of opportunity that are secured -> whether the application user may read them. Their values are shown here all
+    the same: nobody may count on them."""
     tracked: set[str] = field(default_factory=lambda: {"systemusers"})
     audited: set[str] = field(
         default_factory=lambda: {"opportunity", "account", "contact", "lead", "incident"}
@@ -620,6 +623,21 @@ class Dataverse:
                 for name, depth in depths.items()
             ]
             return {"RolePrivileges": rows}
+        if path.endswith("/Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"):
+            return {
+                "AttributePrivileges": [
+                    {"AttributeId": attribute_id(name), "CanCreate": 0, "CanRead": 4 * may, "CanUpdate": 0}
+                    for name, may in self.secured.items()
+                ]
+            }
+        if path.endswith("/Attributes"):
+            if options.get("$filter") != "IsSecured eq true":
+                raise Fails(400, "0x80060888", "only secured columns are expected to be asked for")
+            return {
+                "value": [
+                    {"LogicalName": name, "MetadataId": attribute_id(name).upper()} for name in self.secured
+                ]
+            }
         if where == "EntityDefinitions":
             asked = re.findall(r"LogicalName eq '(\w+)'", options.get("$filter", ""))
             return {
@@ -1009,6 +1027,11 @@ def typed(kind: str, text: str) -> Any:
     except (ValueError, KeyError) as error:
         raise Fails(400, "0x80041102", f"{text!r} is no {kind}") from error
     return text
+
+
+def attribute_id(name: str) -> str:
+    """The id of a column's definition."""
+    return str(uuid5(NAMESPACE_URL, name))
 
 
 def shown(value: Any) -> Any:

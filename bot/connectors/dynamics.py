@@ -124,6 +124,8 @@ _IN_LINKS = "%/:=&?~#+!$,;'@()*[]-._"
 """What stands in a link as it is: a server may have left spaces in it, and nothing else is touched."""
 _WHOLE, _WHOLE_NUMBER = "Global", 3
 """How deep a privilege goes that is for the whole organization (PrivilegeDepth, as a word and as a number)."""
+_ALLOWED = 4
+"""FieldPermissionType: a secured column may be read."""
 _NOT_HERE = (NotUnderstood, NotOffered, FieldHidden)
 
 
@@ -344,6 +346,7 @@ class DynamicsConnector:
         roster = await self._known_roster(window.through)
         if self._roster is before:  # else they have just been read
             self.rights = await self._read_rights()
+        self.schema = replace(self.schema, closed=await self._read_closed())
         self._deals = self._activities = None
         figures = Figures(window, metrics, unsupported(self.habits), past=PAST)
         figures.leave_empty("field_completeness")
@@ -520,6 +523,38 @@ class DynamicsConnector:
                 if found.get(name) != _WHOLE:
                     found[name] = _WHOLE if depth in {_WHOLE, _WHOLE_NUMBER} else str(depth)
         return found or None
+
+    async def _read_closed(self) -> frozenset[tuple[str, str]]:
+        """Columns of opportunities that are secured and not ours to read: Dataverse shows them as empty, and says nothing.
+
+        Source: Microsoft Learn, "Column-level security"; RetrievePrincipalAttributePrivileges, FieldPermissionType.
+        """
+        if not self._me:
+            return frozenset()
+        query = {"$select": "LogicalName,MetadataId", "$filter": "IsSecured eq true"}
+        path = self._of(f"EntityDefinitions(LogicalName='{OPPORTUNITY.name}')/Attributes")
+        try:
+            secured = {
+                str(row.get("LogicalName")): str(row.get("MetadataId")).lower()
+                async for page in self.pages(path, query, _HEADERS)
+                for row in page.rows
+            }
+        except (NotUnderstood, NotOffered, Denied):
+            return frozenset()
+        if not secured:
+            return frozenset()
+        path = f"{self._of(TABLES['systemuser'])}({self._me})/Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"
+        try:
+            said = (await self.api.get(path, headers=_HEADERS)).body
+        except (NotUnderstood, NotOffered, Denied):
+            said = None
+        rows = said.get("AttributePrivileges") if isinstance(said, Mapping) else None
+        readable = {
+            str(row.get("AttributeId")).lower()
+            for row in (rows if isinstance(rows, list) else [])
+            if isinstance(row, Mapping) and row.get("CanRead") == _ALLOWED
+        }
+        return frozenset((OPPORTUNITY.rows, name) for name, known in secured.items() if known not in readable)
 
     def refused(self, table: Table) -> Denied | None:
         """Whether we may not read everybody's rows of a table."""
@@ -984,9 +1019,15 @@ class _Reading(Asking):
 
     def _fitted(self, question: Question, days: Sequence[date]) -> Question | None:
         """The question as this CRM can be asked it; what it cannot answer, or not to us, is said."""
+        rows = question.table.rows
         fit, lost = question.fitted(self._crm.schema)
-        for metric, why in lost.items():
-            self.fail([metric], days, NotOffered(why, code="no-column"))
+        for metric, column in lost.items():
+            if (rows, column) in self._crm.schema.closed:
+                why = f"{rows}.{column} is secured: give the application user a column security profile that may read it"
+                self.fail([metric], days, Denied(why, code="secured"))
+                continue
+            what = f"{rows} has no column {column} here" if column else f"this CRM has no table {rows}"
+            self.fail([metric], days, NotOffered(what, code="not-here"))
         denied = self._crm.refused(question.table) if fit is not None else None
         if denied is not None:
             self.fail(question.metrics, days, denied)

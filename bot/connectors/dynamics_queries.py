@@ -130,24 +130,23 @@ class Question:
                 yield from (part.column for part in condition)
 
     def fitted(self, schema: Schema) -> tuple[Question | None, dict[str, str]]:
-        """The question with columns that are there, and the metrics that are lost, each with its reason."""
+        """The question with columns that are there, and the metrics that are lost, each with what it lacks.
+
+        What it lacks: a column, or "" where there is no such table.
+        """
         rows = self.table.rows
         if not schema.has(rows):
-            return None, dict.fromkeys(self.metrics, f"this CRM has no table {rows}")
+            return None, dict.fromkeys(self.metrics, "")
         fit = self._named(schema)
         missing = [each for each in fit.columns() if not schema.has(rows, each)]
         if missing:
-            return None, dict.fromkeys(self.metrics, f"{rows} has no column {missing[0]} here")
+            return None, dict.fromkeys(self.metrics, missing[0])
         gone = {
             alias: column
             for alias, column in {**fit.sums, **fit.filled}.items()
             if not schema.has(rows, column)
         }
-        lost = {
-            metric: f"{rows} has no column {column} here"
-            for alias, column in gone.items()
-            for metric in self.costs.get(alias, ())
-        }
+        lost = {metric: column for alias, column in gone.items() for metric in self.costs.get(alias, ())}
         return (
             replace(
                 fit,

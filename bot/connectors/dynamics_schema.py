@@ -55,9 +55,13 @@ class Schema:
     """``tables``: entity set -> property -> type; None: it was not read, and everything is taken for standard."""
 
     tables: Mapping[str, Mapping[str, str]] | None = field(default=None, repr=False)
+    closed: frozenset[tuple[str, str]] = frozenset()
+    """(entity set, column) of columns that we may not read: they look empty, and so they count as not there."""
 
     def has(self, rows: str, column: str = "") -> bool:
         """Whether there is such an entity set, or such a column of it."""
+        if (rows, column) in self.closed:
+            return False
         if self.tables is None:
             return True
         table = self.tables.get(rows)

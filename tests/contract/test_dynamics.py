@@ -866,6 +866,18 @@ async def test_a_column_that_is_not_there_costs_what_needs_it(
     assert all(column[1] in coverage_of(parts)[metric, TODAY][1] for metric in lost)
 
 
+async def test_a_column_that_is_secured_looks_empty_and_is_not_taken_for_it(crm: Dataverse) -> None:
+    lived(crm, people_of(crm, 2))
+    crm.secured = {"estimatedvalue": False, "customerid": True, "description": False}
+    parts = await collected(crm.connector(), ONE, ALL)
+    lost = {"opps_missing_amount", "field_completeness"}
+    assert {metric for metric, status in statuses(parts).items() if status is DENIED} == lost
+    assert all("column security profile" in coverage_of(parts)[metric, TODAY][1] for metric in lost)
+    crm.secured["estimatedvalue"] = True
+    parts = await collected(crm.connector(), ONE, ALL)
+    assert set(statuses(parts).values()) == {OK}
+
+
 async def test_a_column_that_vanishes_under_a_known_schema_is_denied_by_its_name(crm: Dataverse) -> None:
     lived(crm, people_of(crm, 2))
     connector = crm.connector()
