@@ -108,7 +108,8 @@ def test_every_command_explains_itself_without_any_setting(words: tuple[str, ...
 
 
 def test_the_commands_that_the_programme_promises_are_there() -> None:
-    promised = "run web worker clock migrate stop start import plan lint preview replay demo doctor export"
+    promised = "run web worker clock migrate stop start import poll connect disconnect keys plan lint preview replay demo"
+    promised += " doctor export"
     assert {(name,) for name in promised.split()} <= set(commands())
 
 

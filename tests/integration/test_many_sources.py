@@ -17,7 +17,7 @@ from bot.domain.people import CrmUser
 from bot.domain.ports import Connector, Probe
 from bot.domain.usage import Collected, Coverage, CoverageStatus, RecordRef, RowFault, UsageFact, Window
 from bot.vault import Vault, new_key
-from bot.wiring import House, kept_sources
+from bot.wiring import House, kept_sources, probed
 from store import usage
 from store.database import Database, UnitOfWork, open_database
 from store.tables import coverage, person, person_week, usage_day
@@ -168,6 +168,26 @@ async def test_a_fault_of_the_program_is_raised_when_the_others_are_through(data
         await house_of(database, Crm("east", raises=KeyError("bug")), good)._poll_all(TUESDAY)
     assert good.polls == 1
     assert len(kept(database)[1]) == 3
+
+
+class Silent(Crm):
+    async def probe(self) -> Probe:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody wakes it")
+
+
+class Broken(Crm):
+    async def probe(self) -> Probe:
+        raise Permanent("the login is rejected")
+
+
+async def test_a_probe_has_a_time_of_its_own_and_its_failure_is_a_probe() -> None:
+    silent, broken, good = await asyncio.gather(
+        probed(Silent("east"), 0.01), probed(Broken("north")), probed(Crm("west"))
+    )
+    assert (silent.ok, silent.name, "no answer within" in silent.advice) == (False, "east", True)
+    assert (broken.ok, broken.advice) == (False, "the login is rejected")
+    assert good.ok
 
 
 ORG = {"url": "https://acme.my.salesforce.com", "client_id": "3MVG9", "client_secret": "s3cret-of-the-org"}
