@@ -637,3 +637,10 @@ async def test_what_is_no_json_is_there_for_whoever_can_read_it() -> None:
         await tenant.api(judge=judge).get("/x")
     assert seen == [b"<diagnosis/>"]
     assert "diagnosis" not in repr(Answer(400, {}, None, is_json=False, raw=b"<diagnosis/>"))
+
+
+async def test_an_answer_that_may_be_text_is_asked_for_as_text() -> None:
+    tenant = Tenant(httpx.Response(200, content=b"<edmx/>"))
+    answer = await tenant.api().get("/$metadata", text=True)
+    assert (answer.is_json, answer.raw) == (False, b"<edmx/>")
+    await waits(tenant.api())
