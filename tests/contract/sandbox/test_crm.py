@@ -1241,3 +1241,101 @@ def test_what_cannot_be_kept_is_refused() -> None:
         crm.insert("Lead", [{"CreatedDate": datetime(2026, 11, 20)}])
     with pytest.raises(ValueError):  # noqa: PT011 # Python's own words
         crm.insert("Opportunity", [{"CloseDate": "tomorrow"}])
+
+
+# Several in one
+
+
+async def together(client: Client, *parts: Json) -> tuple[int, Any, httpx.Headers]:
+    return await client.request(
+        "/services/data/v68.0/composite", "POST", json={"allOrNone": False, "compositeRequest": list(parts)}
+    )
+
+
+def part(name: str, path: str, **query: str) -> Json:
+    place = httpx.URL(f"/services/data/v68.0/{path}", params=query or None)
+    return {"method": "GET", "referenceId": name, "url": str(place)}
+
+
+async def test_requests_that_come_together_are_answered_each_for_itself_and_count_as_one(
+    client: Client,
+) -> None:
+    _, _, before = await client.request("/services/data/v68.0/limits")
+    status, body, after = await together(
+        client,
+        part("users", "query", q="SELECT COUNT() FROM User"),
+        part("wrong", "query", q="SELECT Nothing FROM User"),
+        part("fields", "sobjects/Lead/describe"),
+        part("nowhere", "nothing"),
+    )
+    assert status == 200
+    answers = {
+        each["referenceId"]: (each["httpStatusCode"], each["body"]) for each in body["compositeResponse"]
+    }
+    assert {name: code for name, (code, _) in answers.items()} == {
+        "users": 200,
+        "wrong": 400,
+        "fields": 200,
+        "nowhere": 404,
+    }
+    assert answers["users"][1]["totalSize"] == len(client.crm.rows("SELECT Id FROM User"))
+    assert (answers["wrong"][1][0]["errorCode"], answers["fields"][1]["name"]) == ("INVALID_FIELD", "Lead")
+    used = [int(told["sforce-limit-info"].split("=")[1].split("/")[0]) for told in (before, after)]
+    assert used[1] == used[0] + 1
+
+
+async def test_more_than_may_come_together_is_refused(client: Client) -> None:
+    query = {"q": "SELECT COUNT() FROM User"}
+    for parts, well in (
+        ([part(f"q{n}", "query", **query) for n in range(5)], True),
+        ([part(f"q{n}", "query", **query) for n in range(6)], False),
+        ([part(f"q{n}", "limits") for n in range(25)], True),
+        ([part(f"q{n}", "limits") for n in range(26)], False),
+        ([part("twice", "limits"), part("twice", "limits")], False),
+        ([], False),
+    ):
+        status, body, _ = await together(client, *parts)
+        assert (status == 200) is well, body
+    status, _, _ = await client.request("/services/data/v68.0/composite")
+    assert status == 405
+    client.server.composite = False
+    status, _, _ = await together(client, part("one", "limits"))
+    assert status in (404, 405)
+
+
+async def test_what_strikes_one_request_on_the_wire_strikes_all_that_come_with_it(client: Client) -> None:
+    parts = [part(kind, "query", q=f"SELECT COUNT() FROM {kind}") for kind in ("Lead", "Task")]
+    await client.fault("crm_503_html:crm:Task:count=1")
+    assert (await together(client, *parts))[0] == 503
+    await client.fault("crm_timeout:crm:Task:count=1")
+    _, body, _ = await together(client, *parts)
+    assert [each["httpStatusCode"] for each in body["compositeResponse"]] == [200, 400]
+    await client.fault("crm_forbidden:crm:Task:count=1")
+    _, body, _ = await together(client, *parts)
+    assert [each["httpStatusCode"] for each in body["compositeResponse"]] == [200, 403]
+
+
+# What is new in a history, and in a text
+
+
+async def test_old_and_new_values_are_shown_and_never_filtered_or_grouped(client: Client) -> None:
+    rows = (
+        await client.ask("SELECT OldValue, NewValue FROM OpportunityFieldHistory WHERE Field = 'CloseDate'")
+    )["records"]
+    kept = client.crm.rows("SELECT OldValue, NewValue FROM OpportunityFieldHistory WHERE Field = 'CloseDate'")
+    assert sorted((row["OldValue"], row["NewValue"]) for row in rows) == sorted(map(tuple, kept))
+    assert len(kept) > 20
+    for soql in (
+        "SELECT Id FROM OpportunityFieldHistory WHERE NewValue > '2026-11-20'",
+        "SELECT COUNT(Id) n FROM OpportunityFieldHistory GROUP BY NewValue",
+        "SELECT Id FROM OpportunityFieldHistory ORDER BY OldValue",
+    ):
+        assert (await client.refusal(soql))[0] == 400
+
+
+async def test_a_text_is_compared_with_a_pattern_whatever_its_case(client: Client) -> None:
+    found = (await client.ask("SELECT Name FROM Account WHERE Name LIKE 'FIRM %'"))["records"]
+    assert len(found) == 9
+    assert (await client.ask("SELECT Name FROM Account WHERE Name LIKE '%firm'"))["records"] == []
+    status, code, _ = await client.refusal("SELECT Id FROM Opportunity WHERE Amount LIKE '1%'")
+    assert (status, code) == (400, "INVALID_FIELD")
