@@ -86,7 +86,7 @@ def meaning(name: str, message: str) -> FullsteamError:
     if kind == "OperationalError" and _NO_DATABASE.search(message):
         return SessionRefused("there is no such database: check FULLSTEAM_ODOO_DATABASE", code="no-database")
     if kind in {"OperationalError", "InterfaceError"}:
-        return Retryable("Odoo cannot reach its database", code="no-database")
+        return Retryable("Odoo cannot reach its database: check FULLSTEAM_ODOO_DATABASE", code="no-database")
     word = re.sub(r"[^A-Za-z]", "", kind)[:40] or "error"
     return Permanent(f"Odoo does not answer a query ({word}): see its own log", code="odoo-error")
 
@@ -177,8 +177,13 @@ def log_in(prefix: str, *, database: str, login: str, api_key: str, api: str, fo
         _check_address(answer)
         try:
             who = result_of(answer)
-        except NotOffered as error:
-            raise SessionRefused(NO_ODOO, code="wrong-address") from error
+        except SessionRefused:
+            raise
+        except Permanent as error:
+            raise SessionRefused(
+                "Odoo does not let us in: check FULLSTEAM_ODOO_DATABASE and FULLSTEAM_ODOO_LOGIN",
+                code=error.code,
+            ) from error
         if not isinstance(who, int) or isinstance(who, bool) or who <= 0:
             raise SessionRefused(
                 f"{KEY_REFUSED}, and check FULLSTEAM_ODOO_LOGIN and FULLSTEAM_ODOO_DATABASE",

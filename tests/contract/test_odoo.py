@@ -258,6 +258,49 @@ async def test_groups_beyond_one_answer_are_read_by_their_offset(
     assert pages == [0, 4, 8]
 
 
+async def test_a_group_that_moves_to_the_next_page_while_we_read_is_one_group(
+    odoo: Odoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = people_of(odoo, 5)
+    for who in people:
+        odoo.put("res.partner", partner_share=True, create_uid=who, create_date=odoo.ago(0))
+    monkeypatch.setattr("bot.connectors.odoo_answers.GROUPS", 3)
+    boss = [odoo.put("res.partner", partner_share=True, create_uid=1, create_date=odoo.ago(0))]
+
+    def moved(model: str, method: str) -> OdooError | None:
+        later = "read_group" in method and odoo.asked[-1][2]["offset"] == 3
+        if later and boss:
+            odoo.rows["res.partner"][boss.pop()]["create_uid"] = 1
+            odoo.put(
+                "res.partner", is_company=True, partner_share=True, create_uid=1, create_date=odoo.ago(0)
+            )
+        return None
+
+    odoo.fault = moved
+    facts = facts_of(await collected(odoo.connector(), NOW, frozenset({"records_created.contact"})))
+    assert {who: values["records_created.contact"] for (who, _), values in facts.items()} == {
+        str(who): 1 for who in people
+    }
+
+
+async def test_an_empty_database_has_nothing_to_say_and_no_fault(odoo: Odoo) -> None:
+    parts = await collected(odoo.connector(), WEEK, ALL)
+    assert not facts_of(parts)
+    assert not any(part.faults for part in parts)
+    assert coverage_of(parts)["opps_open", TODAY][0] is OK
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_clock_that_is_ten_minutes_off_is_the_server_s_at_midnight(odoo: Odoo, minutes: int) -> None:
+    people_of(odoo, 1)
+    midnight = datetime(2026, 11, 21, 0, 0, tzinfo=FRIDAY.tzinfo)
+    odoo.clock.move_to(midnight + timedelta(minutes=minutes / 2))
+    parts = await collected(
+        odoo.connector(), Window(midnight.date(), midnight.date()), frozenset({"opps_open"})
+    )
+    assert coverage_of(parts)["opps_open", midnight.date()][0] is OK
+
+
 async def test_labels_of_groups_are_never_read(odoo: Odoo) -> None:
     who = people_of(odoo, 1)[1]
     odoo.put("calendar.event", user_id=who, start=odoo.ago(2))
@@ -542,6 +585,21 @@ async def test_each_mistake_in_the_settings_is_one_line_that_says_what_to_do(odo
     else:
         people_of(odoo, 1)
         assert (await odoo.connector(login="", database="").probe()).ok
+
+
+@pytest.mark.parametrize(
+    "name", ["builtins.KeyError", "odoo.exceptions.AccessError", "psycopg2.OperationalError"]
+)
+async def test_a_login_that_fails_for_another_reason_names_the_database(name: str) -> None:
+    odoo = Odoo(major=17)
+
+    def refused(params: dict[str, Any]) -> Any:
+        if params["method"] == "version":
+            return odoo._version()
+        raise OdooError(name, "Datenbank \u00bbacme\u00ab existiert nicht")
+
+    setattr(odoo, "_service", refused)  # noqa: B010 - this server alone is different
+    assert "FULLSTEAM_ODOO_DATABASE" in await advice_of(odoo.connector())
 
 
 @pytest.mark.parametrize(
