@@ -492,7 +492,7 @@ class Dataverse:
                 continue
             if fault.kind == "delta" and "$deltatoken" not in options:
                 continue
-            if fault.kind == "aggregate" and not options.keys() & {"fetchXml", "$apply"}:
+            if fault.kind in {"aggregate", "no count"} and not options.keys() & {"fetchXml", "$apply"}:
                 continue
             fault.left -= 1
             match fault.kind:
@@ -513,7 +513,7 @@ class Dataverse:
                     raise Fails(500, "0x80044151", "SQL timeout expired.")
                 case "delta":
                     raise Fails(400, "0x80044352", "Version stamp associated with the client has expired.")
-                case "400":
+                case "400" | "no count":
                     raise Fails(400, "0x0", "bad request")
                 case "hang up":
                     raise httpx.RemoteProtocolError("hung up")

@@ -647,7 +647,7 @@ class DynamicsConnector:
             if way is Way.APPLY:
                 return await self._applied(question, first, last, until)
         except NotUnderstood:
-            if way is Way.FETCH:
+            if question.without or question.filled:  # rows of the table itself do not tell
                 raise
         return await self._listed(question, first, last, until)
 
@@ -772,10 +772,8 @@ class DynamicsConnector:
         known = self._activities[1] if self._activities is not None else {}
         kind = "planned" if where else "any"
         missing = [owner for owner in owners if (kind, owner) not in known]
-        if missing and self.way is Way.FETCH:
-            parts = [missing[at : at + OWNERS] for at in range(0, len(missing), OWNERS)]
-            found = await all_of([self._fetch_activities(part, where) for part in parts])
-        elif missing:
+        found = await self._count_activities(missing, where)
+        if found is None:
             old = [
                 identity
                 for owner in missing
@@ -785,12 +783,22 @@ class DynamicsConnector:
             ]
             parts = [old[at : at + OWNERS] for at in range(0, len(old), OWNERS)]
             found = await all_of([self._list_activities(part, where) for part in parts])
-        else:
-            found = []
         for part in found:
             known.update({(kind, identity): day for identity, day in part.items()})
         known.update({(kind, owner): date.min for owner in missing})
         return {identity: day for (said, identity), day in known.items() if said == kind}
+
+    async def _count_activities(
+        self, owners: Sequence[str], where: tuple[Condition, ...]
+    ) -> list[Mapping[str, date]] | None:
+        """By FetchXML; None where the server does not count them so."""
+        if self.way is not Way.FETCH:
+            return None
+        parts = [owners[at : at + OWNERS] for at in range(0, len(owners), OWNERS)]
+        try:
+            return await all_of([self._fetch_activities(part, where) for part in parts])
+        except (NotUnderstood, TooMany):
+            return None
 
     async def _fetch_activities(
         self, owners: Sequence[str], where: tuple[Condition, ...]
@@ -1255,6 +1263,11 @@ class _Reading(Asking):
                 return None
             else:
                 return question
+        except NotUnderstood as error:
+            if question.table is OPPORTUNITY:
+                return question
+            self._fail(question, [today], error)
+            return None
         except (Retryable, Permanent) as error:
             self._fail(question, [today], error)
             return None
