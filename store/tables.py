@@ -170,7 +170,7 @@ source = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("kind", Text, nullable=False),  # spreadsheet, salesforce …
-    Column("settings", Json, nullable=False),  # how to open it again: mapping file and folder; a CRM's are sealed
+    Column("settings", Json, nullable=False),  # how to open it again: paths; a CRM's are sealed
     Column("watermark", Date),  # last day that was read
     Column("fingerprint", Text),  # of the files behind the last import
     Column("polled_at", Utc),
