@@ -654,7 +654,7 @@ class _Reading(Asking):
         soql = TRACKED.format(
             history=history, field=condition, **_only(span(until - LOOK_BACK, until), "a", "b")
         )
-        if not await self._crm.courier.rows(soql):
+        if not _is_kept(await self._crm.courier.rows(soql)):
             raise NotOffered(f"{NOT_TRACKED}: {grant(history)}", code="not-tracked")
 
     async def _pushes(self, first: date, last: date) -> None:
@@ -879,6 +879,11 @@ def _list(body: Any, key: str) -> Sequence[Row]:
     """The objects in a list of an answer; none where it has another shape."""
     given = body.get(key) if isinstance(body, Mapping) else None
     return [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+
+
+def _is_kept(rows: Sequence[Row]) -> bool:
+    """Whether a history that is empty for a span is kept at all, by what it has of a longer time."""
+    return bool(rows)
 
 
 def _only(values: Mapping[str, str], *names: str) -> dict[str, str]:

@@ -644,3 +644,21 @@ async def test_an_answer_that_may_be_text_is_asked_for_as_text() -> None:
     answer = await tenant.api().get("/$metadata", text=True)
     assert (answer.is_json, answer.raw) == (False, b"<edmx/>")
     await waits(tenant.api())
+
+
+async def test_an_answer_within_another_one_means_what_it_would_mean_alone() -> None:
+    def judge(answer: Answer) -> Throttled | Permanent | None:
+        return {403: Throttled("used up"), 400: Permanent("no such thing")}.get(answer.status)
+
+    api = Tenant(said()).api(judge=judge)
+    good = Answer(200, {}, {"n": 1})
+    assert api.within(good) is good
+    assert api.within(Answer(500, {}, {})) is None, "for the policy to say: it is asked alone"
+    assert api.within(Answer(200, {}, None, is_json=False)) is None
+    with pytest.raises(Permanent):
+        api.within(Answer(400, {}, {}))
+    await api.get("/x")
+    with pytest.raises(Throttled):
+        api.within(Answer(403, {}, {}))
+    with pytest.raises(Throttled):
+        await api.get("/x")
