@@ -734,7 +734,7 @@ class _Reading(Asking):
         """Closing dates that were moved into the future, where they are tracked and we may read that."""
         metric, numbers = "close_date_pushes", Counter[tuple[str, date]]()
         try:
-            await self._check_tracked()
+            await _check_tracked(self._crm)
             domain = filled(pushes(self._server.major), span(first, last, self._crm.api.server_now()))
             count, faults = 0, []
             async with aclosing(self._crm.pages("mail.tracking.value", domain, TRACKED)) as pages:
@@ -758,16 +758,6 @@ class _Reading(Asking):
             self.figures.fault(fault, [metric], self._days)
         for (who, day), number in numbers.items():
             self.figures.add(metric, who, day, number)
-
-    async def _check_tracked(self) -> None:
-        """Raises NotOffered where changes of the expected closing date are not written down: that is Odoo's default."""
-        where: Domain = [["model", "=", "crm.lead"], ["name", "=", "date_deadline"]]
-        rows = await self._crm.read("ir.model.fields", where, ("tracking",))
-        if not any(row.get("tracking") for row in rows):
-            raise NotOffered(
-                "changes of the expected closing date are not tracked: turn tracking on for crm.lead's date_deadline",
-                code="not-tracked",
-            )
 
     def _logins(self, *, now_is: bool) -> None:
         """Who has logged in today. Of a day gone by nothing is known any more but what was seen on it."""
@@ -817,6 +807,17 @@ class _Reading(Asking):
     ) -> None:
         self.fail(
             metrics, days, error, _GRANTS.get(model, f"give the integration user the right to read {model}")
+        )
+
+
+async def _check_tracked(crm: OdooConnector) -> None:
+    """Raises NotOffered where changes of the expected closing date are not written down: that is Odoo's default."""
+    where: Domain = [["model", "=", "crm.lead"], ["name", "=", "date_deadline"]]
+    rows = await crm.read("ir.model.fields", where, ("tracking",))
+    if not any(row.get("tracking") for row in rows):
+        raise NotOffered(
+            "changes of the expected closing date are not tracked: turn tracking on for crm.lead's date_deadline",
+            code="not-tracked",
         )
 
 
