@@ -27,6 +27,8 @@ Range = tuple[str | None, str | None]
 EVERYBODY: Range = (None, None)
 _MARGIN = 0.9
 """How full the other ranges of a question are made, of what the first one held."""
+_STUMBLES = 3
+"""After so many composite requests in a row that failed, while their queries may go alone, they do so from then on."""
 _Waiting = tuple[str, "asyncio.Future[Answer]"]
 
 
@@ -45,7 +47,7 @@ class Courier:
         self._at_once = at_once
         self._queue: list[_Waiting] = []
         self._busy: set[asyncio.Task[None]] = set()
-        self._carriers = 0
+        self._carriers = self._stumbles = 0
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -227,11 +229,15 @@ class Courier:
         except Retryable as error:
             if error.code == "circuit-open":
                 raise
+            self._stumbles += 1
+            if self._stumbles == _STUMBLES:
+                self._at_a_time = 1
             return batch  # one of them may be what it stumbled over
         parts = _parts(answer.body, len(batch))
         if parts is None:
             self._at_a_time = 1
             return batch
+        self._stumbles = 0
         left = []
         for waiting, part in zip(batch, parts, strict=True):
             try:

@@ -220,6 +220,15 @@ async def test_a_composite_answer_of_another_shape_is_not_believed(org: Org, bod
     assert told(await collected(connector, WEEK, ALL)) == recounted(org, WEEK)
 
 
+async def test_a_gateway_that_stumbles_over_several_queries_gets_one_at_a_time(org: Org) -> None:
+    lived(org, people_of(org, 2))
+    org.line.together = b"<html>what is this?</html>"
+    connector = org.connector(at_once=1)
+    await connector.users(TODAY)
+    assert told(await collected(connector, WEEK, ALL)) == recounted(org, WEEK)
+    assert [headers.get("content-type") for headers in org.line.headers].count("application/json") == 3
+
+
 async def test_an_org_without_describe_is_asked_for_everything(org: Org) -> None:
     lived(org, people_of(org, 2))
     org.line.rewrite = lambda asked, body: b"[]" if "sobjects" in asked else body

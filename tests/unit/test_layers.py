@@ -28,7 +28,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "dotenv": ("bot/config.py",),
     "holidays": ("bot/workdays.py", "bot/content/programme.py", "bot/connectors/countries.py"),
     "httpx": ("bot/connectors/", "bot/delivery/webhooks.py", "sandbox/"),
-    "jwt": ("bot/connectors/",),
+    "jwt": ("bot/connectors/", "sandbox/"),
     "jinja2": ("bot/rendering.py", "bot/content/"),
     "openpyxl": ("bot/connectors/",),
     "prometheus_client": ("bot/handlers/", "bot/logs.py", "bot/wiring.py"),
