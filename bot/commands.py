@@ -360,6 +360,8 @@ async def _rehearse(
 
 
 HIDDEN = "(secret)"
+SHORT = 6
+"""A secret of fewer characters stands in words by chance: it is hidden where it is all that stands there."""
 
 
 def _without(asked: Asked, secrets: Collection[str]) -> Asked:
@@ -368,8 +370,9 @@ def _without(asked: Asked, secrets: Collection[str]) -> Asked:
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             for secret in sorted(secrets, key=len, reverse=True):
-                value = value.replace(secret, HIDDEN)
-            return value
+                if len(secret) >= SHORT:
+                    value = value.replace(secret, HIDDEN)
+            return HIDDEN if value in secrets else value
         if isinstance(value, Mapping):
             return {key: clean(each) for key, each in value.items()}
         return [clean(each) for each in value] if isinstance(value, list | tuple) else value
