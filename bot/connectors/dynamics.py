@@ -227,7 +227,7 @@ class Tally:
     question: Question
     counts: dict[tuple[str, date | None, tuple[Any, ...]], float] = field(default_factory=dict)
     sums: dict[tuple[str, date | None, tuple[Any, ...]], dict[str, float]] = field(default_factory=dict)
-    faults: list[tuple[RowFault, date | None]] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
     rows: int = 0
 
     def put(self, read: Callable[[], Group]) -> None:
@@ -240,7 +240,7 @@ class Tally:
         try:
             group = read()
         except ValueError as error:
-            self.faults.append((RowFault(self.question.table.rows, self.rows, "", str(error)), None))
+            self.faults.append(RowFault(self.question.table.rows, self.rows, "", str(error)))
             return
         key = group.who, group.day, group.by
         if not again:
@@ -1393,7 +1393,7 @@ class _Reading(Asking):
         """Numbers of people; what belongs to a team, or to nobody who is known, is counted as such."""
         question, figures, inside = tally.question, self.figures, frozenset(days)
         self.keep(question.metrics, days, tally.rows)
-        for fault, _ in tally.faults:
+        for fault in tally.faults:
             figures.fault(fault, question.metrics, days)
         for key, count in tally.counts.items():
             who, day, by = key
