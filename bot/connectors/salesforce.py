@@ -62,6 +62,7 @@ from bot.connectors.salesforce_queries import (
     TRACKED,
     UNSUPPORTED,
     USERS,
+    VIEW_ALL,
     WON,
     Question,
     Row,
@@ -81,6 +82,7 @@ from bot.connectors.salesforce_rows import (
     deal_of,
     is_id,
     read_users,
+    sees_all,
     task_of,
 )
 from bot.connectors.settings import Address, CrmSettings, ExistingFile, OptionalAddress, opener
@@ -104,6 +106,8 @@ LOOK_BACK = timedelta(days=30)
 OFFER_LIFE = timedelta(days=1)
 STEPS_OF_HALVING = 3
 """How often everybody is halved for a query that takes too long: eighths."""
+OTHERS = frozenset({"tasks_overdue", *(ACTIVITIES - {"opps_no_activity_30d"})})
+"""Metrics of tasks and events, which are seen by whom they are shared with."""
 CERTAIN = frozenset(
     {
         *("Opportunity", "Account", "Contact", "Lead", "Case", "Task", "Event", "ForecastingQuota"),
@@ -186,10 +190,14 @@ class SalesforceSettings(CrmSettings):
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """What the org has for us. None: it does not say, so it is asked for. ``fields``: of Opportunity -> may be counted."""
+    """What the org has for us. None: it does not say, so it is asked for. ``fields``: of Opportunity -> may be counted.
+
+    ``blind``: it says that we see the activities of some people only.
+    """
 
     objects: frozenset[str] | None = None
     fields: Mapping[str, bool] | None = None
+    blind: bool = False
 
     def has(self, entity: str) -> bool:
         """Whether to ask for an object at all."""
@@ -399,8 +407,12 @@ class SalesforceConnector:
         now = self.api.server_now()
         if self._offer is not None and abs(now - self._offer[0]) <= OFFER_LIFE:
             return self._offer[1]
-        listed, described = await all_of(
-            [self._described("sobjects"), self._described("sobjects/Opportunity/describe")]
+        listed, described, blind = await all_of(
+            [
+                self._described("sobjects"),
+                self._described("sobjects/Opportunity/describe"),
+                self._is_blind(),
+            ]
         )
         objects = frozenset(str(each.get("name")) for each in _list(listed, "sobjects"))
         fields = {
@@ -409,9 +421,23 @@ class SalesforceConnector:
         offer = _Offer(
             objects if {"User", "Task"} <= objects else None,
             fields if fields.keys() >= {"Id", "OwnerId", "IsClosed", "CloseDate"} else None,
+            blind,
         )
         self._offer = now, offer
         return offer
+
+    async def _is_blind(self) -> bool:
+        """Whether it is certain that we lack View All Data, without which others' activities are missing unsaid."""
+        me = (await self.api.session()).user
+        if not is_id(me):
+            return False
+        try:
+            rows = await self.query(VIEW_ALL.format(me=me))
+        except (SessionRefused, Throttled):
+            raise
+        except (Retryable, Permanent):
+            return False
+        return bool(rows) and not any(sees_all(row) for row in rows)
 
     async def _described(self, path: str) -> Any:
         try:
@@ -570,6 +596,14 @@ class _Reading(Asking):
             for metric in sorted(self._metrics & late):
                 self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
         await self.run(tasks)
+        if self._offer.blind:
+            self._silence_activities()
+
+    def _silence_activities(self) -> None:
+        """Others' tasks and events are missing, and nobody says which: what was counted of them is too low."""
+        for metric in sorted(self._metrics & OTHERS):
+            days = [self._window.through] if metric in FLAWS else self._days
+            self.figures.mark(metric, days, CoverageStatus.DENIED, grant("Task"))
 
     def _wants(self, metrics: Iterable[str]) -> bool:
         return not self._metrics.isdisjoint(metrics)

@@ -424,6 +424,8 @@ USERS = (
     " FROM User WHERE UserType = 'Standard' ORDER BY Id"
 )
 FROZEN = "SELECT UserId FROM UserLogin WHERE IsFrozen = true"
+VIEW_ALL = "SELECT PermissionSet.PermissionsViewAllData FROM PermissionSetAssignment WHERE AssigneeId = '{me}' ORDER BY Id"
+"""Whether we see the activities of everybody: a profile counts as a permission set."""
 INTERACTIVE = ("Application", "Lightning Login", "SAML", "Third Party SSO", "Employee Login", "Passwordless")
 """How LoginType begins when a person logged in; the others are integrations (LoginHistory, Object Reference)."""
 DEAL = (

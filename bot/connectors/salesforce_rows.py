@@ -103,6 +103,13 @@ def _user(
     )
 
 
+def sees_all(row: Row) -> bool:
+    """Whether a permission set that we have lets us see everybody's records; what is not said counts as yes."""
+    given = row.get("PermissionSet")
+    said = given.get("PermissionsViewAllData") if isinstance(given, Mapping) else None
+    return said is not False
+
+
 def full_id(identity: str) -> str:
     """The 18 characters of an id of 15 (Salesforce Help, "Converting a 15-Character ID to an 18-Character ID")."""
     if len(identity) != 15:

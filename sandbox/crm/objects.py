@@ -132,6 +132,17 @@ OBJECTS: dict[str, SObject] = {
             ("ProfileName", "LicenseName", "UserRoleName"),
         ),
         _object("UserLogin", "0Yw", "UserId:reference>User IsFrozen:boolean"),
+        _object(
+            "PermissionSetAssignment",
+            "0Pa",
+            "AssigneeId:reference>User",
+            {
+                "PermissionSet.PermissionsViewAllData": _field(
+                    "PermissionSet.PermissionsViewAllData", "boolean", column="ViewAllData"
+                )
+            },
+            ("ViewAllData",),
+        ),
         _object("Account", "001", "Name:string OwnerId:reference>User" + _TRACE),
         _object(
             "Contact",

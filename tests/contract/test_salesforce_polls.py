@@ -416,6 +416,28 @@ async def test_more_pushes_than_are_read_on_a_day_are_not_counted_on_that_day_on
     assert facts_of(parts)[rep, TODAY - timedelta(days=2)] == {"close_date_pushes": 1.0}
 
 
+@pytest.mark.parametrize(("sets", "status"), [([], OK), ([False, True], OK), ([False, False], DENIED)])
+async def test_whoever_does_not_see_everybodys_activities_counts_none(
+    org: Org, sets: list[bool], status: CoverageStatus
+) -> None:
+    people = people_of(org, 2)
+    lived(org, people)
+    org.crm.insert("PermissionSetAssignment", [{"AssigneeId": org.me, "ViewAllData": sees} for sees in sets])
+    org.crm.insert("PermissionSetAssignment", [{"AssigneeId": people[0], "ViewAllData": True}])
+    parts = await collected(org.connector(), WEEK, ALL)
+    coverage = coverage_of(parts)
+    others = {
+        "tasks_overdue",
+        *(f"activities_completed.{kind}" for kind in ("call", "email", "meeting", "task")),
+    }
+    assert {coverage[metric, TODAY][0] for metric in others} == {status}
+    assert coverage["opps_no_activity_30d", TODAY][0] is OK, "that is a field of the deal"
+    given = {metric for _, _, metric in told(parts)} & others
+    assert given == (others if status is OK else set())
+    if status is DENIED:
+        assert all("View All Data" in coverage[metric, TODAY][1] for metric in others)
+
+
 # --- logging in by key -------------------------------------------------------------------------------------------------------
 
 
