@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.databases import fresh
 from bench.report import Figure, apart, peak_memory
-from bot.connectors.spreadsheet import open_spreadsheet
+from bot.connectors.spreadsheet.connector import open_spreadsheet
 from bot.content.load import load
 from bot.content.programme import load_programme
 from bot.replay import EXAMPLES

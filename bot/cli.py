@@ -782,7 +782,7 @@ def replay(
     transcript: Annotated[bool, typer.Option("--transcript", help="Print what was said.")] = False,
 ) -> None:
     """Drive the real planner and delivery day by day over a history, against a Slack workspace on this machine."""
-    from bot.connectors.mapping import mapping_file
+    from bot.connectors.spreadsheet.mapping import mapping_file
     from bot.replay import Replay, run_replay
 
     report = run_replay(

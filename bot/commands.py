@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
 from bot.config import Settings, crm_variables, is_name, read_settings
-from bot.connectors.mapping import mapping_file
 from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.settings import Wanted, secrets_of, variable, wanted
 from bot.connectors.settings import read_settings as check_settings
-from bot.connectors.spreadsheet import open_spreadsheet
+from bot.connectors.spreadsheet.connector import open_spreadsheet
+from bot.connectors.spreadsheet.mapping import mapping_file
 from bot.content.load import Content, load
 from bot.content.preview import preview
 from bot.delivery.blocks import to_blocks

@@ -29,7 +29,7 @@ from rich.console import Console
 from bot import loop
 from bot.clock import SteeredClock
 from bot.config import read_settings
-from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.console import ConsoleDirectory, ConsoleMessenger

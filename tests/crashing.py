@@ -46,7 +46,7 @@ from sqlalchemy import event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.clock import SteeredClock
-from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory

@@ -27,7 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from defusedxml.ElementTree import fromstring
 
-from bot.connectors.dynamics import DynamicsConnector, DynamicsSettings
+from bot.connectors.dynamics.connector import DynamicsConnector, DynamicsSettings
 from bot.connectors.http import Policy
 from bot.connectors.wire import whole_address
 from bot.domain.usage import Collected, CoverageStatus, Window

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httpx
 
 from bot.connectors.http import Policy
-from bot.connectors.infor import InforConnector, InforSettings
+from bot.connectors.infor.connector import InforConnector, InforSettings
 from bot.connectors.wire import whole_address
 from bot.domain.usage import Collected, CoverageStatus, Window
 from sandbox.clock import SteeredClock

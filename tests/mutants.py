@@ -77,7 +77,7 @@ def always(value: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def _shifted_by_its_zone(function: Callable[..., Any]) -> Callable[..., Any]:
     def mutated(value: Any, zone: Any) -> Any:
-        from bot.connectors.infor_rows import moment_of
+        from bot.connectors.infor.rows import moment_of
 
         moment = moment_of(value)
         return moment and moment.astimezone(zone).date()
@@ -87,7 +87,7 @@ def _shifted_by_its_zone(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _without_rows_is_empty(function: Callable[..., Any]) -> Callable[..., Any]:
     def mutated(answer: Any, decide: Any) -> Any:
-        from bot.connectors.infor_answers import Page
+        from bot.connectors.infor.answers import Page
 
         rows = answer.body.get("$resources") if isinstance(answer.body, dict) else None
         return function(answer, decide) if rows else Page([], None)
@@ -418,25 +418,25 @@ MUTANTS = [
     Mutant("seen from outside: pause", ATTENTION, without("paused"), MATRIX),
     Mutant("seen from outside: barrier freeze", f"{ATTENTION} bot.domain.nudging:behaviour_objections", without("barrier-open"), MATRIX),
     Mutant("seen from outside: 48 hours apart", ATTENTION, without("spacing", "back-off"), MATRIX),
-    Mutant("Infor CRM: a date that is meant as one is not shifted", "bot.connectors.infor_rows:calendar_day", _shifted_by_its_zone, f"{INFOR}::test_a_date_that_is_meant_as_one_is_the_same_everywhere"),
-    Mutant("Infor CRM: an error with 200 is no empty list", "bot.connectors.infor_answers:page_of", _without_rows_is_empty, f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
-    Mutant("Infor CRM: a list that moved is read again", "bot.connectors.infor_lists:twice", _once, f"{INFOR}::test_a_list_without_order_that_moves_is_read_again_and_then_not_believed"),
-    Mutant("Infor CRM: errors are read in XML and JSON", "bot.connectors.infor_answers:diagnoses_of", always([]), f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
-    Mutant("Infor CRM: only ids stand in a condition", "bot.connectors.infor_rows:is_id", always(True), f"{INFOR}::test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_none"),
-    Mutant("Dynamics 365: what is too much is asked for less", "bot.connectors.dynamics_answers:_of_code", always(None), f"{DYNAMICS}::test_more_rows_than_may_be_counted_are_counted_for_shorter_spans"),
-    Mutant("Dynamics 365: who was deleted is gone", "bot.connectors.dynamics_answers:is_gone", always(""), f"{DYNAMICS}::test_after_the_first_time_only_what_has_changed_of_people_is_read"),
-    Mutant("Dynamics 365: machines are nobody", "bot.connectors.dynamics_rows:_is_no_person", always(False), f"{DYNAMICS}::test_who_cannot_work_in_the_crm_is_not_active_and_machines_are_nobody"),
-    Mutant("Dynamics 365: the paging cookie goes along", "bot.connectors.dynamics_answers:_cookie", always(""), f"{DYNAMICS}::test_more_groups_than_a_page_are_all_read"),
-    Mutant("Dynamics 365: a session is renewed in time", "bot.connectors.dynamics_answers:_lasts", always(None), f"{DYNAMICS}::test_a_session_is_renewed_before_it_ends_and_once_when_it_is_refused"),
-    Mutant("Dynamics 365: an activity of 30 days ago is none of now", "bot.connectors.dynamics_queries:quiet_day", lambda _: lambda today: today, f"{DYNAMICS}::test_every_number_is_that_of_a_recount_however_the_server_counts"),
+    Mutant("Infor CRM: a date that is meant as one is not shifted", "bot.connectors.infor.rows:calendar_day", _shifted_by_its_zone, f"{INFOR}::test_a_date_that_is_meant_as_one_is_the_same_everywhere"),
+    Mutant("Infor CRM: an error with 200 is no empty list", "bot.connectors.infor.answers:page_of", _without_rows_is_empty, f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
+    Mutant("Infor CRM: a list that moved is read again", "bot.connectors.infor.lists:twice", _once, f"{INFOR}::test_a_list_without_order_that_moves_is_read_again_and_then_not_believed"),
+    Mutant("Infor CRM: errors are read in XML and JSON", "bot.connectors.infor.answers:diagnoses_of", always([]), f"{INFOR}::test_a_refusal_is_a_status_and_never_zero"),
+    Mutant("Infor CRM: only ids stand in a condition", "bot.connectors.infor.rows:is_id", always(True), f"{INFOR}::test_many_owners_are_asked_about_in_few_requests_and_strange_ones_in_none"),
+    Mutant("Dynamics 365: what is too much is asked for less", "bot.connectors.dynamics.answers:_of_code", always(None), f"{DYNAMICS}::test_more_rows_than_may_be_counted_are_counted_for_shorter_spans"),
+    Mutant("Dynamics 365: who was deleted is gone", "bot.connectors.dynamics.answers:is_gone", always(""), f"{DYNAMICS}::test_after_the_first_time_only_what_has_changed_of_people_is_read"),
+    Mutant("Dynamics 365: machines are nobody", "bot.connectors.dynamics.rows:_is_no_person", always(False), f"{DYNAMICS}::test_who_cannot_work_in_the_crm_is_not_active_and_machines_are_nobody"),
+    Mutant("Dynamics 365: the paging cookie goes along", "bot.connectors.dynamics.answers:_cookie", always(""), f"{DYNAMICS}::test_more_groups_than_a_page_are_all_read"),
+    Mutant("Dynamics 365: a session is renewed in time", "bot.connectors.dynamics.answers:_lasts", always(None), f"{DYNAMICS}::test_a_session_is_renewed_before_it_ends_and_once_when_it_is_refused"),
+    Mutant("Dynamics 365: an activity of 30 days ago is none of now", "bot.connectors.dynamics.queries:quiet_day", lambda _: lambda today: today, f"{DYNAMICS}::test_every_number_is_that_of_a_recount_however_the_server_counts"),
     Mutant("Salesforce: a history without rows may be off", "bot.connectors.salesforce:_is_kept", always(True), "tests/contract/test_salesforce.py::test_zero_is_said_for_everybody_who_is_listed_where_the_crm_has_spoken"),
     Mutant("Salesforce: what is forecast a month ago is no quota", "bot.connectors.salesforce:running_period", lambda _: lambda starts, today: max((day for day in starts if day <= today), default=None), f"{SALESFORCE}::test_a_quota_is_that_of_the_running_period"),
     Mutant("Salesforce: a close date moved earlier is no push", "bot.connectors.salesforce:pushed", lambda _: lambda row: date.fromisoformat(str(row["CreatedDate"])[:10]), "tests/contract/test_salesforce.py::test_every_number_is_that_of_a_recount_in_sql"),
     Mutant("Salesforce: what travels together may go alone", "bot.connectors.salesforce_courier:_parts", always(None), f"{SALESFORCE}::test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most"),
     Mutant("Salesforce: a group that comes twice is one", "bot.connectors.salesforce_courier:_group", lambda _: lambda _question, row: (str(id(row)),), f"{SALESFORCE}::test_groups_in_another_order_than_ours_are_each_counted_once"),
-    Mutant("Odoo: what a day is called is not read", "bot.connectors.odoo_answers:_start_of", lambda _: lambda group, spec: (group.get(spec) or [None])[-1] if isinstance(group.get(spec), list) else group.get(spec), f"{ODOO}::test_labels_of_groups_are_never_read"),
-    Mutant("Odoo: an app that is not installed is no failure", "bot.connectors.odoo_answers:_names_model", always(False), f"{ODOO}::test_a_refusal_costs_the_metrics_that_need_it_and_nothing_else"),
-    Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
+    Mutant("Odoo: what a day is called is not read", "bot.connectors.odoo.answers:_start_of", lambda _: lambda group, spec: (group.get(spec) or [None])[-1] if isinstance(group.get(spec), list) else group.get(spec), f"{ODOO}::test_labels_of_groups_are_never_read"),
+    Mutant("Odoo: an app that is not installed is no failure", "bot.connectors.odoo.answers:_names_model", always(False), f"{ODOO}::test_a_refusal_costs_the_metrics_that_need_it_and_nothing_else"),
+    Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.connector:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
     Mutant("Odoo: what a secret protects is hidden in a rehearsal", "bot.connectors.rehearsal:_without_key", lambda _: lambda body: body, f"{ODOO}::test_a_rehearsal_shows_every_query_and_no_key"),
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from bot.connectors.odoo import OdooConnector, OdooSettings
+from bot.connectors.odoo.connector import OdooConnector, OdooSettings
 from bot.connectors.wire import whole_address
 from bot.domain.usage import Collected, CoverageStatus, Window
 from sandbox.clock import SteeredClock

@@ -25,7 +25,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.clock import SteeredClock
-from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector, open_spreadsheet
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
 from bot.delivery.directory import SlackDirectory

@@ -8,7 +8,7 @@ from functools import cache
 
 import holidays
 
-from bot.connectors.cells import BadCell
+from bot.connectors.spreadsheet.cells import BadCell
 
 
 def country_code(said: str) -> str:

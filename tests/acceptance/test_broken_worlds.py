@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bot.connectors.spreadsheet import SpreadsheetConnector
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector
 from bot.domain.errors import Retryable
 from bot.domain.people import CrmUser
 from bot.domain.usage import RecordRef, RowFault

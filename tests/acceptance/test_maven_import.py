@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector, open_spreadsheet
 from bot.domain.people import person_id
 from bot.domain.programme import Programme
 from bot.domain.usage import METRICS, CoverageStatus

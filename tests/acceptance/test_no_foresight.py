@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.connectors.spreadsheet import SpreadsheetConnector, open_spreadsheet
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector, open_spreadsheet
 from bot.domain.usage import METRICS, Collected, RecordRef, Window
 from tests.fakes import FakeClock
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.connectors.spreadsheet import SpreadsheetConnector
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector
 from bot.domain.adoption import LIVING_TOGETHER
 from bot.domain.errors import Refused, Retryable
 from bot.domain.usage import Collected, Window

@@ -18,8 +18,8 @@ import httpx
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from bot.connectors.dynamics import CONNECTOR, DynamicsConnector, DynamicsSettings, Way, age_spans
-from bot.connectors.dynamics_queries import DEAL_STATES, Habits, unsupported
+from bot.connectors.dynamics.connector import CONNECTOR, DynamicsConnector, DynamicsSettings, Way, age_spans
+from bot.connectors.dynamics.queries import DEAL_STATES, Habits, unsupported
 from bot.connectors.http import Policy
 from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.settings import read_settings
@@ -508,7 +508,7 @@ async def test_rows_are_counted_in_flat_memory_however_many(most: int) -> None:
 
     def endless(rows: int) -> Any:
         async def pages(path: str, query: Any, headers: Any) -> Any:
-            from bot.connectors.dynamics_answers import Page
+            from bot.connectors.dynamics.answers import Page
 
             for start in range(0, rows, 500):
                 yield Page(

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from bot.connectors.dynamics_answers import Credentials, assertion
+from bot.connectors.dynamics.answers import Credentials, assertion
 from tests.dataverse import CLIENT, FRIDAY, SECRET, TENANT, URL, Dataverse
 from tests.serving import on_loopback
 

@@ -26,7 +26,7 @@ from odatapy.server import OData
 from odatapy.server.adapters import ODataASGIApp
 from odatapy.server.inmemory import InMemoryDataStore, InMemoryProcessor
 
-from bot.connectors.dynamics import DynamicsConnector, DynamicsSettings, Way
+from bot.connectors.dynamics.connector import DynamicsConnector, DynamicsSettings, Way
 from bot.domain.usage import CoverageStatus, Window
 from tests.contract.test_dynamics import ALL, DEALS, READ, lived, people_of, recounted, told
 from tests.dataverse import LOOKUP, TABLES, Dataverse, collected, coverage_of

@@ -23,10 +23,10 @@ import httpx
 import pytest
 
 from bot.connectors.http import Answer
-from bot.connectors.infor import CONNECTOR, InforConnector, InforSettings, blank
-from bot.connectors.infor_answers import diagnoses_of, metric_of
-from bot.connectors.infor_queries import ACTIVITIES, DONE_AS, READ, STATES, UPDATED
-from bot.connectors.infor_rows import (
+from bot.connectors.infor.answers import diagnoses_of, metric_of
+from bot.connectors.infor.connector import CONNECTOR, InforConnector, InforSettings, blank
+from bot.connectors.infor.queries import ACTIVITIES, DONE_AS, READ, STATES, UPDATED
+from bot.connectors.infor.rows import (
     Change,
     calendar_day,
     changes_of,

@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from bot.connectors import odoo_queries
-from bot.connectors.odoo import CONNECTOR, LAST_LOGIN_ONLY, OdooConnector, OdooSettings
-from bot.connectors.odoo_queries import READ
+from bot.connectors.odoo import queries as odoo_queries
+from bot.connectors.odoo.connector import CONNECTOR, LAST_LOGIN_ONLY, OdooConnector, OdooSettings
+from bot.connectors.odoo.queries import READ
 from bot.connectors.rehearsal import Rehearsal
 from bot.domain.errors import ConfigurationError, Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, CoverageStatus, MetricKind, Window
@@ -252,7 +252,7 @@ async def test_groups_beyond_one_answer_are_read_by_their_offset(
         odoo.put(
             "res.partner", is_company=False, partner_share=True, create_uid=who, create_date=odoo.ago(n % 3)
         )
-    monkeypatch.setattr("bot.connectors.odoo_answers.GROUPS", 4)
+    monkeypatch.setattr("bot.connectors.odoo.answers.GROUPS", 4)
     facts = facts_of(await collected(odoo.connector(), WEEK, frozenset({"records_created.contact"})))
     assert sum(values["records_created.contact"] for values in facts.values()) == 10
     pages = [named["offset"] for model, method, named in odoo.asked if "read_group" in method]
@@ -265,7 +265,7 @@ async def test_a_group_that_moves_to_the_next_page_while_we_read_is_one_group(
     people = people_of(odoo, 5)
     for who in people:
         odoo.put("res.partner", partner_share=True, create_uid=who, create_date=odoo.ago(0))
-    monkeypatch.setattr("bot.connectors.odoo_answers.GROUPS", 3)
+    monkeypatch.setattr("bot.connectors.odoo.answers.GROUPS", 3)
     boss = [odoo.put("res.partner", partner_share=True, create_uid=1, create_date=odoo.ago(0))]
 
     def moved(model: str, method: str) -> OdooError | None:
@@ -397,7 +397,7 @@ async def test_a_circle_of_managers_is_cut_and_named(odoo: Odoo) -> None:
 
 async def test_users_come_page_by_page_and_each_once(odoo: Odoo, monkeypatch: pytest.MonkeyPatch) -> None:
     people = people_of(odoo, 25)
-    monkeypatch.setattr("bot.connectors.odoo.ROWS", 10)
+    monkeypatch.setattr("bot.connectors.odoo.connector.ROWS", 10)
     users, _ = await odoo.connector().users(TODAY)
     assert [user.crm_id for user in users] == [str(each) for each in people]
 
@@ -406,7 +406,7 @@ async def test_a_second_page_that_fails_is_no_short_list_of_people(
     odoo: Odoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_of(odoo, 25)
-    monkeypatch.setattr("bot.connectors.odoo.ROWS", 10)
+    monkeypatch.setattr("bot.connectors.odoo.connector.ROWS", 10)
     seen = Counter[str]()
 
     def second(model: str, method: str) -> OdooError | None:

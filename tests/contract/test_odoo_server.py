@@ -10,7 +10,7 @@ import odoorpc  # type: ignore[import-untyped]  # it has no type hints
 import pytest
 import uvicorn
 
-from bot.connectors.odoo import OdooConnector, OdooSettings
+from bot.connectors.odoo.connector import OdooConnector, OdooSettings
 from bot.domain.usage import METRICS
 from sandbox.app import listen
 from tests.contract.test_odoo import TODAY, WEEK, lived, people_of, told

@@ -205,10 +205,11 @@ def test_a_rehearsal_is_of_the_days_that_the_next_poll_asks_for(
 
 def test_what_is_rehearsed_is_what_a_poll_asks(fullsteam: Terminal, org: Org, url: str) -> None:
     org.crm.insert("OpportunityFieldHistory", [])
-    sent = {re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+Z)?", "", each) for each in _asked_by_poll(org)}
+    days_and_ids = r"\d{4}-\d\d-\d\d(T[\d:]+Z)?|'005\w{15}'"  # a rehearsal does not know who it is
+    sent = {re.sub(days_and_ids, "", each) for each in _asked_by_poll(org)}
     body = json.loads(fullsteam("poll", "--dry-run", "--json", "-", **variables(url)).out)
     shown = {
-        re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+Z)?", "", each["query"].get("q", each["path"]))
+        re.sub(days_and_ids, "", each["query"].get("q", each["path"]))
         for each in body["requests"]
     }
     assert sent <= shown

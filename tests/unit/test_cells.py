@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.connectors.cells import BadCell, DateReader, date_pattern, identifier, number, text
-from bot.connectors.roster import fill_email, working_days
+from bot.connectors.spreadsheet.cells import BadCell, DateReader, date_pattern, identifier, number, text
+from bot.connectors.spreadsheet.roster import fill_email, working_days
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

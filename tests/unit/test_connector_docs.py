@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from bot.connectors import infor_queries
-from bot.connectors.infor import InforSettings
-from bot.connectors.mapping import _SECTIONS, check_mapping
+from bot.connectors.infor import queries as infor_queries
+from bot.connectors.infor.connector import InforSettings
 from bot.connectors.settings import GIVEN
-from bot.connectors.spreadsheet import open_spreadsheet
+from bot.connectors.spreadsheet.connector import open_spreadsheet
+from bot.connectors.spreadsheet.mapping import _SECTIONS, check_mapping
 from bot.connectors.wire import whole_address
 from bot.domain.ports import Connector
 from bot.domain.usage import METRICS, Window
@@ -72,7 +72,7 @@ def test_every_key_is_explained(page: str) -> None:
 
 
 def test_every_message_that_is_explained_exists(page: str, repository: Path) -> None:
-    source = "".join(path.read_text() for path in sorted((repository / "bot/connectors").glob("*.py")))
+    source = "".join(path.read_text() for path in sorted((repository / "bot/connectors").rglob("*.py")))
     source = re.sub(r'"\s*\n\s*f?"', "", source).replace("\\'", "'")
     table = page.split("## What each message means", 1)[1].split("\n## ", 1)[0]
     explained = [

@@ -648,7 +648,8 @@ async def test_an_answer_that_may_be_text_is_asked_for_as_text() -> None:
 
 async def test_an_answer_within_another_one_means_what_it_would_mean_alone() -> None:
     def judge(answer: Answer) -> Throttled | Permanent | None:
-        return {403: Throttled("used up"), 400: Permanent("no such thing")}.get(answer.status)
+        meanings: dict[int, Throttled | Permanent] = {403: Throttled("used up"), 400: Permanent("no such")}
+        return meanings.get(answer.status)
 
     api = Tenant(said()).api(judge=judge)
     good = Answer(200, {}, {"n": 1})

@@ -22,7 +22,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("bot/delivery/", "bot/handlers/", "bot/wiring.py", "bot/connectors/wire.py", "sandbox/"),
     "alembic": ("store/",),
     "apscheduler": ("bot/schedule.py",),
-    "babel": ("bot/rendering.py", "bot/content/", "bot/connectors/dynamics_rows.py"),
+    "babel": ("bot/rendering.py", "bot/content/", "bot/connectors/dynamics/rows.py"),
     "cryptography": ("bot/vault.py", "bot/connectors/"),
     "defusedxml": ("bot/connectors/",),
     "dotenv": ("bot/config.py",),

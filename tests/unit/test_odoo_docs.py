@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bot.connectors import odoo_queries as queries
-from bot.connectors.odoo import OdooSettings
+from bot.connectors.odoo import queries
+from bot.connectors.odoo.connector import OdooSettings
 from bot.connectors.settings import GIVEN
 
 

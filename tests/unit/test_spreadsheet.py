@@ -13,8 +13,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from bot.connectors.mapping import SpreadsheetMapping, check_mapping, load_mapping
-from bot.connectors.spreadsheet import SpreadsheetConnector
+from bot.connectors.spreadsheet.connector import SpreadsheetConnector
+from bot.connectors.spreadsheet.mapping import SpreadsheetMapping, check_mapping, load_mapping
 from bot.domain.errors import ConfigurationError, Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.usage import METRICS, Collected, CoverageStatus, RowFault, Window

@@ -26,14 +26,14 @@ from pydantic import Field, SecretStr, model_validator
 from bot.connectors.asking import Asking
 from bot.connectors.figures import Figures, days_of
 from bot.connectors.http import Api, Policy, SessionRefused
-from bot.connectors.infor_answers import (
+from bot.connectors.infor.answers import (
     basic,
     ion,
     judge,
     read_ionapi,
 )
-from bot.connectors.infor_lists import Lists, twice
-from bot.connectors.infor_queries import (
+from bot.connectors.infor.lists import Lists, twice
+from bot.connectors.infor.queries import (
     ACTIVITIES,
     CHANGED,
     CLOSE_FIELDS,
@@ -64,7 +64,7 @@ from bot.connectors.infor_queries import (
     any_of,
     span,
 )
-from bot.connectors.infor_rows import (
+from bot.connectors.infor.rows import (
     Roster,
     Row,
     at,

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from bot.connectors.figures import days_of
 from bot.connectors.http import Answer, Api
-from bot.connectors.infor_answers import Moved, NotUnderstood, Page, metric_of, page_of
-from bot.connectors.infor_queries import IS_AUDITED, OPEN, SETTLED_DAYS, Question, address, span
-from bot.connectors.infor_rows import Row, key_of
+from bot.connectors.infor.answers import Moved, NotUnderstood, Page, metric_of, page_of
+from bot.connectors.infor.queries import IS_AUDITED, OPEN, SETTLED_DAYS, Question, address, span
+from bot.connectors.infor.rows import Row, key_of
 from bot.domain.errors import FullsteamError, Retryable
 from bot.domain.usage import Window
 

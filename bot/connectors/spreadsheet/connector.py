@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from bot.connectors.deals import RECORD_METRICS, Deal, DealBook
-from bot.connectors.events import NUMBER
-from bot.connectors.mapping import SpreadsheetMapping, load_mapping, mapping_file, provided
-from bot.connectors.reading import SNAPSHOTS, FileFigures, Reading, read_files
+from bot.connectors.spreadsheet.deals import RECORD_METRICS, Deal, DealBook
+from bot.connectors.spreadsheet.events import NUMBER
+from bot.connectors.spreadsheet.mapping import SpreadsheetMapping, load_mapping, mapping_file, provided
+from bot.connectors.spreadsheet.reading import SNAPSHOTS, FileFigures, Reading, read_files
 from bot.domain.errors import ConfigurationError, Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Clock, ConnectorKind, Probe

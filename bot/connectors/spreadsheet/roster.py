@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.connectors.cells import BadCell, Cell, DateReader, identifier, text
 from bot.connectors.countries import country_code
-from bot.connectors.mapping import PeopleSection, columns_of
+from bot.connectors.spreadsheet.cells import BadCell, Cell, DateReader, identifier, text
+from bot.connectors.spreadsheet.mapping import PeopleSection, columns_of
 from bot.domain.people import ROLES, CrmUser
 from bot.domain.usage import RowFault
 

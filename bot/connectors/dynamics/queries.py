@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
-from bot.connectors.dynamics_schema import Schema, is_lookup, property_of
+from bot.connectors.dynamics.schema import Schema, is_lookup, property_of
 from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
 
 Row = Mapping[str, Any]

@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 
 from bot.connectors.countries import country_of_zone
 from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of, without_circles
-from bot.connectors.odoo_answers import id_of
-from bot.connectors.odoo_queries import Row
+from bot.connectors.odoo.answers import id_of
+from bot.connectors.odoo.queries import Row
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault

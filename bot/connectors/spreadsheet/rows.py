@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bot.connectors.cells import BadCell, Cell, text
-from bot.connectors.mapping import FileSection, columns_of
+from bot.connectors.spreadsheet.cells import BadCell, Cell, text
+from bot.connectors.spreadsheet.mapping import FileSection, columns_of
 from bot.domain.usage import RowFault
 
 DELIMITERS = (";", ",", "\t", "|")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused
-from bot.connectors.odoo_queries import GROUPS, Question, Row
+from bot.connectors.odoo.queries import GROUPS, Question, Row
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.domain.errors import FullsteamError, Permanent, Retryable
 

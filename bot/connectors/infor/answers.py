@@ -21,7 +21,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused, check_base_url
-from bot.connectors.infor_rows import Row, key_of
+from bot.connectors.infor.rows import Row, key_of
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
 

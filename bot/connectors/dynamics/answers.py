@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from bot.connectors.dynamics_queries import Row
+from bot.connectors.dynamics.queries import Row
 from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.domain.errors import FullsteamError, Permanent, Retryable

@@ -15,8 +15,8 @@ from babel.core import get_global
 
 from bot.connectors.countries import country_of_zone
 from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of
-from bot.connectors.dynamics_queries import Habits, Question, Row
-from bot.connectors.dynamics_schema import Schema, property_of
+from bot.connectors.dynamics.queries import Habits, Question, Row
+from bot.connectors.dynamics.schema import Schema, property_of
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.domain.people import CrmUser, fold_email, without_circles
 from bot.domain.usage import RowFault

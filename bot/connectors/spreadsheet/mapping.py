@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.connectors.cells import EXCEL_DATE_FORMAT, BadCell, date_pattern
 from bot.connectors.countries import country_code
+from bot.connectors.spreadsheet.cells import EXCEL_DATE_FORMAT, BadCell, date_pattern
 from bot.domain.errors import ConfigurationError
 from bot.domain.people import ROLES
 from bot.domain.usage import METRICS

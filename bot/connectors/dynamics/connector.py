@@ -26,7 +26,7 @@ import httpx
 from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.asking import Asking, all_of
-from bot.connectors.dynamics_answers import (
+from bot.connectors.dynamics.answers import (
     Credentials,
     NotUnderstood,
     Page,
@@ -37,7 +37,7 @@ from bot.connectors.dynamics_answers import (
     judge,
     page_of,
 )
-from bot.connectors.dynamics_queries import (
+from bot.connectors.dynamics.queries import (
     ACTIVITY,
     AUDIT,
     AUDIT_STARTED,
@@ -74,7 +74,7 @@ from bot.connectors.dynamics_queries import (
     states,
     unsupported,
 )
-from bot.connectors.dynamics_rows import (
+from bot.connectors.dynamics.rows import (
     SHOWN,
     Group,
     Reader,
@@ -89,7 +89,7 @@ from bot.connectors.dynamics_rows import (
     read_users,
     utc_day,
 )
-from bot.connectors.dynamics_schema import Schema, property_of, read_metadata
+from bot.connectors.dynamics.schema import Schema, property_of, read_metadata
 from bot.connectors.figures import Figures, days_of, halves
 from bot.connectors.http import Api, LogIn, Policy, Send, Session
 from bot.connectors.open_records import OpenDeal, OpenTask, is_flawed, worst

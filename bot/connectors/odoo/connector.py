@@ -4,7 +4,7 @@ One grouped query for each number, whatever the count of people. Events are coun
 never given an older date. Odoo keeps nobody's logins but the latest one: today's are seen, at each poll, and those of a day
 gone by are as they were seen on it. What Odoo refuses becomes the coverage of the metrics that need it.
 
-Sources: Odoo documentation, "External JSON-2 API", "External RPC API", "Search domains"; the models named in odoo_queries.py.
+Sources: Odoo documentation, "External JSON-2 API", "External RPC API", "Search domains"; the models named in queries.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pydantic import Field, SecretStr
 from bot.connectors.asking import Asking, all_of
 from bot.connectors.figures import Figures, days_of
 from bot.connectors.http import Api, Policy, SessionRefused
-from bot.connectors.odoo_answers import (
+from bot.connectors.odoo.answers import (
     Server,
     grouped,
     groups_of,
@@ -46,7 +46,7 @@ from bot.connectors.odoo_answers import (
     result_of,
     rpc,
 )
-from bot.connectors.odoo_queries import (
+from bot.connectors.odoo.queries import (
     DEAL,
     EVENTS,
     FLAWS,
@@ -77,7 +77,7 @@ from bot.connectors.odoo_queries import (
     step_moves,
     thresholds,
 )
-from bot.connectors.odoo_rows import (
+from bot.connectors.odoo.rows import (
     PAGE_MODELS,
     Roster,
     by_employees,

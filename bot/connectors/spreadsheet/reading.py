@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from bot.connectors.cells import BadCell, Cell, DateReader, identifier, number, text
-from bot.connectors.deals import AFTER_EVERYTHING, Deal, DealBook
-from bot.connectors.events import NUMBER, EventLog
-from bot.connectors.mapping import (
+from bot.connectors.spreadsheet.cells import BadCell, Cell, DateReader, identifier, number, text
+from bot.connectors.spreadsheet.deals import AFTER_EVERYTHING, Deal, DealBook
+from bot.connectors.spreadsheet.events import NUMBER, EventLog
+from bot.connectors.spreadsheet.mapping import (
     ActivitySection,
     FileSection,
     LoginSection,
@@ -22,8 +22,8 @@ from bot.connectors.mapping import (
     SpreadsheetMapping,
     UsageSection,
 )
-from bot.connectors.roster import Roster, read_roster
-from bot.connectors.rows import FileRefused, open_sheet
+from bot.connectors.spreadsheet.roster import Roster, read_roster
+from bot.connectors.spreadsheet.rows import FileRefused, open_sheet
 from bot.domain.errors import Permanent
 from bot.domain.usage import METRICS, CoverageStatus, MetricKind, RowFault
 
