@@ -208,10 +208,7 @@ def test_what_is_rehearsed_is_what_a_poll_asks(fullsteam: Terminal, org: Org, ur
     days_and_ids = r"\d{4}-\d\d-\d\d(T[\d:]+Z)?|'005\w{15}'"  # a rehearsal does not know who it is
     sent = {re.sub(days_and_ids, "", each) for each in _asked_by_poll(org)}
     body = json.loads(fullsteam("poll", "--dry-run", "--json", "-", **variables(url)).out)
-    shown = {
-        re.sub(days_and_ids, "", each["query"].get("q", each["path"]))
-        for each in body["requests"]
-    }
+    shown = {re.sub(days_and_ids, "", each["query"].get("q", each["path"])) for each in body["requests"]}
     assert sent <= shown
 
 
