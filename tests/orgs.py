@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from bot.connectors.http import Policy
-from bot.connectors.salesforce import SalesforceConnector, SalesforceSettings
+from bot.connectors.salesforce.connector import SalesforceConnector, SalesforceSettings
 from bot.connectors.wire import whole_address
 from bot.domain.usage import Collected, CoverageStatus, Window
 from sandbox.clock import SteeredClock

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from bot.connectors.salesforce import CONNECTOR, SalesforceConnector, SalesforceSettings
-from bot.connectors.salesforce_queries import FLAWS, GROUPS, READ, SINGLY, STATES, span, thresholds
+from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector, SalesforceSettings
+from bot.connectors.salesforce.queries import FLAWS, GROUPS, READ, SINGLY, STATES, span, thresholds
 from bot.connectors.wire import whole_address
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window

@@ -26,8 +26,8 @@ from simple_salesforce.exceptions import (
 from simple_salesforce.login import SalesforceLogin
 
 from bot.connectors.rehearsal import Rehearsal
-from bot.connectors.salesforce import CONNECTOR, blank
-from bot.connectors.salesforce_queries import FLAWS, SINGLY, span, thresholds
+from bot.connectors.salesforce.connector import CONNECTOR, blank
+from bot.connectors.salesforce.queries import FLAWS, SINGLY, span, thresholds
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import METRICS, Window
 from sandbox.crm.server import CrmServer

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bot.connectors.http import SessionRefused
-from bot.connectors.salesforce import CONNECTOR, SalesforceConnector
-from bot.connectors.salesforce_queries import READ
+from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector
+from bot.connectors.salesforce.queries import READ
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.domain.usage import METRICS, CoverageStatus, Window
 from sandbox.crm.server import JWT_BEARER
@@ -399,7 +399,7 @@ async def test_quotas_of_several_forecast_types_need_a_choice(org: Org) -> None:
 async def test_more_pushes_than_are_read_on_a_day_are_not_counted_on_that_day_only(
     org: Org, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.connectors.salesforce.MOST_PUSHES", 300)
+    monkeypatch.setattr("bot.connectors.salesforce.connector.MOST_PUSHES", 300)
     _, rep = people_of(org, 1)
     for number in range(901):
         deal = org.deal(rep, 60)

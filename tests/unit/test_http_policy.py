@@ -16,7 +16,7 @@ import pytest
 
 from bot.clock import SteeredClock
 from bot.connectors.http import Answer, Api, Policy, Send, Session, SessionRefused, check_base_url
-from bot.connectors.salesforce_answers import api_used
+from bot.connectors.salesforce.answers import api_used
 from bot.connectors.wire import Wire, whole_address
 from bot.domain.errors import ConfigurationError, Permanent, Retryable, Throttled
 

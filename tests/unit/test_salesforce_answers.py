@@ -13,14 +13,14 @@ from bot.connectors.crm_people import language_of
 from bot.connectors.http import Answer, SessionRefused
 from bot.connectors.open_records import is_flawed
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
-from bot.connectors.salesforce_answers import (
+from bot.connectors.salesforce.answers import (
     LocatorGone,
     client_credentials,
     judge,
     records_of,
 )
-from bot.connectors.salesforce_queries import EVENTS, FEATURES, REQUIRED, STATES, Question, lacking, pipeline
-from bot.connectors.salesforce_rows import deal_of, full_id, is_id, read_users
+from bot.connectors.salesforce.queries import EVENTS, FEATURES, REQUIRED, STATES, Question, lacking, pipeline
+from bot.connectors.salesforce.rows import deal_of, full_id, is_id, read_users
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 from sandbox.crm import records
 

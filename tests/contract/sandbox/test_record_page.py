@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.connectors.salesforce import CONNECTOR, SalesforceConnector
+from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector
 from sandbox.cli import move_in
 from sandbox.clock import SteeredClock
 from sandbox.company.world import Company

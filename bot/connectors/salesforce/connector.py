@@ -31,7 +31,7 @@ from bot.connectors.figures import Figures, days_of, halves
 from bot.connectors.http import Api, LogIn, Policy, SessionRefused
 from bot.connectors.open_records import OpenDeal, OpenTask, worst
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
-from bot.connectors.salesforce_answers import (
+from bot.connectors.salesforce.answers import (
     NOT_HERE,
     api_used,
     client_credentials,
@@ -39,8 +39,8 @@ from bot.connectors.salesforce_answers import (
     judge,
     jwt_bearer,
 )
-from bot.connectors.salesforce_courier import AT_A_TIME, EVERYBODY, Courier, Range, TooMany, middle
-from bot.connectors.salesforce_queries import (
+from bot.connectors.salesforce.courier import AT_A_TIME, EVERYBODY, Courier, Range, TooMany, middle
+from bot.connectors.salesforce.queries import (
     ACTIVITIES,
     DEAL,
     EVENTS,
@@ -75,7 +75,7 @@ from bot.connectors.salesforce_queries import (
     span,
     thresholds,
 )
-from bot.connectors.salesforce_rows import (
+from bot.connectors.salesforce.rows import (
     LICENCES,
     NEEDED,
     Roster,

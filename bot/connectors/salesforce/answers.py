@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
-from bot.connectors.salesforce_queries import Row
+from bot.connectors.salesforce.queries import Row
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 
 _LIMIT_INFO = re.compile(r"\bapi-usage\s*=\s*(\d+)\s*/\s*(\d+)")

@@ -12,7 +12,7 @@ from typing import Any
 from bot.connectors.countries import country_of_zone
 from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of, without_circles
 from bot.connectors.open_records import OpenDeal, OpenTask
-from bot.connectors.salesforce_queries import Row
+from bot.connectors.salesforce.queries import Row
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
 

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from bot.connectors.asking import all_of
 from bot.connectors.http import Answer, Api, SessionRefused
 from bot.connectors.refusals import TooSlow
-from bot.connectors.salesforce_answers import LocatorGone, records_of, size_of
-from bot.connectors.salesforce_queries import GROUPS, Question, Row
+from bot.connectors.salesforce.answers import LocatorGone, records_of, size_of
+from bot.connectors.salesforce.queries import GROUPS, Question, Row
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 
 AT_A_TIME = 5
