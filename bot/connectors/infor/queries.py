@@ -170,6 +170,7 @@ NO_LOGINS = (
     " contract gives ($schema), and set {}"
 )
 NOT_AUDITED = "no change of {} is in the history: turn on auditing of it in the CRM's Application Architect"
+PAST = "Infor CRM tells this as of now only, not for a day gone by"
 
 
 def instant(day: date) -> str:
@@ -196,3 +197,18 @@ def address(path: str, query: Iterable[tuple[str, str]]) -> str:
     """A path with its query, as servers want it written."""
     said = "&".join(f"{name}={quote(value, safe=_LITERAL)}" for name, value in query)
     return f"{path}?{said}"
+
+
+def grant(kind: str) -> str:
+    """What an admin has to change so that a resource can be read."""
+    return f"give the integration user the right to read all {kind}, of every owner"
+
+
+def statuses_of(said: str) -> list[str]:
+    """The words of a setting with commas."""
+    return [each.strip() for each in said.split(",") if each.strip()]
+
+
+def folded(said: str) -> frozenset[str]:
+    """The same, in small letters."""
+    return frozenset(each.casefold() for each in statuses_of(said))

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from bot.connectors.crm_people import is_machine, role_of, without_circles
+from bot.connectors.infor.queries import STEP_FIELDS
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
@@ -286,6 +287,26 @@ def changes_of(notes: object) -> tuple[Change, ...]:
         Change(each["field"].casefold(), each["new"].strip(), each["old"].strip())
         for each in _CHANGE.finditer(text_of(notes))
     )
+
+
+def worked_on(row: Row) -> tuple[str, date] | None:
+    """(opportunity, day) of a completed activity."""
+    return _touch(row, "CompletedDate")
+
+
+def moved_on(row: Row) -> tuple[str, date] | None:
+    """(opportunity, day) of a change of its step."""
+    moved = any(change.field in STEP_FIELDS for change in changes_of(row.get("Notes")))
+    return _touch(row, "CreateDate") if moved else None
+
+
+def _touch(row: Row, column: str) -> tuple[str, date] | None:
+    record = key_of(row.get("OpportunityId"))
+    try:
+        day = day_of(row.get(column))
+    except ValueError:
+        return None
+    return (record, day) if record and day is not None else None
 
 
 def is_pushed(change: Change, written: str) -> bool:

@@ -1,0 +1,522 @@
+"""One poll: every list that is wanted, read to its end into counters, and what came of it kept in figures.
+
+What a list says counts when it was read to its end. What the server refuses becomes the coverage of the metrics that need it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import partial
+
+from bot.connectors.asking import Asking
+from bot.connectors.figures import Figures, days_of
+from bot.connectors.http import SessionRefused
+from bot.connectors.infor.installation import Installation
+from bot.connectors.infor.lists import twice
+from bot.connectors.infor.queries import (
+    ACTIVITIES,
+    CHANGED,
+    CLOSE_FIELDS,
+    CLOSED,
+    COUNTED,
+    CREATED,
+    CREATING,
+    DONE,
+    DONE_AS,
+    FLAWS,
+    MODIFIED,
+    MOVED_ON,
+    NOT_AUDITED,
+    OPEN,
+    OUTCOMES,
+    OVERDUE,
+    PAST,
+    STATES,
+    STEP_FIELDS,
+    THINGS,
+    UPDATED,
+    WORKED_ON,
+    Question,
+    folded,
+    grant,
+    span,
+)
+from bot.connectors.infor.rows import (
+    Roster,
+    Row,
+    at,
+    calendar_day,
+    changes_of,
+    day_of,
+    deal_of,
+    has,
+    is_id,
+    is_pushed,
+    is_true,
+    key_of,
+    moment_of,
+    moved_on,
+    number_of,
+    task_of,
+    text_of,
+    worked_on,
+)
+from bot.connectors.open_records import is_flawed
+from bot.connectors.refusals import Denied, NotOffered, TooSlow
+from bot.domain.errors import Permanent, Retryable, Throttled
+from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, CoverageStatus, RowFault, Window
+
+log = logging.getLogger(__name__)
+
+MOST_FAULTS = 50
+"""Rows of one list that are named when they cannot be read; the others are counted."""
+
+
+@dataclass
+class _Tally:
+    """What one list said, until it was read to its end. ``rows``: how many; ``unowned``: of nobody."""
+
+    numbers: dict[tuple[str, str, date], float] = field(default_factory=lambda: defaultdict(float))
+    faults: list[tuple[RowFault, tuple[str, ...], date | None]] = field(default_factory=list)
+    rows: int = 0
+    unowned: int = 0
+    unread: int = 0
+
+    def add(self, metric: str, who: str, day: date, number: float = 1.0) -> None:
+        """So much more."""
+        self.numbers[metric, who, day] += number
+
+    def fault(
+        self, kind: str, error: ValueError, metrics: Iterable[str], day: date | None = None, column: str = ""
+    ) -> None:
+        """A row that cannot be read; ``day`` None: it may be of any."""
+        if len(self.faults) < MOST_FAULTS:
+            fault = RowFault(kind, self.rows, column, str(error), dropped=not column)
+            self.faults.append((fault, tuple(metrics), day))
+        else:
+            self.unread += 1
+
+
+class Poll(Asking):
+    """One poll: every list that is wanted, what came of it kept in figures."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        figures: Figures,
+        window: Window,
+        metrics: frozenset[str],
+        roster: Roster,
+    ) -> None:
+        super().__init__(figures)
+        self._crm = installation
+        self._window = window
+        self._metrics = metrics
+        self._roster = roster
+        self._days = days_of(window)
+
+    async def read(self, *, snapshots: bool) -> None:
+        """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
+        tasks = [
+            self._spans(question, {f"records_created.{thing}"}, self._created(thing))
+            for thing, question in CREATED.items()
+            if f"records_created.{thing}" in self._metrics
+        ]
+        if self._metrics & set(ACTIVITIES):
+            tasks.append(self._spans(DONE, set(ACTIVITIES), self._done))
+        if self._metrics & set(OUTCOMES):
+            tasks.append(self._spans(CLOSED, set(OUTCOMES), self._closed, margin=1))
+        if self._metrics & UPDATED:
+            tasks.append(self._changes())
+        if "active_day" in self._metrics and self._crm.settings.login_resource:
+            tasks.append(self._logins())
+        wanted = self._metrics & STATES
+        if snapshots:
+            if "tasks_overdue" in wanted:
+                tasks.append(self._overdue())
+            if wanted - {"tasks_overdue"}:
+                tasks.append(self._states(wanted - {"tasks_overdue"}))
+        else:
+            for metric in sorted(wanted):
+                figures = self.figures
+                figures.mark(metric, [self._window.through], CoverageStatus.UNSUPPORTED, PAST)
+        await self.run(tasks)
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    async def _spans(
+        self,
+        question: Question,
+        metrics: Collection[str],
+        take: Callable[[Row, _Tally], None],
+        *,
+        margin: int = 0,
+    ) -> None:
+        """Events of the whole window; what takes too long is asked in halves, down to a day.
+
+        ``margin``: days more on both sides, where a date may be stored as another zone's midnight.
+        """
+        wanted = sorted(self._metrics & set(metrics))
+
+        async def ask(first: date, last: date) -> None:
+            wide = span(first - timedelta(days=margin), last + timedelta(days=margin))
+            days = days_of(Window(first, last))
+            try:
+                tally = await self._tallied(question, question.where.format_map(wide), take)
+            except TooSlow:
+                raise
+            except (Retryable, Permanent) as error:
+                self.fail(wanted, days, error, grant(question.kind))
+                return
+            self._commit(question.kind, wanted, days, tally)
+
+        def give_up(day: date, error: TooSlow) -> None:
+            self.fail(wanted, [day], error)
+
+        await self.by_halves(self._window.since, self._window.through, ask, give_up)
+
+    def _created(self, thing: str) -> Callable[[Row, _Tally], None]:
+        metric = f"records_created.{thing}"
+
+        def take(row: Row, tally: _Tally) -> None:
+            _count(row, tally, THINGS[thing][0], metric, "CreateDate", key_of(row.get("CreateUser")))
+
+        return take
+
+    def _modified(self, thing: str) -> Callable[[Row, _Tally], None]:
+        metric, kind = f"records_updated.{thing}", THINGS[thing][0]
+
+        def take(row: Row, tally: _Tally) -> None:
+            try:
+                created, modified = moment_of(row.get("CreateDate")), moment_of(row.get("ModifyDate"))
+            except ValueError as error:
+                tally.fault(kind, error, [metric])
+                return
+            if modified is not None and (created is None or modified - created > CREATING):
+                tally.add(metric, key_of(row.get("ModifyUser")), modified.date())
+
+        return take
+
+    def _done(self, row: Row, tally: _Tally) -> None:
+        kind = DONE_AS.get(text_of(row.get("Type")).casefold())
+        if kind is not None:
+            who = key_of(row.get("CompletedUser")) or key_of(row.get("UserId"))
+            _count(row, tally, DONE.kind, f"activities_completed.{kind}", "CompletedDate", who)
+
+    def _closed(self, row: Row, tally: _Tally) -> None:
+        settings, who = self._crm.settings, key_of(at(row, "AccountManager/$key"))
+        status = text_of(row.get("Status")).casefold()
+        try:
+            day = calendar_day(row.get("ActualClose"), self._crm.zone)
+            if day is None:
+                raise ValueError("a closing without a date")  # noqa: TRY301 - handled like any other bad row
+            if status in folded(settings.lost_status):
+                tally.add("lost_count", who, day)
+            elif status in folded(settings.won_status):
+                amount = number_of(row.get("ActualAmount"))
+                amount = number_of(row.get("SalesPotential")) if amount is None else amount
+                created = day_of(row.get("CreateDate"))
+                tally.add("won_count", who, day)
+                tally.add("won_amount", who, day, amount or 0.0)
+                if created is None:
+                    unknown = ValueError("an opportunity without the date of its creation")
+                    tally.fault(CLOSED.kind, unknown, ["cycle_days"], day, "CreateDate")
+                else:
+                    tally.add("cycle_days", who, day, max((day - created).days, 0))
+        except ValueError as error:
+            tally.fault(CLOSED.kind, error, OUTCOMES)
+
+    async def _logins(self) -> None:
+        settings = self._crm.settings
+        during = f"{settings.login_date} ge {{a}} and {settings.login_date} lt {{b}}"
+        question = Question(
+            settings.login_resource,
+            f"({settings.login_where}) and {during}" if settings.login_where else during,
+            (settings.login_user, settings.login_date),
+        )
+
+        def take(row: Row, tally: _Tally) -> None:
+            who = key_of(at(row, settings.login_user))
+            try:
+                day = day_of(at(row, settings.login_date))
+            except ValueError as error:
+                tally.fault(question.kind, error, ["active_day"])
+                return
+            if day is not None:
+                tally.numbers["active_day", who, day] = 1
+
+        await self._spans(question, {"active_day"}, take)
+
+    # -- audited changes ------------------------------------------------------------------------------------------------
+
+    async def _changes(self) -> None:
+        """Audited changes, day by day: a record that somebody changed ten times on a day counts once."""
+        wanted = sorted(self._metrics & UPDATED)
+        read: list[tuple[date, _Tally]] = []
+        about: set[str] = set()
+        for day in self._days:
+            where = CHANGED.where.format_map(span(day, day))
+            seen: set[tuple[str, str, str]] = set()
+            try:
+                take = partial(self._change, seen=seen, about=about, day=day)
+                tally = await self._tallied(CHANGED, where, take, seen.clear)
+            except (Retryable, Permanent) as error:
+                self.fail(wanted, [day], error, grant("history"))
+                continue
+            read.append((day, tally))
+        for metric in wanted if read else ():
+            given = [day for day, _ in read]
+            try:
+                audited = await self._is_audited(metric, about)
+            except (Retryable, Permanent) as error:
+                self.fail([metric], given, error, grant("history"))
+                continue
+            thing = metric.partition("records_updated.")[2]
+            if not audited and thing:
+                await self._spans(MODIFIED[thing], {metric}, self._modified(thing))
+                continue
+            if not audited:
+                self.fail([metric], given, NotOffered(NOT_AUDITED.format(_audited(metric))))
+                continue
+            self.keep([metric], given, 0)
+        for day, tally in read:
+            self._commit(CHANGED.kind, [], [day], tally)
+
+    def _change(
+        self, row: Row, tally: _Tally, *, seen: set[tuple[str, str, str]], about: set[str], day: date
+    ) -> None:
+        who = key_of(row.get("CreateUser"))
+        thing, record = next(
+            ((thing, key) for thing, (_, name) in THINGS.items() if (key := key_of(row.get(name)))), ("", "")
+        )
+        changes = changes_of(row.get("Notes"))
+        if not thing or text_of(row.get("Result")).casefold() in ("insert", "delete"):
+            return
+        about.add(thing)
+        found = [f"records_updated.{thing}"]
+        if thing == "opportunity":
+            about.update(change.field for change in changes)
+            if any(change.field in STEP_FIELDS for change in changes):
+                found.append("step_moves")
+            try:
+                pushed = any(
+                    change.field in CLOSE_FIELDS and is_pushed(change, self._crm.settings.audit_dates)
+                    for change in changes
+                )
+            except ValueError as error:
+                column = f"{error}: set {self._crm.settings.variable('audit_dates')}"
+                tally.fault(CHANGED.kind, ValueError(column), ["close_date_pushes"], day, "Notes")
+                pushed = False
+            if pushed:
+                tally.add("close_date_pushes", who, day)
+        for metric in found:
+            if (metric, who, record) not in seen:
+                seen.add((metric, who, record))
+                tally.add(metric, who, day)
+
+    async def _is_audited(self, metric: str, about: Collection[str]) -> bool:
+        """Whether such changes are recorded: one was seen, or there is one of another time."""
+        if metric == "step_moves":
+            return bool(STEP_FIELDS & set(about)) or await self._crm.steps_are_audited()
+        if metric == "close_date_pushes":
+            return bool(CLOSE_FIELDS & set(about)) or await self._crm.lists.says(
+                "Description like '%EstimatedClose%'"
+            )
+        thing = metric.partition(".")[2]
+        return thing in about or await self._crm.lists.says(f"{THINGS[thing][1]} ne null")
+
+    # -- snapshots ------------------------------------------------------------------------------------------------------
+
+    async def _overdue(self) -> None:
+        today, kind = self._window.through, OVERDUE.kind
+        again = 0
+
+        def take(row: Row, tally: _Tally) -> None:
+            nonlocal again
+            try:
+                if is_true(row.get("Recurring")):
+                    again += 1
+                    return
+                task = task_of(row, self._crm.zone)
+            except ValueError as error:
+                tally.fault(kind, error, ["tasks_overdue"])
+                return
+            if task.due is not None and task.due < today:
+                tally.add("tasks_overdue", task.owner, today)
+
+        def begin() -> None:
+            nonlocal again
+            again = 0
+
+        try:
+            tally = await self._tallied(OVERDUE, OVERDUE.where.format_map(span(today, today)), take, begin)
+        except (Retryable, Permanent) as error:
+            self.fail(["tasks_overdue"], [today], error, grant(kind))
+            return
+        if again:
+            self.figures.note("activities that come again and again", again)
+        self._commit(kind, ["tasks_overdue"], [today], tally)
+
+    async def _states(self, wanted: Collection[str]) -> None:
+        """Open opportunities: what the server counts by itself, and the rest from the list of them."""
+        left = set(wanted)
+        where = self._crm.open_where()
+        for metric, (name, condition) in COUNTED.items():
+            if metric in wanted and await self._by_metric(metric, name, condition.format(open=where)):
+                left.discard(metric)
+        if left:
+            await self._by_list(left, where)
+
+    async def _by_metric(self, metric: str, name: str, where: str) -> bool:
+        """Whether the server counts this, and did. It need not: its metrics differ by installation."""
+        try:
+            found = await self._crm.lists.counted(name, where)
+        except (SessionRefused, Throttled) as error:
+            self.fail([metric], [self._window.through], error)
+            return True
+        except (Retryable, Permanent) as error:
+            log.info(
+                "infor.metric_not_counted", extra={"source": self._crm.settings.name, "code": error.code}
+            )
+            return False
+        tally = _Tally(rows=len(found))
+        for who, number in found.items():
+            tally.add(metric, who, self._window.through, number)
+        self._commit(OPEN.kind, [metric], [self._window.through], tally)
+        return True
+
+    async def _by_list(self, wanted: set[str], where: str) -> None:
+        """Every open opportunity, for what is wanted of them."""
+        today, question = self._window.through, self._crm.open_deals()
+        worked = await self._look_back(wanted, "opps_no_activity_30d", QUIET_DAYS, WORKED_ON, worked_on)
+        moved = await self._look_back(wanted, "opps_stuck_step", STUCK_DAYS, MOVED_ON, moved_on)
+        flaws = [metric for metric in FLAWS if metric in wanted]
+        filled: Counter[str] = Counter()
+        named: Counter[str] = Counter()
+        owned: Counter[str] = Counter()
+        said = False
+
+        def begin() -> None:
+            nonlocal said
+            said = False
+            for counter in (filled, named, owned):
+                counter.clear()
+
+        def take(row: Row, tally: _Tally) -> None:
+            nonlocal said
+            try:
+                deal = deal_of(row, self._crm.zone, question.spare[0])
+            except ValueError as error:
+                tally.fault(question.kind, error, wanted, today)
+                return
+            if deal.created is not None and deal.created > today:
+                return
+            said = said or has(row, question.spare[0])
+            deal = replace(deal, last_activity=worked.get(deal.id), step_since=moved.get(deal.id))
+            owned[deal.owner] += 1
+            filled[deal.owner] += (deal.amount is not None) + (deal.close is not None) + bool(deal.account)
+            named[deal.owner] += bool(deal.next_step)
+            for metric in flaws:
+                if is_flawed(metric, deal, today):
+                    tally.add(metric, deal.owner, today)
+            if "pipeline_amount" in wanted:
+                tally.add("pipeline_amount", deal.owner, today, deal.amount or 0.0)
+
+        try:
+            tally = await self._tallied(question, where, take, begin)
+        except (Retryable, Permanent) as error:
+            self.fail(wanted, [today], error, grant(question.kind))
+            return
+        me = self._roster.me
+        if me and owned.keys() == {me} and any(user.crm_id != me for user in self._roster.users):
+            self.fail(wanted, [today], Denied(grant(question.kind), code="only-our-own"))
+            return
+        steps = not self._crm.lists.is_absent(question, question.spare[0]) and (said or not tally.rows)
+        if not steps and "opps_no_next_step" in wanted:
+            self.fail(["opps_no_next_step"], [today], self._crm.no_next_step())
+        if "field_completeness" in wanted:
+            for who, count in owned.items():
+                parts = filled[who] + (named[who] if steps else 0)
+                tally.add("field_completeness", who, today, 100 * parts / (count * (4 if steps else 3)))
+        told = wanted - ({"opps_no_next_step"} if not steps else set())
+        self._commit(question.kind, sorted(told), [today], tally)
+
+    async def _look_back(
+        self,
+        wanted: set[str],
+        metric: str,
+        days: int,
+        question: Question,
+        take: Callable[[Row], tuple[str, date] | None],
+    ) -> Mapping[str, date]:
+        """Opportunities that something happened to in so many days. Where that cannot be read, the metric is not wanted."""
+        if metric not in wanted:
+            return {}
+        today = self._window.through
+        try:
+            found = await self._crm.lists.touched(question, today - timedelta(days=days - 1), today, take)
+            if question is MOVED_ON and not found:
+                await self._crm.expect_audited_steps()
+        except (Retryable, Permanent) as error:
+            self.fail([metric], [today], error, grant("history"))
+            wanted.discard(metric)
+            return {}
+        return found
+
+    # -- keeping --------------------------------------------------------------------------------------------------------
+
+    async def _tallied(
+        self,
+        question: Question,
+        where: str,
+        take: Callable[[Row, _Tally], None],
+        begin: Callable[[], None] | None = None,
+    ) -> _Tally:
+        """A list, counted to its end. ``begin``: what else has to be empty when it begins anew."""
+
+        async def read() -> _Tally:
+            if begin is not None:
+                begin()
+            tally = _Tally()
+            async for row in self._crm.lists.rows(question, where):
+                tally.rows += 1
+                take(row, tally)
+            return tally
+
+        return await twice(read)
+
+    def _commit(self, kind: str, metrics: Sequence[str], days: Sequence[date], tally: _Tally) -> None:
+        """Numbers of people, on these days; and what could not be read of them."""
+        figures, inside = self.figures, frozenset(days)
+        self.keep(metrics, days, tally.rows)
+        for (metric, who, day), number in tally.numbers.items():
+            if not is_id(who):
+                tally.unowned += 1
+            elif day in inside:
+                figures.add(metric, who, day, number)
+        for fault, touched, on in tally.faults:
+            figures.fault(fault, sorted(self._metrics & set(touched)), days if on is None else [on])
+        if tally.unowned:
+            figures.note(f"{kind} of nobody", tally.unowned)
+        if tally.unread:
+            figures.note(f"{kind} that cannot be read", tally.unread)
+
+
+def _count(row: Row, tally: _Tally, kind: str, metric: str, column: str, who: str) -> None:
+    try:
+        day = day_of(row.get(column))
+        if day is None:
+            raise ValueError(f"{row.get(column)!r} is no date")  # noqa: TRY301 - handled like any other bad row
+    except ValueError as error:
+        tally.fault(kind, error, [metric])
+        return
+    tally.add(metric, who, day)
+
+
+def _audited(metric: str) -> str:
+    named = {"step_moves": "Stage", "close_date_pushes": "EstimatedClose"}
+    return named.get(metric) or THINGS[metric.partition(".")[2]][0]
