@@ -8,19 +8,21 @@ from functools import cache
 
 import holidays
 
-from bot.connectors.spreadsheet.cells import BadCell
+
+class UnknownCountry(ValueError):
+    """No country, or none with known public holidays. The message says what to write."""
 
 
 def country_code(said: str) -> str:
     """The ISO 3166 code that is meant, with a region after a dash where there is one: ``de-by`` -> ``DE-BY``.
 
-    Raises BadCell for a country or a region without known holidays: silently it would be one without any.
+    Raises UnknownCountry for a country or a region without known holidays: silently it would be one without any.
     """
     country, dash, region = said.strip().upper().partition("-")
     regions = holidays.list_supported_countries(include_aliases=False).get(country)
     if regions is None or (dash and region not in regions):
         known = f"; regions of {country}: {', '.join(regions)}" if regions else ""
-        raise BadCell(
+        raise UnknownCountry(
             f'no public holidays are known for {said!r}: write the ISO code, e.g. "US" or "DE-BY"{known}'
         )
     return f"{country}{dash}{region}"
@@ -41,5 +43,5 @@ def country_of_zone(zone: str | None) -> str | None:
         return None
     try:
         return country_code(country)
-    except BadCell:
+    except UnknownCountry:
         return None

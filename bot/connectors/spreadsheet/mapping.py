@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.connectors.countries import country_code
-from bot.connectors.spreadsheet.cells import EXCEL_DATE_FORMAT, BadCell, date_pattern
+from bot.connectors.countries import UnknownCountry, country_code
+from bot.connectors.spreadsheet.cells import EXCEL_DATE_FORMAT, date_pattern
 from bot.domain.errors import ConfigurationError
 from bot.domain.people import ROLES
 from bot.domain.usage import METRICS
@@ -444,7 +444,7 @@ def _faults_of_people(people: PeopleSection, columns: Mapping[str, str]) -> Iter
     for office, country in people.countries.items():
         try:
             country_code(country)
-        except BadCell as error:
+        except UnknownCountry as error:
             yield f"[people.countries] {office!r}: {error}"
     if (people.zones or people.countries) and "office" not in columns:
         yield "[people.zones] and [people.countries] go by office: map office in [people.columns]"

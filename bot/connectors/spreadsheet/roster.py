@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.connectors.countries import country_code
+from bot.connectors.countries import UnknownCountry, country_code
 from bot.connectors.spreadsheet.cells import BadCell, Cell, DateReader, identifier, text
 from bot.connectors.spreadsheet.mapping import PeopleSection, columns_of
 from bot.domain.people import ROLES, CrmUser
@@ -242,7 +242,7 @@ def _country(
         return section.countries.get(office)
     try:
         return country_code(country)
-    except BadCell as error:
+    except UnknownCountry as error:
         unknown("country", str(error))
         return None
 
