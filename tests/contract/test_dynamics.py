@@ -18,7 +18,9 @@ import httpx
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from bot.connectors.dynamics.connector import CONNECTOR, DynamicsConnector, DynamicsSettings, Way, age_spans
+from bot.connectors.dynamics.connector import CONNECTOR, DynamicsConnector, DynamicsSettings
+from bot.connectors.dynamics.environment import Way
+from bot.connectors.dynamics.poll import age_spans
 from bot.connectors.dynamics.queries import DEAL_STATES, Habits, unsupported
 from bot.connectors.http import Policy
 from bot.connectors.rehearsal import Rehearsal
@@ -221,7 +223,7 @@ async def test_every_number_is_that_of_a_recount_however_the_server_counts(way: 
     expected = recounted(crm, WEEK)
     assert told(parts) == expected
     assert {metric for _, _, metric in expected} == READ, "nothing is left untried"
-    assert connector.way == {"F": Way.FETCH, "$": Way.APPLY, "r": Way.ROWS}[way[0]]
+    assert connector.environment.way == {"F": Way.FETCH, "$": Way.APPLY, "r": Way.ROWS}[way[0]]
     assert set(statuses(parts).values()) == {OK}
 
 
@@ -526,9 +528,9 @@ async def test_rows_are_counted_in_flat_memory_however_many(most: int) -> None:
 
     async def peak(rows: int) -> int:
         connector = crm.connector()
-        await connector.start()
+        await connector.environment.start()
         await connector.users(TODAY)
-        connector.pages = endless(rows)  # type: ignore[method-assign]  # rows without a server that has to hold them
+        connector.environment.pages = endless(rows)  # type: ignore[method-assign]  # rows without a server that has to hold them
         tracemalloc.start()
         try:
             parts = await collected(connector, ONE, frozenset({"records_created.lead"}))
@@ -890,7 +892,7 @@ async def test_a_column_that_is_secured_looks_empty_and_is_not_taken_for_it(crm:
 async def test_a_column_that_vanishes_under_a_known_schema_is_denied_by_its_name(crm: Dataverse) -> None:
     lived(crm, people_of(crm, 2))
     connector = crm.connector()
-    await connector.start()
+    await connector.environment.start()
     crm.hidden.add(("task", "scheduledend"))
     parts = await collected(connector, ONE, ALL)
     lost = {metric for metric, status in statuses(parts).items() if status is not OK}
@@ -1148,7 +1150,7 @@ async def test_one_reading_of_open_opportunities_serves_all_their_flaws(crm: Dat
     people = people_of(crm, 3)
     lived(crm, people)
     connector = crm.connector()
-    await connector.start()
+    await connector.environment.start()
     before = len(crm.line.asked)
     for metric in sorted(DEALS):
         await connector.evidence(metric, people, 5, TODAY)

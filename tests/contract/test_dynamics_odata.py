@@ -26,7 +26,8 @@ from odatapy.server import OData
 from odatapy.server.adapters import ODataASGIApp
 from odatapy.server.inmemory import InMemoryDataStore, InMemoryProcessor
 
-from bot.connectors.dynamics.connector import DynamicsConnector, DynamicsSettings, Way
+from bot.connectors.dynamics.connector import DynamicsConnector, DynamicsSettings
+from bot.connectors.dynamics.environment import Way
 from bot.domain.usage import CoverageStatus, Window
 from tests.contract.test_dynamics import ALL, DEALS, READ, lived, people_of, recounted, told
 from tests.dataverse import LOOKUP, TABLES, Dataverse, collected, coverage_of
@@ -103,7 +104,7 @@ async def test_a_foreign_server_is_read_whole(crm: Dataverse, connector: Dynamic
         probe = await connector.probe()
         assert probe.ok, probe.advice
         assert probe.version.endswith("counts by $apply")
-        assert connector.way is Way.APPLY
+        assert connector.environment.way is Way.APPLY
         users, faults = await connector.users(crm.today)
         assert ([user.name for user in users], faults) == (
             ["Ada Brandt", "Rep 000"],

@@ -36,6 +36,11 @@ class Table:
     right: str
 
 
+def grant(table: Table) -> str:
+    """What an admin has to change so that a table can be read."""
+    return f"give the application user's role {table.right} at organization level"
+
+
 _READ_ACTIVITY = "prvReadActivity"
 TABLES: Mapping[str, Table] = {
     table.name: table
@@ -320,6 +325,11 @@ class Habits:
 
     next_step: str = ""
     step_since: str = ""
+
+
+def deal_columns(habits: Habits) -> tuple[str, ...]:
+    """What is read of an opportunity."""
+    return (*DEAL, *(each for each in (habits.next_step, habits.step_since) if each))
 
 
 def required(habits: Habits) -> Mapping[str, str]:

@@ -1,0 +1,128 @@
+"""A question's answer from an environment, in the way that it knows: FetchXML, ``$apply``, or rows one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from bot.connectors.dynamics.answers import NotUnderstood
+from bot.connectors.dynamics.environment import Environment, Way
+from bot.connectors.dynamics.queries import AUDIT, Question
+from bot.connectors.dynamics.rows import Group, applied, fetched, listed, utc_day
+from bot.connectors.dynamics.schema import property_of
+from bot.connectors.figures import days_of
+from bot.domain.usage import RowFault, Window
+
+APPLY_DAYS = 7
+"""Longer spans are read row by row where ``$apply`` would need a query a day."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a question by person, day and group, and rows that could not be read."""
+
+    question: Question
+    counts: dict[tuple[str, date | None, tuple[Any, ...]], float] = field(default_factory=dict)
+    sums: dict[tuple[str, date | None, tuple[Any, ...]], dict[str, float]] = field(default_factory=dict)
+    faults: list[RowFault] = field(default_factory=list)
+    rows: int = 0
+
+    def put(self, read: Callable[[], Group]) -> None:
+        """One more group. One that comes again on the next page, because rows came between them, is the same group."""
+        self.add(read, again=False)
+
+    def add(self, read: Callable[[], Group], *, again: bool = True) -> None:
+        """One more row. ``again``: more of the same person and day may come."""
+        self.rows += 1
+        try:
+            group = read()
+        except ValueError as error:
+            self.faults.append(RowFault(self.question.table.rows, self.rows, "", str(error)))
+            return
+        key = group.who, group.day, group.by
+        if not again:
+            self.counts.pop(key, None)
+            self.sums.pop(key, None)
+        self.counts[key] = self.counts.get(key, 0.0) + group.count
+        if group.sums:
+            known = self.sums.setdefault(key, {})
+            for alias, number in group.sums.items():
+                known[alias] = known.get(alias, 0.0) + number
+
+
+async def tallied(
+    crm: Environment,
+    question: Question,
+    first: date,
+    last: date,
+    *,
+    until: datetime | None = None,
+    way: Way | None = None,
+) -> Tally:
+    """A question's answer for a span of days, in the way that this server knows. Raises TooMany, TooSlow."""
+    way = way or crm.way or Way.FETCH
+    if way is Way.APPLY and (last - first).days >= APPLY_DAYS:
+        way = Way.ROWS
+    try:
+        if way is Way.FETCH:
+            return await _fetched(crm, question, first, last, until)
+        if way is Way.APPLY:
+            return await _applied(crm, question, first, last, until)
+    except NotUnderstood:
+        if question.without or question.filled:  # rows of the table itself do not tell
+            raise
+    return await _listed(crm, question, first, last, until)
+
+
+async def _fetched(
+    crm: Environment, question: Question, first: date, last: date, until: datetime | None
+) -> Tally:
+    where = (*question.where, *crm.wording.moments(question, first, last, until))
+    tally = Tally(question)
+    async for row in crm.fetch_rows(
+        question.table,
+        lambda page, cookie: crm.wording.fetch(question, where, page=page, cookie=cookie),
+    ):
+        tally.put(lambda row=row: fetched(question, row))  # type: ignore[misc]  # bound here, called at once
+    return tally
+
+
+async def _applied(
+    crm: Environment, question: Question, first: date, last: date, until: datetime | None
+) -> Tally:
+    tally = Tally(question)
+    days = days_of(Window(first, last)) if question.moment else [last]
+    for day in days:
+        where = (*question.where, *crm.wording.moments(question, day, day, until))
+        query = {"$apply": crm.wording.apply(question, where)}
+        async for page in crm.pages(crm.of(question.table), query, crm.prefer()):
+            for row in page.rows:
+                if "n" not in row:
+                    raise NotUnderstood("the CRM does not count by $apply", code="no-apply")
+                said = day if question.moment else None
+                tally.put(lambda row=row, said=said: applied(question, row, said))  # type: ignore[misc]  # called at once
+    return tally
+
+
+async def _listed(
+    crm: Environment, question: Question, first: date, last: date, until: datetime | None
+) -> Tally:
+    where = (*question.where, *crm.wording.moments(question, first, last, until))
+    columns = (question.person, question.moment, *question.by, question.distinct, *question.sums.values())
+    order = question.moment if question.table is AUDIT else ""
+    tally = Tally(question)
+    counted: set[tuple[Any, ...]] = set()
+    async for row in crm.rows(question.table, tuple(each for each in columns if each), where, order=order):
+        if question.distinct:
+            named = (question.person, *question.by, question.distinct)
+            key = (
+                *(str(row.get(property_of(each))) for each in named),
+                utc_day(row.get(question.moment)),
+            )
+            if key in counted:
+                continue
+            counted.add(key)
+        tally.add(lambda row=row: listed(question, row))  # type: ignore[misc]  # called at once
+    return tally

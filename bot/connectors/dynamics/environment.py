@@ -1,0 +1,317 @@
+"""One environment of Dataverse as it is reached: its tables, our rights, how it counts, and its answers page by page.
+
+What is asked is :mod:`bot.connectors.dynamics.queries`'s to say, what comes of it the callers'.
+
+Sources: Microsoft Learn, Dataverse: "Use the Dataverse Web API", "Page results using FetchXML", "Column-level security",
+RetrieveUserPrivileges; OData 4.0, part 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from bot.connectors.dynamics.answers import NotUnderstood, Page, TooMany, page_of
+from bot.connectors.dynamics.queries import (
+    GROUPS,
+    OPPORTUNITY,
+    PROBE_FETCH,
+    TABLES,
+    Condition,
+    Either,
+    Habits,
+    Row,
+    Table,
+    Wording,
+    grant,
+)
+from bot.connectors.dynamics.rows import SHOWN, id_of
+from bot.connectors.dynamics.schema import Schema, read_metadata
+from bot.connectors.http import Api
+from bot.connectors.refusals import Denied, FieldHidden, NotOffered
+from bot.domain.errors import Permanent, Retryable
+
+SCHEMA_LIFE = timedelta(days=1)
+FORMATTED = f'odata.include-annotations="{SHOWN[1:]}"'
+"""A wish: values as people see them, beside the values."""
+HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0", "If-None-Match": "null"}
+_PAGED = 'odata.include-annotations="Microsoft.Dynamics.CRM.fetchxmlpagingcookie,Microsoft.Dynamics.CRM.morerecords"'
+_IN_LINKS = "%/:=&?~#+!$,;'@()*[]-._"
+"""What stands in a link as it is: a server may have left spaces in it, and nothing else is touched."""
+_WHOLE, _WHOLE_NUMBER = "Global", 3
+"""How deep a privilege goes that is for the whole organization (PrivilegeDepth, as a word and as a number)."""
+_ALLOWED = 4
+"""FieldPermissionType: a secured column may be read."""
+_NOT_HERE = (NotUnderstood, NotOffered, FieldHidden)
+
+
+class Way(StrEnum):
+    """How a server counts."""
+
+    FETCH = "FetchXML"
+    APPLY = "$apply"
+    ROWS = "rows"
+
+
+class Environment:
+    """One environment and its API. ``root``: the path before the tables; ``batch``: rows a page; ``habits``: how it is used."""
+
+    def __init__(self, api: Api, *, root: str, batch: int, zone: ZoneInfo, habits: Habits) -> None:
+        self.api = api
+        self.zone = zone
+        self.habits = habits
+        self.schema = Schema()
+        self.way: Way | None = None
+        self.me = ""
+        """The id of the application user; "" where the server does not say."""
+        self.unread_schema = ""
+        """Why its tables are taken for the standard ones, if they are."""
+        self._rights: Mapping[str, str] | None = None
+        self._root = root
+        self._batch = batch
+        self._started: datetime | None = None
+        self._starting = asyncio.Lock()
+
+    # -- getting to know the server -------------------------------------------------------------------------------------
+
+    @property
+    def wording(self) -> Wording:
+        """How questions are put to this server."""
+        return Wording(self.schema, self.zone)
+
+    async def start(self) -> None:
+        """Who we are, which tables there are and how the server counts: found out once, and again after a day."""
+        async with self._starting:
+            now = self.api.server_now()
+            if self._started is not None and timedelta(0) <= now - self._started < SCHEMA_LIFE:
+                return
+            absent = False
+            try:
+                said = (await self.api.get(f"{self._root}/WhoAmI", headers=HEADERS)).body
+                self.me = id_of(said.get("UserId")) if isinstance(said, Mapping) else ""
+            except Denied as error:
+                raise Permanent(
+                    "the application user may read nothing: give it the security role of docs/connectors/dynamics.md",
+                    code="no-role",
+                ) from error
+            except (NotUnderstood, NotOffered):
+                absent = True  # an OData server that is no Dataverse
+            try:
+                self.schema, self.unread_schema = await self._read_schema(), ""
+            except (NotUnderstood, NotOffered, Denied, ValueError) as error:
+                if absent:
+                    raise Permanent(
+                        f"there is no Web API at {self._root}: check FULLSTEAM_DYNAMICS_URL, FULLSTEAM_DYNAMICS_PREFIX"
+                        " and FULLSTEAM_DYNAMICS_API_VERSION",
+                        code="wrong-address",
+                    ) from error
+                self.schema = Schema()
+                self.unread_schema = (
+                    "its $metadata cannot be read: its tables are taken for the standard ones"
+                )
+            self.way = await self._find_way()
+            self._started = now
+
+    async def _read_schema(self) -> Schema:
+        answer = await self.api.get(
+            f"{self._root}/$metadata", headers={"Accept": "application/xml"}, text=True
+        )
+        return await asyncio.to_thread(read_metadata, answer.raw)
+
+    async def _find_way(self) -> Way:
+        """How the server counts: by what it answers, since one that does not know a parameter may leave it unread."""
+        users = TABLES["systemuser"]
+        try:
+            page = page_of(await self.api.get(self.of(users), {"fetchXml": PROBE_FETCH}, self.prefer(_PAGED)))
+            if len(page.rows) == 1 and "n" in page.rows[0]:
+                return Way.FETCH
+        except TooMany:
+            return Way.FETCH
+        except Denied as error:
+            raise no_users(error) from error
+        except _NOT_HERE:
+            pass
+        column = "isdisabled" if self.schema.has(users.rows, "isdisabled") else users.key
+        grouped = f"groupby(({column}),aggregate($count as n))"
+        try:
+            page = page_of(await self.api.get(self.of(users), {"$apply": grouped}, self.prefer()))
+            if page.rows and all("n" in row for row in page.rows):
+                return Way.APPLY
+        except TooMany:
+            return Way.APPLY
+        except _NOT_HERE:
+            pass
+        return Way.ROWS
+
+    async def look_up_rights(self) -> None:
+        """Read what we may read: it may be given or taken at any time."""
+        self._rights = await self._read_rights()
+
+    async def look_up_closed(self) -> None:
+        """Read which columns are closed to us: they count as not there."""
+        self.schema = replace(self.schema, closed=await self._read_closed())
+
+    async def _read_rights(self) -> Mapping[str, str] | None:
+        """Our privileges, in lower case, and how deep each goes; None where the server does not say.
+
+        Without this a right to one's own records only would look like a CRM in which nobody else has any.
+        """
+        if not self.me:
+            return None
+        path = f"{self.of(TABLES['systemuser'])}({self.me})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"
+        try:
+            said = (await self.api.get(path, headers=HEADERS)).body
+        except (NotUnderstood, NotOffered, Denied):
+            return None
+        rows = said.get("RolePrivileges") if isinstance(said, Mapping) else None
+        found: dict[str, str] = {}
+        for row in rows if isinstance(rows, list) else []:
+            if isinstance(row, Mapping) and row.get("PrivilegeName"):
+                name, depth = str(row["PrivilegeName"]).lower(), row.get("Depth")
+                # By several roles and teams the same right may come more than once: the deepest counts.
+                if found.get(name) != _WHOLE:
+                    found[name] = _WHOLE if depth in {_WHOLE, _WHOLE_NUMBER} else str(depth)
+        return found or None
+
+    async def _read_closed(self) -> frozenset[tuple[str, str]]:
+        """Columns of opportunities that are secured and not ours to read: Dataverse shows them as empty, and says nothing.
+
+        Source: Microsoft Learn, "Column-level security"; RetrievePrincipalAttributePrivileges, FieldPermissionType.
+        """
+        if not self.me:
+            return frozenset()
+        query = {"$select": "LogicalName,MetadataId", "$filter": "IsSecured eq true"}
+        path = self.of(f"EntityDefinitions(LogicalName='{OPPORTUNITY.name}')/Attributes")
+        try:
+            secured = {
+                str(row.get("LogicalName")): str(row.get("MetadataId")).lower()
+                async for page in self.pages(path, query, HEADERS)
+                for row in page.rows
+            }
+        except (NotUnderstood, NotOffered, Denied):
+            return frozenset()
+        if not secured:
+            return frozenset()
+        path = f"{self.of(TABLES['systemuser'])}({self.me})/Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"
+        try:
+            said = (await self.api.get(path, headers=HEADERS)).body
+        except (NotUnderstood, NotOffered, Denied):
+            said = None
+        rows = said.get("AttributePrivileges") if isinstance(said, Mapping) else None
+        readable = {
+            str(row.get("AttributeId")).lower()
+            for row in (rows if isinstance(rows, list) else [])
+            if isinstance(row, Mapping) and row.get("CanRead") == _ALLOWED
+        }
+        return frozenset((OPPORTUNITY.rows, name) for name, known in secured.items() if known not in readable)
+
+    def refused(self, table: Table) -> Denied | None:
+        """Whether we may not read everybody's rows of a table."""
+        if self._rights is None:
+            return None
+        depth = self._rights.get(table.right.lower())
+        if depth == _WHOLE:
+            return None
+        why = "has no right" if depth is None else "may read only a part: it has no right"
+        return Denied(
+            f"the application user {why} to read {table.rows} of the whole organization: give its role {table.right}"
+            " at organization level",
+            code="denied",
+        )
+
+    # -- asking ---------------------------------------------------------------------------------------------------------
+
+    def of(self, table: Table | str) -> str:
+        """The path of a table's rows, or of what else there is by name."""
+        return f"{self._root}/{table if isinstance(table, str) else table.rows}"
+
+    def prefer(self, *wishes: str) -> dict[str, str]:
+        """Headers of a query of rows, with what is wished for beside them."""
+        said = ",".join((f"odata.maxpagesize={self._batch}", *wishes))
+        return {**HEADERS, "Prefer": said}
+
+    async def pages(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> AsyncIterator[Page]:
+        """Pages of rows. Where the next one is, is the server's to say; the same wishes go along with it."""
+        page = page_of(await self.api.get(path, query, headers))
+        asked: set[str] = set()
+        while True:
+            self.api.rows += len(page.rows)
+            yield page
+            if not page.link:
+                return
+            if page.link in asked:
+                raise Retryable("the CRM names the same page again", code="bad-answer")
+            asked.add(page.link)
+            page = page_of(await self.api.follow(self.followed(page.link), headers))
+
+    def followed(self, link: str) -> str:
+        """A link as it can be asked for: one without a path is below the service's root (OData 4.0, part 1, 4.5.5)."""
+        whole = link if "://" in link or link.startswith("/") else f"{self._root}/{link}"
+        return quote(whole, safe=_IN_LINKS)
+
+    async def rows(
+        self,
+        table: Table,
+        columns: tuple[str, ...],
+        where: Sequence[Condition | Either] = (),
+        *,
+        filtered: str = "",
+        order: str = "",
+        shown: bool = False,
+    ) -> AsyncIterator[Row]:
+        """Rows of a table, each once: one that comes again on the next page, because it was changed meanwhile, is one."""
+        query = {"$select": self.schema.select(table.rows, (table.key, *columns))}
+        said = " and ".join(part for part in (self.wording.odata(table, where), filtered) if part)
+        if said:
+            query["$filter"] = said
+        query["$orderby"] = order or table.key
+        recent: deque[frozenset[str]] = deque(maxlen=2)
+        async for page in self.pages(self.of(table), query, self.prefer(*([FORMATTED] if shown else []))):
+            seen = frozenset().union(*recent)
+            own: set[str] = set()
+            for row in page.rows:
+                identity = str(row.get(table.key) or "")
+                if identity and (identity in seen or identity in own):
+                    continue
+                own.add(identity)
+                yield row
+            recent.append(frozenset(own))
+
+    async def fetch_rows(self, table: Table, write: Callable[[int, str], str]) -> AsyncIterator[Row]:
+        """Groups, page by page: by the cookie, where there is one."""
+        number, cookie, before = 1, "", None
+        while True:
+            page = page_of(
+                await self.api.get(self.of(table), {"fetchXml": write(number, cookie)}, self.prefer(_PAGED))
+            )
+            self.api.rows += len(page.rows)
+            if page.rows and (page.rows == before or (cookie and page.cookie == cookie)):
+                raise Retryable("the CRM gives the same groups again", code="bad-answer")
+            for row in page.rows:
+                yield row
+            more = len(page.rows) >= GROUPS if page.more is None else page.more
+            if not page.rows or not more:
+                return
+            number, cookie, before = number + 1, page.cookie, page.rows
+
+    async def all_rows(self, rows: str, columns: tuple[str, ...]) -> list[Row]:
+        """All rows of a small table."""
+        if not self.schema.has(rows):
+            raise NotOffered(f"this CRM has no table {rows}", code="no-table")
+        query = {"$select": self.schema.select(rows, columns)}
+        return [row async for page in self.pages(self.of(rows), query, self.prefer()) for row in page.rows]
+
+
+def no_users(error: Denied) -> Permanent:
+    """What it means that users may not be read: there is no poll without them."""
+    return Permanent(
+        f"users cannot be read: {grant(TABLES['systemuser'])} ({error.code})", code="users-denied"
+    )

@@ -1,0 +1,493 @@
+"""One poll of Dynamics 365: every question that is asked of it, and what its answers and refusals mean for each metric."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from bot.connectors.asking import Asking, all_of
+from bot.connectors.dynamics.answers import NotUnderstood, TooMany
+from bot.connectors.dynamics.audit import Organisation, audit_begins, audited_tables, organisation
+from bot.connectors.dynamics.counting import Tally, tallied
+from bot.connectors.dynamics.environment import Environment, Way
+from bot.connectors.dynamics.queries import (
+    ACTIVITY,
+    AUDIT,
+    AUDIT_STARTED,
+    CYCLE,
+    DEAL_STATES,
+    EVENTS,
+    GOAL,
+    GOALS,
+    OPEN,
+    OPPORTUNITY,
+    PLANNED,
+    RECORDS,
+    TASK,
+    Condition,
+    Question,
+    accessed,
+    audited,
+    deal_columns,
+    grant,
+    modified,
+    quiet_day,
+    required,
+    states,
+)
+from bot.connectors.dynamics.records import last_activities
+from bot.connectors.dynamics.rows import Reader, Roster, attainment, id_of, utc_day
+from bot.connectors.dynamics.schema import property_of
+from bot.connectors.figures import Figures, days_of, halves
+from bot.connectors.open_records import is_flawed
+from bot.connectors.refusals import Denied, NotOffered, TooSlow
+from bot.domain.errors import Permanent, Retryable
+from bot.domain.usage import CoverageStatus, RowFault, Window
+
+AGES = (30, 90, 180, 365, 730)
+"""Days ago between which open opportunities are counted apart where they are too many to be counted at once."""
+PAST = "Dataverse tells this as of now only, not for a day gone by"
+
+
+class Poll(Asking):
+    """Every question asked, what came of it kept in figures. ``access``: audit actions that are a person's access."""
+
+    def __init__(
+        self,
+        crm: Environment,
+        figures: Figures,
+        window: Window,
+        metrics: frozenset[str],
+        roster: Roster,
+        access: Sequence[int],
+    ) -> None:
+        super().__init__(figures)
+        self._crm = crm
+        self._window = window
+        self._metrics = metrics
+        self._roster = roster
+        self._access = access
+        self._lost: set[str] = set()
+        """Metrics that are not in this CRM, or that we may not read."""
+
+    async def read(self, snapshots: bool) -> None:
+        """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
+        first, last = self._window.since, self._window.through
+        tasks: list[Coroutine[Any, Any, None]] = [
+            self._events(question, first, last) for question in EVENTS if self._wants(question)
+        ]
+        if self._wants(CYCLE):
+            tasks.append(self._cycles())
+        updates = [name for name, word in RECORDS.items() if f"records_updated.{word}" in self._metrics]
+        if updates or "active_day" in self._metrics:
+            tasks.append(self._audits(updates))
+        now = {*DEAL_STATES, "pipeline_amount", "field_completeness", "tasks_overdue", "quota_attainment"}
+        if snapshots:
+            tasks.append(self._states())
+            if "quota_attainment" in self._metrics:
+                tasks.append(self._quotas())
+        else:
+            for metric in sorted(self._metrics & now):
+                self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
+        await self.run(tasks)
+
+    def _wants(self, question: Question) -> bool:
+        return not self._metrics.isdisjoint(question.metrics)
+
+    def _fitted(self, question: Question, days: Sequence[date]) -> Question | None:
+        """The question as this CRM can be asked it; what it cannot answer, or not to us, is said."""
+        rows = question.table.rows
+        fit, lost = question.fitted(self._crm.schema)
+        for metric, column in lost.items():
+            if (rows, column) in self._crm.schema.closed:
+                why = f"{rows}.{column} is secured: give the application user a column security profile that may read it"
+                self.fail([metric], days, Denied(why, code="secured"))
+                continue
+            what = f"{rows} has no column {column} here" if column else f"this CRM has no table {rows}"
+            self.fail([metric], days, NotOffered(what, code="not-here"))
+        denied = self._crm.refused(question.table) if fit is not None else None
+        if denied is not None:
+            self.fail(question.metrics, days, denied)
+            return None
+        return fit
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    async def _events(self, question: Question, first: date, last: date, partial: str = "") -> None:
+        """Events of a span. ``partial``: why less is known than was done."""
+        fit = self._fitted(question, days_of(Window(first, last)))
+        if fit is not None:
+            await self._span(fit, first, last, partial)
+
+    async def _span(self, question: Question, first: date, last: date, partial: str = "") -> None:
+        """What is too much for the server is asked in halves; a day that is still too much is read row by row."""
+        days = days_of(Window(first, last))
+        until = self._crm.api.server_now()
+        try:
+            try:
+                tally = await tallied(self._crm, question, first, last, until=until)
+            except TooMany:
+                if first != last:
+                    raise
+                tally = await tallied(self._crm, question, first, last, until=until, way=Way.ROWS)
+        except TooSlow as error:
+            if first == last:
+                self._fail(question, days, error)
+                return
+            for half in halves(first, last):
+                await self._span(question, *half, partial)
+            return
+        except (Retryable, Permanent) as error:
+            self._fail(question, days, error)
+            return
+        if partial:
+            for metric in question.metrics:
+                self.figures.mark(metric, days, CoverageStatus.PARTIAL, partial)
+        self._keep(tally, days)
+
+    async def _cycles(self) -> None:
+        """Days from creation to winning, row by row."""
+        first, last = self._window.since, self._window.through
+        days = days_of(self._window)
+        fit = self._fitted(CYCLE, days)
+        if fit is None:
+            return
+        where = (*fit.where, *self._crm.wording.moments(fit, first, last))
+        found: defaultdict[tuple[str, date], float] = defaultdict(float)
+        faults: list[RowFault] = []
+        line = 0
+        try:
+            async for row in self._crm.rows(OPPORTUNITY, (fit.person, "createdon", fit.moment), where):
+                line += 1
+                begun, won = utc_day(row.get("createdon")), utc_day(row.get(fit.moment))
+                if begun is None or won is None:
+                    faults.append(RowFault(OPPORTUNITY.rows, line, fit.moment, "a day cannot be read"))
+                    continue
+                who = id_of(row.get(property_of(fit.person)))
+                if who:
+                    found[who, won] += max((won - begun).days, 0)
+        except (Retryable, Permanent) as error:
+            self._fail(fit, days, error)
+            return
+        self.keep(fit.metrics, days, line)
+        for fault in faults:
+            self.figures.fault(fault, fit.metrics, days)
+        for (who, won), number in found.items():
+            if who in self._roster.known and won in days:
+                self.figures.add("cycle_days", who, won, number)
+
+    # -- the audit ------------------------------------------------------------------------------------------------------
+
+    async def _audits(self, updates: Sequence[str]) -> None:
+        """Who opened the CRM and who changed what, as far as the environment records it."""
+        try:
+            kept, begun = await self._audit_kept()
+        except (Retryable, Permanent) as error:
+            if "active_day" in self._metrics:
+                self.fail(["active_day"], days_of(self._window), error, grant(AUDIT))
+            await self._modified(updates, str(error) or grant(AUDIT))
+            return
+        tasks = []
+        if "active_day" in self._metrics:
+            tasks.append(self._accesses(kept, begun))
+        if updates:
+            tasks.append(self._updates(updates, kept, begun))
+        await all_of(tasks)
+
+    async def _audit_kept(self) -> tuple[Organisation, Mapping[tuple[int, str], datetime]]:
+        if not self._crm.schema.has(AUDIT.rows):
+            raise NotOffered("this CRM keeps no audit", code="no-audit")
+        denied = self._crm.refused(AUDIT)
+        if denied is not None:
+            raise denied
+        kept = await organisation(self._crm)
+        return kept, (await audit_begins(self._crm)) if kept.audit else {}
+
+    async def _accesses(self, kept: Organisation, begun: Mapping[tuple[int, str], datetime]) -> None:
+        days = days_of(self._window)
+        if not kept.access:
+            what = "user access auditing" if kept.audit else "auditing and user access auditing"
+            advice = (
+                f"turn on {what} in the Power Platform admin center (Settings, Audit settings: log access)"
+            )
+            self.fail(["active_day"], days, NotOffered(advice, code="no-audit"))
+            return
+        started = [begun[key] for key in ((AUDIT_STARTED[1], ""), (AUDIT_STARTED[2], "")) if key in begun]
+        read = self._since(["active_day"], kept, started)
+        if not read:
+            return
+        if kept.interval > 24:
+            why = f"access is recorded every {kept.interval} hours only: set the interval to 24 or less"
+            self.figures.mark("active_day", read, CoverageStatus.PARTIAL, why)
+        await self._events(accessed(self._access), read[0], read[-1])
+
+    def _since(self, metrics: Sequence[str], kept: Organisation, started: Sequence[datetime]) -> list[date]:
+        """Days that the audit can tell about: not before it was turned on, and not longer ago than it is kept."""
+        days = days_of(self._window)
+        oldest = date.min
+        if kept.days is not None:
+            oldest = self._crm.api.server_now().date() - timedelta(days=kept.days - 1)
+        begins = max((moment.astimezone(UTC).date() for moment in started), default=date.min)
+        for metric in metrics:
+            self.figures.mark(
+                metric,
+                [day for day in days if day < max(oldest, begins)],
+                CoverageStatus.UNSUPPORTED,
+                "the audit does not reach back to this day",
+            )
+            if begins in days:
+                why = "the audit was turned on in the course of this day"
+                self.figures.mark(metric, [begins], CoverageStatus.PARTIAL, why)
+        return [day for day in days if day >= max(oldest, begins)]
+
+    async def _updates(
+        self, names: Sequence[str], kept: Organisation, begun: Mapping[tuple[int, str], datetime]
+    ) -> None:
+        """Changed records: by the audit where a table has one, else by who changed them last."""
+        known: frozenset[str] = frozenset()
+        if kept.audit:
+            try:
+                known = await audited_tables(self._crm)
+            except (NotUnderstood, NotOffered, Denied):
+                pass
+            except (Retryable, Permanent) as error:
+                self.fail(
+                    [f"records_updated.{RECORDS[name]}" for name in names], days_of(self._window), error
+                )
+                return
+        by_audit = [name for name in names if name in known]
+        tasks = []
+        if others := [name for name in names if name not in known]:
+            tasks.append(self._modified(others, "turn on auditing for this table"))
+        if by_audit:
+            tasks.append(self._changes(by_audit, kept, begun))
+        await all_of(tasks)
+
+    async def _changes(
+        self, names: Sequence[str], kept: Organisation, begun: Mapping[tuple[int, str], datetime]
+    ) -> None:
+        reaches: dict[str, list[date]] = {}
+        for name in names:
+            keys = ((AUDIT_STARTED[0], name), (AUDIT_STARTED[1], ""))
+            metric = f"records_updated.{RECORDS[name]}"
+            reaches[metric] = self._since([metric], kept, [begun[key] for key in keys if key in begun])
+        asked = sorted({day for days in reaches.values() for day in days})
+        if not asked:
+            return
+        await self._events(audited(names), asked[0], asked[-1])
+        for metric, days in reaches.items():
+            early = [day for day in asked if day not in days]
+            why = "the audit does not reach back to this day"
+            self.figures.mark(metric, early, CoverageStatus.UNSUPPORTED, why)
+
+    async def _modified(self, names: Sequence[str], why: str) -> None:
+        """Changed records by who changed them last: an earlier change of somebody else is not seen."""
+        first, last = self._window.since, self._window.through
+        said = f"only the last change of each record is known: {why}"
+        await all_of([self._events(modified(name), first, last, said) for name in names])
+
+    # -- snapshots ------------------------------------------------------------------------------------------------------
+
+    async def _states(self) -> None:
+        """Everybody's numbers now. What is too much to be counted at once, or cannot be counted here, is read row by row."""
+        today = [self._window.through]
+        scanned: list[Question] = []
+        counted: list[Question] = []
+        for question in states(self._window.through, self._crm.habits):
+            if not self._wants(question):
+                continue
+            fit = self._fitted(question, today)
+            if fit is None:
+                continue
+            if question.without and not self._crm.schema.has(ACTIVITY.rows):
+                self.fail(question.metrics, today, NotOffered("this CRM has no activities", code="no-table"))
+                continue
+            denied = self._crm.refused(ACTIVITY) if question.without else None
+            if denied is not None:
+                self.fail(question.metrics, today, denied)
+            elif fit.table is TASK or self._crm.way is Way.FETCH:
+                counted.append(fit)
+            else:
+                scanned.append(fit)
+        left = await all_of([self._state(question) for question in counted])
+        scanned += [question for question in left if question is not None]
+        if scanned:
+            await self._scan(scanned)
+
+    async def _state(self, question: Question) -> Question | None:
+        """A snapshot by one count; gives the question back when its rows have to be read instead."""
+        today = self._window.through
+        try:
+            tally = await tallied(self._crm, question, today, today)
+        except TooMany as error:
+            if question.table is not OPPORTUNITY:
+                try:
+                    tally = await tallied(self._crm, question, today, today, way=Way.ROWS)
+                except (Retryable, Permanent) as again:
+                    self._fail(question, [today], again)
+                    return None
+            elif question.without:
+                await self._by_age(question, error)
+                return None
+            else:
+                return question
+        except NotUnderstood as error:
+            if question.table is OPPORTUNITY:
+                return question
+            self._fail(question, [today], error)
+            return None
+        except (Retryable, Permanent) as error:
+            self._fail(question, [today], error)
+            return None
+        self._keep(tally, [today])
+        return None
+
+    async def _by_age(self, question: Question, error: TooMany) -> None:
+        """Opportunities of one age after the other, where all of them are too many; each span in halves if need be."""
+        today = self._window.through
+        whole = Tally(question)
+        try:
+            for first, last in age_spans(today):
+                await self._add_ages(whole, question, first, last)
+        except (Retryable, Permanent) as failed:
+            self._fail(question, [today], failed if not isinstance(failed, TooMany) else error)
+            return
+        self._keep(whole, [today])
+
+    async def _add_ages(self, whole: Tally, question: Question, first: date, last: date) -> None:
+        born = (Condition("createdon", "ge", first), Condition("createdon", "lt", last + timedelta(days=1)))
+        part = replace(question, where=(*question.where, *born))
+        try:
+            tally = await tallied(self._crm, part, last, last)
+        except TooMany:
+            if first == last:
+                raise
+            for half in halves(first, last):
+                await self._add_ages(whole, question, *half)
+            return
+        whole.rows += tally.rows
+        whole.faults += tally.faults
+        for key, count in tally.counts.items():
+            whole.counts[key] = whole.counts.get(key, 0.0) + count
+
+    async def _scan(self, questions: Sequence[Question]) -> None:
+        """All open opportunities, once, for all that could not be counted; memory grows with people, not with rows."""
+        today = self._window.through
+        metrics = sorted({metric for question in questions for metric in question.metrics} & self._metrics)
+        habits = self._crm.habits
+        reader = Reader(self._crm.schema, habits, self._crm.zone)
+        numbers: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+        filled: defaultdict[str, int] = defaultdict(int)
+        faults: list[RowFault] = []
+        line = teams = 0
+        columns = tuple(required(habits).values())
+        try:
+            recent: Mapping[str, date] = {}
+            planned: Mapping[str, date] = {}
+            if "opps_no_activity_30d" in metrics:
+                recent = await last_activities(self._crm, (Condition("modifiedon", "ge", quiet_day(today)),))
+            if "opps_no_next_step" in metrics and not habits.next_step:
+                planned = await last_activities(self._crm, PLANNED)
+            async for row in self._crm.rows(OPPORTUNITY, deal_columns(self._crm.habits), (OPEN,)):
+                line += 1
+                try:
+                    identity = id_of(row.get(OPPORTUNITY.key))
+                    deal = reader.deal(row, recent.get(identity), planned=identity in planned)
+                    amount = reader.amount(row)
+                except ValueError as error:
+                    faults.append(RowFault(OPPORTUNITY.rows, line, "", str(error)))
+                    continue
+                if deal.owner not in self._roster.known:
+                    teams += 1
+                    continue
+                own = numbers[deal.owner]
+                own["all"] += 1
+                own["pipeline_amount"] += amount
+                filled[deal.owner] += reader.filled(row, columns)
+                for metric in metrics:
+                    if metric in DEAL_STATES and is_flawed(metric, deal, today):
+                        own[metric] += 1
+        except (Retryable, Permanent) as error:
+            for question in questions:
+                self._fail(question, [today], error)
+            return
+        self.keep(metrics, [today], line)
+        for fault in faults:
+            self.figures.fault(fault, metrics, [today])
+        if teams:
+            self.figures.note(f"{OPPORTUNITY.rows} of teams", teams)
+        for who, own in numbers.items():
+            share = round(100 * filled[who] / (own["all"] * len(columns)), 2)
+            for metric in metrics:
+                number = share if metric == "field_completeness" else own.get(metric, 0.0)
+                self.figures.add(metric, who, today, number)
+
+    async def _quotas(self) -> None:
+        """Running goals of people, in percent."""
+        today = self._window.through
+        if not self._crm.schema.has(GOAL.rows):
+            self.fail(["quota_attainment"], [today], NotOffered("this CRM has no goals", code="no-table"))
+            return
+        denied = self._crm.refused(GOAL)
+        if denied is not None:
+            self.fail(["quota_attainment"], [today], denied)
+            return
+        running = (
+            OPEN,
+            Condition("goalstartdate", "lt", today + timedelta(days=1), zoned=True),
+            Condition("goalenddate", "ge", today, zoned=True),
+        )
+        try:
+            rows = [row async for row in self._crm.rows(GOAL, GOALS, running)]
+            found = attainment(rows, today, self._crm.zone)
+        except ValueError as error:
+            self.figures.fault(RowFault(GOAL.rows, 0, "", str(error)), ["quota_attainment"], [today])
+            return
+        except (Retryable, Permanent) as error:
+            self.fail(["quota_attainment"], [today], error, grant(GOAL))
+            return
+        people = {who: share for who, share in found.items() if who in self._roster.known}
+        if not people:
+            why = "nobody has a running goal with an amount: keep quotas as goals in Dynamics 365 Sales"
+            self.fail(["quota_attainment"], [today], NotOffered(why, code="no-goals"))
+            return
+        self.keep(["quota_attainment"], [today], len(rows))
+        for who, share in people.items():
+            self.figures.add("quota_attainment", who, today, share)
+
+    # -- keeping --------------------------------------------------------------------------------------------------------
+
+    def _keep(self, tally: Tally, days: Sequence[date]) -> None:
+        """Numbers of people; what belongs to a team, or to nobody who is known, is counted as such."""
+        question, figures, inside = tally.question, self.figures, frozenset(days)
+        self.keep(question.metrics, days, tally.rows)
+        for fault in tally.faults:
+            figures.fault(fault, question.metrics, days)
+        for key, count in tally.counts.items():
+            who, day, by = key
+            if who not in self._roster.known:
+                if question.moment or question.table is TASK or "opps_open" in question.metrics:
+                    figures.note(f"{question.table.rows} of teams", int(count))
+                continue
+            if day is not None and day not in inside:
+                continue
+            try:
+                numbers = question.read(by, count, tally.sums.get(key, {}))
+            except ValueError as error:
+                figures.fault(RowFault(question.table.rows, 0, "", str(error)), question.metrics, days)
+                continue
+            for metric, number in numbers:
+                figures.add(metric, who, day or self._window.through, number)
+
+    def _fail(self, question: Question, days: Sequence[date], error: Retryable | Permanent) -> None:
+        self.fail(question.metrics, days, error, grant(question.table))
+
+
+def age_spans(today: date) -> list[tuple[date, date]]:
+    """Days of creation, all until today, in spans that are shorter the newer they are."""
+    edges = [date(1990, 1, 1), *(today - timedelta(days=age) for age in reversed(AGES))]
+    ends = [*(edge - timedelta(days=1) for edge in edges[1:]), today]
+    return list(zip(edges, ends, strict=True))
