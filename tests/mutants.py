@@ -429,14 +429,14 @@ MUTANTS = [
     Mutant("Dynamics 365: the paging cookie goes along", "bot.connectors.dynamics.answers:_cookie", always(""), f"{DYNAMICS}::test_more_groups_than_a_page_are_all_read"),
     Mutant("Dynamics 365: a session is renewed in time", "bot.connectors.dynamics.answers:_lasts", always(None), f"{DYNAMICS}::test_a_session_is_renewed_before_it_ends_and_once_when_it_is_refused"),
     Mutant("Dynamics 365: an activity of 30 days ago is none of now", "bot.connectors.dynamics.queries:quiet_day", lambda _: lambda today: today, f"{DYNAMICS}::test_every_number_is_that_of_a_recount_however_the_server_counts"),
-    Mutant("Salesforce: a history without rows may be off", "bot.connectors.salesforce.connector:_is_kept", always(True), "tests/contract/test_salesforce.py::test_zero_is_said_for_everybody_who_is_listed_where_the_crm_has_spoken"),
-    Mutant("Salesforce: what is forecast a month ago is no quota", "bot.connectors.salesforce.connector:running_period", lambda _: lambda starts, today: max((day for day in starts if day <= today), default=None), f"{SALESFORCE}::test_a_quota_is_that_of_the_running_period"),
-    Mutant("Salesforce: a close date moved earlier is no push", "bot.connectors.salesforce.connector:pushed", lambda _: lambda row: date.fromisoformat(str(row["CreatedDate"])[:10]), "tests/contract/test_salesforce.py::test_every_number_is_that_of_a_recount_in_sql"),
+    Mutant("Salesforce: a history without rows may be off", "bot.connectors.salesforce.poll:_is_kept", always(True), "tests/contract/test_salesforce.py::test_zero_is_said_for_everybody_who_is_listed_where_the_crm_has_spoken"),
+    Mutant("Salesforce: what is forecast a month ago is no quota", "bot.connectors.salesforce.poll:running_period", lambda _: lambda starts, today: max((day for day in starts if day <= today), default=None), f"{SALESFORCE}::test_a_quota_is_that_of_the_running_period"),
+    Mutant("Salesforce: a close date moved earlier is no push", "bot.connectors.salesforce.poll:pushed", lambda _: lambda row: date.fromisoformat(str(row["CreatedDate"])[:10]), "tests/contract/test_salesforce.py::test_every_number_is_that_of_a_recount_in_sql"),
     Mutant("Salesforce: what travels together may go alone", "bot.connectors.salesforce.courier:_parts", always(None), f"{SALESFORCE}::test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most"),
     Mutant("Salesforce: a group that comes twice is one", "bot.connectors.salesforce.courier:_group", lambda _: lambda _question, row: (str(id(row)),), f"{SALESFORCE}::test_groups_in_another_order_than_ours_are_each_counted_once"),
     Mutant("Odoo: what a day is called is not read", "bot.connectors.odoo.answers:_start_of", lambda _: lambda group, spec: (group.get(spec) or [None])[-1] if isinstance(group.get(spec), list) else group.get(spec), f"{ODOO}::test_labels_of_groups_are_never_read"),
     Mutant("Odoo: an app that is not installed is no failure", "bot.connectors.odoo.answers:_names_model", always(False), f"{ODOO}::test_a_refusal_costs_the_metrics_that_need_it_and_nothing_else"),
-    Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.connector:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
+    Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.poll:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
     Mutant("Odoo: what a secret protects is hidden in a rehearsal", "bot.connectors.rehearsal:_without_key", lambda _: lambda body: body, f"{ODOO}::test_a_rehearsal_shows_every_query_and_no_key"),
 ]  # fmt: skip
 

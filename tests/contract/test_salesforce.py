@@ -446,7 +446,9 @@ async def test_pages_without_end_are_left_after_as_many_as_there_are_rows(org: O
         )
 
     with pytest.raises(Retryable) as thrown:
-        await org.connector(transport=httpx.MockTransport(always_another)).query("SELECT Id FROM User")
+        await org.connector(transport=httpx.MockTransport(always_another)).courier.rows(
+            "SELECT Id FROM User", alone=True
+        )
     assert (thrown.value.code, pages) == ("bad-answer", 3)
 
 
@@ -463,7 +465,7 @@ async def test_groups_that_do_not_go_on_are_left(org: Org) -> None:
     await connector.api.session()
     org.line.rewrite = the_same
     with pytest.raises(Retryable) as thrown:
-        await connector.groups(question, thresholds(TODAY))
+        await connector.courier.groups(question, thresholds(TODAY))
     assert (thrown.value.code, len(asked)) == ("bad-answer", 2)
 
 

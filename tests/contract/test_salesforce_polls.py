@@ -286,9 +286,9 @@ async def test_groups_in_another_order_than_ours_are_each_counted_once(org: Org)
         for days in range(3):
             org.record("Contact", who, days, OwnerId=who)
     connector = org.connector()
-    roster = await connector._known_roster(TODAY)
+    roster = await connector.people.known(TODAY)
     shuffled = replace(roster, known=tuple(reversed(roster.known)))
-    connector._roster = (org.clock.now(), TODAY, shuffled)
+    connector.people._roster = (org.clock.now(), TODAY, shuffled)
     facts = facts_of(await collected(connector, OVERLAP, frozenset({"records_created.contact"})))
     assert {values["records_created.contact"] for values in facts.values()} == {1.0}
     assert len(facts) == 3 * len(people)
@@ -399,7 +399,7 @@ async def test_quotas_of_several_forecast_types_need_a_choice(org: Org) -> None:
 async def test_more_pushes_than_are_read_on_a_day_are_not_counted_on_that_day_only(
     org: Org, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.connectors.salesforce.connector.MOST_PUSHES", 300)
+    monkeypatch.setattr("bot.connectors.salesforce.poll.MOST_PUSHES", 300)
     _, rep = people_of(org, 1)
     for number in range(901):
         deal = org.deal(rep, 60)

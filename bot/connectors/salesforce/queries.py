@@ -26,6 +26,7 @@ LATE_DAYS = 31
 """How many days before the span a close date may lie of a deal that was closed within it."""
 QUOTA_DAYS = 92
 """How long ago the running period can have begun: a quarter."""
+PAST = "Salesforce tells this as of now only, not for a day gone by"
 _ACTIVITY = {"Call": "call", "Email": "email", "ListEmail": "email"}
 
 Row = Mapping[str, Any]

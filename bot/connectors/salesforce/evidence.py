@@ -1,0 +1,126 @@
+"""The records behind a count, worst first, as of now (docs/connectors/salesforce.md)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from bot.connectors.http import Api
+from bot.connectors.open_records import OpenDeal, OpenTask, worst
+from bot.connectors.refusals import Denied, FieldHidden
+from bot.connectors.salesforce.answers import grant
+from bot.connectors.salesforce.courier import Courier
+from bot.connectors.salesforce.queries import DEAL, FLAWS, PAST, TASK, Row, thresholds
+from bot.connectors.salesforce.rows import NEEDED, deal_of, is_id, task_of
+from bot.domain.errors import Retryable
+from bot.domain.usage import RecordRef
+
+OWNERS = 400
+"""Owners in one IN list: about 11 kB of address, under the 16 kB that Salesforce takes (REST API limits)."""
+EVIDENCE_DAYS = 7
+"""How old the day may be that a decision was made for; the records are read as of now in any case."""
+DEALS_LIFE = timedelta(seconds=1)
+
+
+class Evidence:
+    """Reads open records of one org. ``link``: of a record, with ``{id}``; None: as the org shows them itself.
+
+    ``today``: the day in the programme's zone.
+    """
+
+    def __init__(self, api: Api, courier: Courier, *, link: str | None, today: Callable[[], date]) -> None:
+        self._api = api
+        self._courier = courier
+        self._record_link = link
+        self._today = today
+        self._hidden: defaultdict[str, set[str]] = defaultdict(set)
+        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
+
+    def forget(self, hidden: Iterable[str]) -> None:
+        """Rights may have been changed since. ``hidden``: fields of Opportunity that are known not to be shown."""
+        self._hidden.clear()
+        self._hidden["Opportunity"] |= set(hidden)
+        self._deals = None
+
+    async def of(
+        self, metric: str, owners: Sequence[str], limit: int, through: date
+    ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]]:
+        """The records behind a count of each of these owners: whatever day a decision was made for."""
+        if metric not in FLAWS:
+            return {}
+        asked = [owner for owner in dict.fromkeys(owners) if is_id(owner)]
+        if not asked:
+            return {}
+        session = await self._api.session()
+        today = self._today()
+        if not -1 <= (today - through).days <= EVIDENCE_DAYS:
+            raise Retryable(f"Salesforce is not asked about {through}: {PAST}", code="as-of-now")
+        link = self._record_link or f"{session.link}/lightning/r/{FLAWS[metric][0]}/{{id}}/view"
+        shape: Callable[[Row], OpenDeal | OpenTask] = deal_of
+        if metric == "tasks_overdue":
+            rows, shape = await self._overdue(asked, today), task_of
+        else:
+            rows = await self._open_deals(asked, NEEDED.get(metric, "Id"))
+        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
+        for owner in asked:
+            own = [shape(row) for row in rows.get(owner, ())]
+            count, named = worst(metric, own, limit, today, link)
+            if count:
+                found[owner] = count, named
+        return found
+
+    async def _open_deals(self, owners: Sequence[str], needed: str) -> Mapping[str, Sequence[Row]]:
+        """Open opportunities by owner: one query for all their flaws, good for a second. ``needed``: a field.
+
+        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
+        """
+        now = self._api.server_now()
+        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
+            self._deals = now, {}
+        deals = self._deals[1]
+        missing = [owner for owner in owners if owner not in deals]
+        if missing:
+            found = await self._of_owners("Opportunity", "IsClosed = false", DEAL, "CloseDate", missing)
+            for owner in missing:
+                deals[owner] = found.get(owner, ())
+        if needed in self._hidden["Opportunity"]:
+            raise FieldHidden(needed, "Opportunity")
+        return deals
+
+    async def _overdue(self, owners: Sequence[str], today: date) -> Mapping[str, Sequence[Row]]:
+        entity, where = FLAWS["tasks_overdue"]
+        return await self._of_owners(
+            entity, where.format_map(thresholds(today)), TASK, "ActivityDate", owners
+        )
+
+    async def _of_owners(
+        self, entity: str, where: str, names: Sequence[str], due: str, owners: Sequence[str]
+    ) -> Mapping[str, Sequence[Row]]:
+        """Records of these owners, each once; a column that is hidden is left out."""
+        found: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+        for at in range(0, len(owners), OWNERS):
+            among = ", ".join(f"'{owner}'" for owner in owners[at : at + OWNERS])
+            for row in await self._shown(entity, f"{where} AND OwnerId IN ({among})", names, due):
+                identity, owner = row.get("Id"), row.get("OwnerId")
+                if isinstance(identity, str) and isinstance(owner, str):
+                    found[owner][identity] = row  # a row that comes on two pages is one
+        return {owner: tuple(rows.values()) for owner, rows in found.items()}
+
+    async def _shown(self, entity: str, where: str, names: Sequence[str], due: str) -> Sequence[Row]:
+        hidden = self._hidden[entity]
+        while True:
+            shown = [name for name in names if name.partition(".")[0] not in hidden]
+            order = ", ".join(name for name in ("OwnerId", due, "Id") if name in shown)
+            try:
+                return await self._courier.rows(
+                    f"SELECT {', '.join(shown)} FROM {entity} WHERE {where} ORDER BY {order}", alone=True
+                )
+            except FieldHidden as error:
+                name = error.field.partition(".")[0]
+                if name in hidden or name in ("Id", "OwnerId") or re.search(rf"\b{re.escape(name)}\b", where):
+                    raise
+                hidden.add(name)
+            except Denied as error:
+                raise Denied(str(error) or grant(entity), code=error.code) from error

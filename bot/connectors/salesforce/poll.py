@@ -1,0 +1,471 @@
+"""One poll of Salesforce: every question asked, and what came of each kept in figures.
+
+What Salesforce refuses becomes the coverage of the metrics that need it, with what the admin has to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from bot.connectors.asking import Asking, all_of
+from bot.connectors.figures import Figures, days_of, halves
+from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
+from bot.connectors.salesforce.answers import NOT_HERE, grant
+from bot.connectors.salesforce.courier import EVERYBODY, Courier, Range, TooMany, middle
+from bot.connectors.salesforce.offer import Offer
+from bot.connectors.salesforce.queries import (
+    ACTIVITIES,
+    EVENTS,
+    FEATURES,
+    FLAWS,
+    HISTORIES,
+    INTERACTIVE,
+    LOGINS,
+    MOST_PUSHES,
+    NEEDING,
+    PAST,
+    PUSHES,
+    QUOTAS,
+    REQUIRED,
+    SINGLY,
+    STATES,
+    TRACKED,
+    WON,
+    Question,
+    Row,
+    amount_of,
+    lacking,
+    pipeline,
+    pushed,
+    quota_of,
+    running_period,
+    span,
+    thresholds,
+)
+from bot.connectors.salesforce.rows import Roster, is_id
+from bot.domain.errors import Permanent, Retryable
+from bot.domain.usage import CoverageStatus, RowFault, Window
+
+LOOK_BACK = timedelta(days=30)
+"""How far back it is looked whether anything is ever seen of what seems empty."""
+STEPS_OF_HALVING = 3
+"""How often everybody is halved for a query that takes too long: eighths."""
+OTHERS = frozenset({"tasks_overdue", *(ACTIVITIES - {"opps_no_activity_30d"})})
+"""Metrics of tasks and events, which are seen by whom they are shared with."""
+NOT_TRACKED = "no such change was kept for 30 days"
+NEXT_DAY = "Salesforce tells it a day later"
+
+
+class Poll(Asking):
+    """One poll: every question asked, what came of it kept in figures."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        figures: Figures,
+        window: Window,
+        metrics: frozenset[str],
+        roster: Roster,
+        offer: Offer,
+        *,
+        forecast_type: str,
+        server_now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(figures)
+        self._courier = courier
+        self._window = window
+        self._metrics = metrics
+        self._me = roster.me
+        self._known = roster.known
+        self._offer = offer
+        self._forecast_type = forecast_type
+        self._server_now = server_now
+        self._days = days_of(window)
+        self._hopeless: set[tuple[str, ...]] = set()
+
+    async def read(self, snapshots: bool) -> None:
+        """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
+        first, last = self._window.since, self._window.through
+        tasks: list[Coroutine[Any, Any, None]] = [
+            self._events(question, first, last) for question in EVENTS if self._wants(question.metrics)
+        ]
+        tasks += [self._features(question) for question in FEATURES.values() if self._wants(question.metrics)]
+        if "active_day" in self._metrics:
+            tasks.append(self._logins())
+        if "close_date_pushes" in self._metrics:
+            tasks.append(self.by_halves(first, last, self._pushes, self._too_many_pushes))
+        if snapshots:
+            tasks += [self._state(question) for question in STATES if self._wants(question.metrics)]
+            if self._wants(pipeline(REQUIRED).metrics):
+                tasks.append(self._by_field(pipeline))
+            if self._wants(lacking(REQUIRED).metrics):
+                tasks.append(self._by_field(lacking))
+            if "quota_attainment" in self._metrics:
+                tasks.append(self._quotas())
+        else:
+            late = {*FLAWS, "pipeline_amount", "field_completeness", "quota_attainment"}
+            for metric in sorted(self._metrics & late):
+                self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
+        await self.run(tasks)
+        if self._offer.blind:
+            self._silence_activities()
+
+    def _silence_activities(self) -> None:
+        """Others' tasks and events are missing, and nobody says which: what was counted of them is too low."""
+        for metric in sorted(self._metrics & OTHERS):
+            days = [self._window.through] if metric in FLAWS else self._days
+            self.figures.mark(metric, days, CoverageStatus.DENIED, grant("Task"))
+
+    def _wants(self, metrics: Iterable[str]) -> bool:
+        return not self._metrics.isdisjoint(metrics)
+
+    # -- kinds of questions ---------------------------------------------------------------------------------------------
+
+    async def _asked(self, question: Question, where: Mapping[str, str], days: int = 1) -> Sequence[Row]:
+        """The groups of a question. What takes too long for a day is asked for half of the people at a time.
+
+        Raises TooSlow when an eighth of them is too much as well: then it is not tried again for another day.
+        """
+        if not self._offer.has(question.entity):
+            raise Denied("", code="denied")
+        known = self._known
+        try:
+            return await self._groups(question, where, EVERYBODY, known)
+        except TooMany:
+            raise
+        except TooSlow:
+            if days > 1 or question.metrics in self._hopeless:
+                raise
+            try:
+                return await self._halved(question, where, EVERYBODY, STEPS_OF_HALVING)
+            except TooSlow:
+                self._hopeless.add(question.metrics)
+                raise
+
+    async def _groups(
+        self,
+        question: Question,
+        where: Mapping[str, str],
+        people: Range = EVERYBODY,
+        known: Sequence[str] = (),
+    ) -> Sequence[Row]:
+        """All groups of a question (see Courier). Raises FieldHidden for what is known not to be there."""
+        if question.entity == "Opportunity":
+            for name in sorted(question.fields & self._offer.hidden):
+                raise FieldHidden(name, question.entity)
+        return await self._courier.groups(question, where, people, known)
+
+    async def _halved(
+        self, question: Question, where: Mapping[str, str], people: Range, steps: int
+    ) -> Sequence[Row]:
+        cut = middle(people, self._known)
+        if cut is None or not steps:
+            raise TooSlow("Salesforce gave up on a query that took too long", code="query-timeout")
+        rows: list[Row] = []
+        for part in ((people[0], cut), (cut, people[1])):
+            try:
+                rows += await self._groups(question, where, part, self._known)
+            except TooSlow:
+                rows += await self._halved(question, where, part, steps - 1)
+        return rows
+
+    async def _events(self, question: Question, first: date, last: date) -> None:
+        """Events of a span; a query that takes too long is asked in halves, down to a day."""
+        until = self._server_now() if question.entity == "Event" else None
+        where, days = span(first, last, until), days_of(Window(first, last))
+        try:
+            answers = [(question, await self._asked(question, where, len(days)))]
+            for other in question.also:
+                try:
+                    answers.append((other, await self._asked(other, where, len(days))))
+                except FieldHidden as error:
+                    if error.field != "LastStageChangeDate":
+                        raise
+            if question.entity in _RECORDS and not answers[0][1]:
+                await self._check_tracked(question)
+        except TooSlow as error:
+            if first == last:
+                self._fail(question.entity, question.metrics, days, _given_up(error))
+                return
+            for half in halves(first, last):
+                await self._events(question, *half)
+        except FieldHidden as error:
+            spare = question.spare.get(error.field)
+            kept = spare.metrics if spare is not None else ()
+            lost = [metric for metric in question.metrics if metric not in kept]
+            self._fail(question.entity, lost, days, error)
+            if spare is not None:
+                await self._events(spare, first, last)
+        except (Retryable, Permanent) as error:
+            self._fail(question.entity, question.metrics, days, error)
+        else:
+            for each, rows in answers:
+                self._keep(each, rows, days)
+
+    async def _check_tracked(self, question: Question) -> None:
+        """Raises NotOffered where nothing was kept of anybody for a month: a history that is off has no rows."""
+        condition = "Field = 'StageName'" if question.metrics == ("step_moves",) else "Field != 'created'"
+        await self._check_kept(question.entity, condition)
+
+    async def _check_kept(self, history: str, condition: str) -> None:
+        until = self._window.through
+        soql = TRACKED.format(
+            history=history, field=condition, **_only(span(until - LOOK_BACK, until), "a", "b")
+        )
+        if not _is_kept(await self._courier.rows(soql)):
+            raise NotOffered(f"{NOT_TRACKED}: {grant(history)}", code="not-tracked")
+
+    async def _pushes(self, first: date, last: date) -> None:
+        """Close dates that were moved into the future, row by row. Raises TooSlow for more rows than are read of a span."""
+        days, metrics = days_of(Window(first, last)), ("close_date_pushes",)
+        history, _ = HISTORIES["opportunity"]
+        try:
+            if not self._offer.has(history):
+                raise Denied("", code="denied")
+            soql = PUSHES.format_map(span(first, last))
+            rows = await self._courier.rows(soql, most=MOST_PUSHES)
+            if not rows:
+                await self._check_kept(history, "Field = 'CloseDate'")
+        except TooSlow:
+            raise
+        except (Retryable, Permanent) as error:
+            self._fail(history, metrics, days, error)
+            return
+        self.keep(metrics, days, len(rows))
+        unique = {str(row.get("Id")): row for row in rows}  # a row that comes on two pages is one
+        for line, row in enumerate(unique.values(), 1):
+            who = row.get("CreatedById")
+            try:
+                day = pushed(row) if is_id(who) else None
+            except ValueError as error:
+                self.figures.fault(RowFault(history, line, "", str(error)), metrics, days)
+                continue
+            if day is not None and day in days:
+                self.figures.add("close_date_pushes", str(who), day, 1.0)
+
+    def _too_many_pushes(self, day: date, error: TooSlow) -> None:
+        self._fail("OpportunityFieldHistory", ["close_date_pushes"], [day], _given_up(error))
+
+    async def _features(self, question: Question) -> None:
+        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet."""
+        days, (metric,) = self._days, question.metrics
+        try:
+            rows = await self._asked(question, span(days[0], days[-1]))
+        except (Retryable, Permanent) as error:
+            self._fail(question.entity, question.metrics, days, error)
+            return
+        told = (
+            [day for day in days if day.isoformat() <= max(str(row.get("MetricsDate")) for row in rows)]
+            if rows
+            else []
+        )
+        self._keep(question, rows, told)
+        self.answered = True
+        why = NEXT_DAY if rows else "nothing of the kind was opened by anybody on these days"
+        self.figures.mark(metric, days[len(told) :], CoverageStatus.UNSUPPORTED, why)
+
+    async def _state(self, question: Question) -> None:
+        """A snapshot: everybody's number now."""
+        try:
+            rows = await self._asked(question, thresholds(self._window.through))
+        except (Retryable, Permanent) as error:
+            self._fail(question.entity, question.metrics, [self._window.through], error)
+            return
+        self._keep(question, rows, [self._window.through])
+
+    async def _by_field(self, ask: Callable[[Iterable[str]], Question]) -> None:
+        """Open opportunities by how many have each field; a hidden field costs only the metrics that need it."""
+        fields, through, everything = set(REQUIRED), [self._window.through], ask(REQUIRED).metrics
+        while True:
+            question = ask(fields)
+            uncounted = [name for name in sorted(fields) if not self._offer.counts(name)]
+            try:
+                rows = await self._counted(question, uncounted)
+            except FieldHidden as error:
+                if error.field not in fields:
+                    self._fail(question.entity, everything, through, error)
+                    return
+                fields.discard(error.field)
+                self._fail(question.entity, _lost(ask, error.field), through, error)
+                if not fields and ask is lacking:
+                    return
+                continue
+            except Permanent as error:
+                if error.code not in ("malformed", "invalid-field") or not fields:
+                    self._fail(question.entity, question.metrics, through, error)
+                    return
+                # What cannot be counted in a field may be filtered by it.
+                dropped = uncounted or sorted(fields)
+                fields -= set(dropped)
+                if ask is lacking:
+                    for name in dropped:
+                        await self._state(SINGLY[NEEDING[name]])
+                    if not fields:
+                        return
+                else:
+                    for name in dropped:
+                        self._fail(question.entity, _lost(ask, name), through, error)
+                continue
+            except Retryable as error:
+                self._fail(question.entity, question.metrics, through, error)
+                return
+            break
+        lost = {metric for name in REQUIRED if name not in fields for metric in _lost(ask, name)}
+        self._keep(question, rows, through, [metric for metric in question.metrics if metric not in lost])
+
+    async def _counted(self, question: Question, uncounted: Sequence[str]) -> Sequence[Row]:
+        """The groups of a question by field. ``uncounted``: fields of it that describe says cannot be counted."""
+        if uncounted:
+            raise Permanent(f"{uncounted[0]} cannot be counted", code="invalid-field")
+        return await self._asked(question, thresholds(self._window.through))
+
+    async def _quotas(self) -> None:
+        """Won since the running period began, of what that period's quota says."""
+        through, metrics, asked = self._window.through, QUOTAS.metrics, QUOTAS
+        try:
+            rows = await self._asked(QUOTAS, thresholds(through))
+            quotas: dict[tuple[str, date], dict[str, float]] = {}
+            for row in rows:
+                kind, start, quota = quota_of(row)
+                quotas.setdefault((kind, start), {})[str(row.get(QUOTAS.key))] = quota
+            wanted = self._forecast_type
+            chosen = _running({key for key in quotas if wanted in ("", key[0])}, through)
+            start = chosen[1]
+            asked = WON
+            won = await self._asked(WON, span(start, through))
+            amounts = {str(row.get(WON.key)): amount_of(row) for row in won}
+        except ValueError as error:
+            self.keep(metrics, [through], 0)
+            self.figures.fault(RowFault(QUOTAS.entity, 1, "", str(error)), metrics, [through])
+            return
+        except (Retryable, Permanent) as error:
+            self._fail(asked.entity, metrics, [through], error)
+            return
+        self.keep(metrics, [through], len(rows))
+        for who, quota in sorted(quotas[chosen].items()):
+            if who.startswith("005") and is_id(who) and quota > 0:
+                reached = round(100 * amounts.get(who, 0.0) / quota, 2)
+                self.figures.add("quota_attainment", who, through, reached)
+
+    async def _logins(self) -> None:
+        """Who logged in on each day. Without the right to see it Salesforce shows our own logins only, and says nothing."""
+        me = self._me
+        found = await all_of([self._logins_of(day) for day in self._days])
+        seen = {str(row.get("UserId")) for rows in found if rows is not None for row in rows}
+        read = [day for day, rows in zip(self._days, found, strict=True) if rows is not None]
+        if read and not seen - {me} and len(seen) <= 1 and await self._only_our_own(me):
+            self._fail("LoginHistory", ["active_day"], read, Denied("", code="denied"))
+            return
+        for day, rows in zip(self._days, found, strict=True):
+            if rows is None:
+                continue
+            self.keep(["active_day"], [day], len(rows))
+            people = {
+                str(row.get("UserId"))
+                for row in rows
+                if row.get("Status") == "Success" and str(row.get("LoginType") or "").startswith(INTERACTIVE)
+            }
+            for who in people:
+                self.figures.add("active_day", who, day, 1.0)
+
+    async def _logins_of(self, day: date) -> Sequence[Row] | None:
+        try:
+            return await self._asked(LOGINS, span(day, day))
+        except (Retryable, Permanent) as error:
+            self._fail("LoginHistory", ["active_day"], [day], error)
+            return None
+
+    async def _only_our_own(self, me: str) -> bool:
+        """Whether nobody else is seen to log in over a longer time: a quiet day is no missing right."""
+        until = self._window.through
+        try:
+            rows = await self._courier.rows(LOGINS.soql(span(until - LOOK_BACK, until)))
+        except (Retryable, Permanent):
+            return True  # not known: then nobody's number is read
+        seen = {str(row.get("UserId")) for row in rows}
+        return not seen - {me} if me else len(seen) <= 1
+
+    # -- keeping --------------------------------------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        question: Question,
+        rows: Sequence[Row],
+        days: Sequence[date],
+        metrics: Sequence[str] | None = None,
+    ) -> None:
+        """Numbers of people; groups of queues and of what is no person are left out."""
+        figures, inside, through = self.figures, frozenset(days), self._window.through
+        given = question.metrics if metrics is None else metrics
+        self.keep(given, days, len(rows))
+        for line, row in enumerate(rows, 1):
+            who = row.get(question.key)
+            try:
+                numbers = question.read(row) if is_id(who) else None
+                why = f"{who!r} is no id"
+            except ValueError as error:
+                numbers, why = None, str(error)
+            if numbers is None:
+                figures.fault(RowFault(question.entity, line, "", why), given, days)
+                continue
+            if not str(who).startswith("005"):
+                figures.note(f"{question.entity} groups of queues")
+                continue
+            for metric, day, number in numbers:
+                if day is None:
+                    figures.add(metric, str(who), through, number)
+                elif day in inside:
+                    figures.add(metric, str(who), day, number)
+
+    def _fail(
+        self, entity: str, metrics: Iterable[str], days: Sequence[date], error: Retryable | Permanent
+    ) -> None:
+        missing = isinstance(error, Denied) and not isinstance(error, FieldHidden) and not str(error)
+        if entity in NOT_HERE and missing:
+            error = NotOffered(NOT_HERE[entity], code="not-offered")
+        self.fail(metrics, days, error, grant(entity))
+
+
+_RECORDS = frozenset(history for history, _ in HISTORIES.values())
+
+
+def _is_kept(rows: Sequence[Row]) -> bool:
+    """Whether a history that is empty for a span is kept at all, by what it has of a longer time."""
+    return bool(rows)
+
+
+def _only(values: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: values[name] for name in names}
+
+
+def _running(quotas: Iterable[tuple[str, date]], today: date) -> tuple[str, date]:
+    """The forecast type, and the period of its quotas, that is running. Raises NotOffered."""
+    given = list(quotas)
+    begun = running_period((start for _, start in given), today)
+    kinds = [key for key in sorted(given) if key[1] == begun]
+    if not kinds:
+        raise NotOffered("nobody has a quota for the running period", code="no-quota")
+    if len(kinds) > 1:
+        raise NotOffered(
+            "several forecast types have quotas: set FULLSTEAM_SALESFORCE_FORECAST_TYPE to the id of one of them",
+            code="forecast-types",
+        )
+    return kinds[0]
+
+
+def _given_up(error: TooSlow) -> Retryable | Permanent:
+    """What is left to say of a day that was too much: more rows than are read are never read, a time-out may pass."""
+    return (
+        NotOffered(f"{error} on one day: they are not counted", code=error.code)
+        if isinstance(error, TooMany)
+        else error
+    )
+
+
+def _lost(ask: Callable[[Iterable[str]], Question], name: str) -> Sequence[str]:
+    """The metrics of a question by field that need this one."""
+    if ask is lacking:
+        return [NEEDING[name]]
+    return ["field_completeness", *(["pipeline_amount"] if name == "Amount" else [])]
