@@ -279,7 +279,8 @@ async def test_more_groups_than_a_page_are_all_read(crm: Dataverse, cookies: boo
     metric = frozenset({"records_created.contact"})
     facts = facts_of(await collected(crm.connector(), WEEK, metric))
     assert sum(values["records_created.contact"] for values in facts.values()) == 21
-    assert crm.line.paths().count("contacts") == 3
+    asked = [options for path, options in crm.line.asked if path == "contacts"]
+    assert ["fetchXml" in options for options in asked] == [True] * 3  # not read row by row instead
 
 
 async def test_days_are_utc_days_wherever_the_application_user_lives(crm: Dataverse) -> None:
@@ -450,6 +451,9 @@ async def test_more_rows_than_may_be_counted_are_counted_for_shorter_spans(crm: 
     assert (
         len([asked for path, asked in crm.line.asked if path == "opportunities" and "$filter" in asked]) > 1
     )
+    spans = ["fetchXml" in asked for path, asked in crm.line.asked if path == "appointments"]
+    assert len(spans) > 1  # the whole span, then parts of it
+    assert all(spans)
 
 
 async def test_tables_that_are_not_counted_by_fetchxml_are_read_row_by_row(crm: Dataverse) -> None:
