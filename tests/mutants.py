@@ -436,6 +436,9 @@ MUTANTS = [
     Mutant("Salesforce: a group that comes twice is one", "bot.connectors.salesforce.courier:_group", lambda _: lambda _question, row: (str(id(row)),), f"{SALESFORCE}::test_groups_in_another_order_than_ours_are_each_counted_once"),
     Mutant("Odoo: what a day is called is not read", "bot.connectors.odoo.answers:_start_of", lambda _: lambda group, spec: (group.get(spec) or [None])[-1] if isinstance(group.get(spec), list) else group.get(spec), f"{ODOO}::test_labels_of_groups_are_never_read"),
     Mutant("Odoo: an app that is not installed is no failure", "bot.connectors.odoo.answers:_names_model", always(False), f"{ODOO}::test_a_refusal_costs_the_metrics_that_need_it_and_nothing_else"),
+    Mutant("Odoo: who sees only their own deals sees no deals", "bot.connectors.odoo.poll:check_leads", later(None), f"{ODOO}::test_who_sees_only_their_own_opportunities_has_no_zeros_of_everybody_s"),
+    Mutant("Odoo: a right to everybody's deals is one without any", "bot.connectors.odoo.rights:_has_group", later(False), f"{ODOO}::test_a_crm_without_deals_has_zeros_for_who_would_see_them"),
+    Mutant("Odoo: what is created is not changed too", "bot.connectors.odoo.queries:_is_older", always(True), f"{ODOO}::test_every_number_is_that_of_a_recount_of_the_records"),
     Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.poll:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
     Mutant("Odoo: what a secret protects is hidden in a rehearsal", "bot.connectors.rehearsal:_without_key", lambda _: lambda body: body, f"{ODOO}::test_a_rehearsal_shows_every_query_and_no_key"),
 ]  # fmt: skip

@@ -19,13 +19,15 @@ import httpx
 import pytest
 
 from bot.connectors.odoo import queries as odoo_queries
-from bot.connectors.odoo.connector import CONNECTOR, LAST_LOGIN_ONLY, OdooConnector, OdooSettings
+from bot.connectors.odoo.connector import CONNECTOR, OdooConnector, OdooSettings
+from bot.connectors.odoo.poll import LAST_LOGIN_ONLY
 from bot.connectors.odoo.queries import READ
+from bot.connectors.odoo.rights import OWN_ONLY, WHO_ARE_WE
 from bot.connectors.rehearsal import Rehearsal
 from bot.domain.errors import ConfigurationError, Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, CoverageStatus, MetricKind, Window
 from sandbox.clock import SteeredClock
-from tests.odoo_server import FRIDAY, KEY, ME, URL, Odoo, OdooError, collected, coverage_of, facts_of
+from tests.odoo_server import FRIDAY, KEY, LOGIN, ME, URL, Odoo, OdooError, collected, coverage_of, facts_of
 
 pytestmark = pytest.mark.anyio
 
@@ -397,7 +399,7 @@ async def test_a_circle_of_managers_is_cut_and_named(odoo: Odoo) -> None:
 
 async def test_users_come_page_by_page_and_each_once(odoo: Odoo, monkeypatch: pytest.MonkeyPatch) -> None:
     people = people_of(odoo, 25)
-    monkeypatch.setattr("bot.connectors.odoo.connector.ROWS", 10)
+    monkeypatch.setattr("bot.connectors.odoo.database.ROWS", 10)
     users, _ = await odoo.connector().users(TODAY)
     assert [user.crm_id for user in users] == [str(each) for each in people]
 
@@ -406,7 +408,7 @@ async def test_a_second_page_that_fails_is_no_short_list_of_people(
     odoo: Odoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_of(odoo, 25)
-    monkeypatch.setattr("bot.connectors.odoo.connector.ROWS", 10)
+    monkeypatch.setattr("bot.connectors.odoo.database.ROWS", 10)
     seen = Counter[str]()
 
     def second(model: str, method: str) -> OdooError | None:
@@ -459,7 +461,114 @@ async def test_an_app_that_is_not_installed_is_unsupported_and_a_right_that_is_m
         DENIED,
         'give the integration user the group "Sales / User: All Documents"',
     )
-    assert said["tasks_overdue", TODAY][0] is OK
+    assert said["tasks_overdue", TODAY][0] is DENIED, "what is planned on a lead is hidden with it"
+    assert said["records_created.contact", TODAY][0] is OK
+
+
+OF_LEADS = frozenset(
+    {
+        "opps_open",
+        "pipeline_amount",
+        "field_completeness",
+        "won_count",
+        "won_amount",
+        "cycle_days",
+        "lost_count",
+    }
+    | {"records_created.lead", "records_created.opportunity", "records_updated.lead"}
+    | {"records_updated.opportunity", "opps_past_close", "opps_no_next_step", "opps_no_activity_30d"}
+    | {"opps_stuck_step", "opps_missing_amount", "opps_missing_account", "tasks_overdue", "step_moves"}
+    | {"activities_completed.call", "activities_completed.email", "activities_completed.task"}
+)
+
+
+@pytest.mark.parametrize("major", VERSIONS)
+@pytest.mark.parametrize("own", [0, 3])
+async def test_who_sees_only_their_own_opportunities_has_no_zeros_of_everybody_s(
+    major: int, own: int
+) -> None:
+    odoo = Odoo(major=major, groups={"sales_team.group_sale_salesman"})
+    people = people_of(odoo, 3)
+    lived(odoo, people)
+    for n in range(own):
+        odoo.deal(ME if n else False, 20, create_uid=people[1], write_uid=people[1])  # one is nobody's
+    parts = await collected(odoo.connector(), WEEK, ALL)
+    said = coverage_of(parts)
+    events = {metric for metric in OF_LEADS if metric not in SNAPSHOTS}
+    assert {key for key, (status, _) in said.items() if status is DENIED} == {
+        *((metric, TODAY) for metric in OF_LEADS),
+        *((metric, TODAY - timedelta(days=n)) for metric in events for n in range(1, 7)),
+    }
+    assert said["opps_open", TODAY] == (DENIED, OWN_ONLY)
+    assert 'give the integration user the group "Sales / User: All Documents"' in OWN_ONLY
+    assert not any(OF_LEADS & values.keys() for values in facts_of(parts).values())
+    assert "crm.lead" not in {model for model, method, _ in odoo.asked if "read" in method}
+    expected = {key: number for key, number in recounted(odoo, WEEK).items() if key[2] in READ - OF_LEADS}
+    assert told(parts) == expected, "what is no lead's is read as ever"
+
+
+@pytest.mark.parametrize("major", VERSIONS)
+async def test_a_crm_without_deals_has_zeros_for_who_would_see_them(major: int) -> None:
+    odoo = Odoo(major=major)
+    rep = people_of(odoo, 1)[1]
+    odoo.deal(ME, 20)
+    parts = await collected(odoo.connector(), NOW, frozenset({"opps_open", "lost_count"}))
+    assert facts_of(parts)[str(rep), TODAY] == {"opps_open": 0, "lost_count": 0}
+    assert odoo.calls()["res.users", "has_group"] == 1
+
+
+async def test_deals_of_others_show_that_they_are_seen_by_whatever_right(odoo: Odoo) -> None:
+    odoo.groups, odoo.rule = set(), True
+    rep = people_of(odoo, 1)[1]
+    deal = odoo.deal(rep, 400)
+    odoo.close(deal, rep, 300, won=False)  # archived, long ago: seen all the same
+    parts = await collected(odoo.connector(), NOW, frozenset({"opps_open"}))
+    assert coverage_of(parts)["opps_open", TODAY][0] is OK
+    assert odoo.calls()["res.users", "has_group"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OdooError("builtins.TypeError", "has_group() missing 1 required positional argument"), DENIED),
+        (OdooError("psycopg2.errors.SerializationFailure", "busy"), ERROR),
+    ],
+)
+async def test_a_group_that_odoo_does_not_tell_is_not_ours(
+    odoo: Odoo, error: OdooError, status: CoverageStatus
+) -> None:
+    people_of(odoo, 1)
+    odoo.fault = lambda _model, method: error if method == "has_group" else None
+    parts = await collected(odoo.connector(), NOW, frozenset({"opps_open", "records_created.contact"}))
+    assert coverage_of(parts)["opps_open", TODAY][0] is status
+    assert coverage_of(parts)["records_created.contact", TODAY][0] is OK
+
+
+@pytest.mark.parametrize("said", ["many", True, None])
+async def test_a_count_that_is_none_shows_nothing(odoo: Odoo, said: object) -> None:
+    odoo.deal(people_of(odoo, 1)[1], 20)
+    setattr(odoo, "do_search_count", lambda *_args, **_named: said)  # noqa: B010 - this server alone is different
+    metrics = frozenset({"opps_open", "records_created.contact"})
+    parts = await collected(odoo.connector(), NOW, metrics)
+    assert coverage_of(parts)["opps_open", TODAY][0] is ERROR
+
+
+async def test_without_knowing_who_we_are_nobody_s_deals_are_read_as_none() -> None:
+    odoo = Odoo()
+    odoo.deal(people_of(odoo, 1)[1], 20)
+    setattr(odoo, "do_context_get", lambda *_args: {"lang": "en_US"})  # noqa: B010 - this server alone is different
+    for login, said in (("", (DENIED, WHO_ARE_WE)), (LOGIN, (OK, ""))):
+        parts = await collected(odoo.connector(login=login), NOW, frozenset({"opps_open"}))
+        assert coverage_of(parts)["opps_open", TODAY] == said
+
+
+async def test_without_the_app_mails_on_contacts_are_counted_all_the_same(odoo: Odoo) -> None:
+    who = people_of(odoo, 1)[1]
+    odoo.missing.add("crm.lead")
+    odoo.say(who, 0, 1, "res.partner")
+    parts = await collected(odoo.connector(), NOW, ALL)
+    assert coverage_of(parts)["opps_open", TODAY][0] is UNSUPPORTED
+    assert told(parts)[str(who), TODAY, "activities_completed.email"] == 1
 
 
 async def test_date_changes_need_tracking_and_a_right(odoo: Odoo) -> None:
@@ -775,6 +884,17 @@ async def test_a_poll_of_2000_people_takes_at_most_40_calls_whatever_they_did(od
     await collected(connector, Window(TODAY - timedelta(days=1), TODAY), ALL)
     assert connector.meter().calls <= 40
     assert odoo.calls()["res.users", "search_read"] == 2
+
+
+async def test_ninety_days_take_as_many_calls_as_two(odoo: Odoo) -> None:
+    lived(odoo, people_of(odoo, 3))
+    calls = []
+    for days in (1, 89):
+        odoo.asked.clear()
+        await collected(odoo.connector(), Window(TODAY - timedelta(days=days), TODAY), ALL)
+        calls.append(odoo.calls())
+    assert calls[0] == calls[1]
+    assert calls[0].total() <= 35
 
 
 async def test_what_is_read_row_by_row_is_not_kept(odoo: Odoo) -> None:

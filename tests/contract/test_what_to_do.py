@@ -242,4 +242,4 @@ async def test_a_right_that_is_missing_costs_what_needs_it_and_is_named(case: Ca
     denied = rows["opps_open"]
     assert denied.status is CoverageStatus.DENIED
     assert is_one_line_that_says_what_to_do(denied.detail), denied.detail
-    assert rows["activities_completed.call"].status is CoverageStatus.OK
+    assert rows["activities_completed.meeting"].status is CoverageStatus.OK

@@ -28,7 +28,6 @@ def shown(domain: list[Any]) -> str:
 
 QUESTIONS = [
     *queries.EVENTS,
-    *queries.UPDATED,
     queries.done({}),
     queries.MAILS,
     queries.PIPELINE,

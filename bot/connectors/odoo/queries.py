@@ -12,7 +12,7 @@ addons/web/models/models.py (formatted_read_group), odoo/models.py (read_group).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ GROUPS = 20_000
 ROWS = 2_000
 """Records in one answer where records are read; more are asked for by their id."""
 
+CREATED_ON = "create_date:day"
 Row = Mapping[str, Any]
 Domain = list[Any]
 Number = tuple[str, date | None, float]
@@ -148,23 +149,45 @@ def _closing(row: Row) -> Sequence[Number]:
     )
 
 
-def _records(stem: str, key: str, moment: str, also: Domain) -> tuple[Question, ...]:
+def _records(stem: str, key: str, moment: str) -> tuple[Question, ...]:
+    """One question for each model whose records are counted."""
     day = f"{moment}:day"
-    span = [[moment, ">=", "{a}"], [moment, "<", "{b}"], *also]
+    where: Domain = [[moment, ">=", "{a}"], [moment, "<", "{b}"]]
     return (
         Question(
-            (f"{stem}.opportunity", f"{stem}.lead"), "crm.lead", key, span, _by_type(stem, day), (day, "type")
+            (f"{stem}.opportunity", f"{stem}.lead"),
+            "crm.lead",
+            key,
+            where,
+            _by_type(stem, day),
+            (day, "type"),
         ),
         Question(
             (f"{stem}.account", f"{stem}.contact"),
             "res.partner",
             key,
-            [*span, ["partner_share", "=", True]],
+            [*where, ["partner_share", "=", True]],
             _by_company(stem, day),
             (day, "is_company"),
         ),
-        Question((f"{stem}.case",), "helpdesk.ticket", key, span, _event(f"{stem}.case", day), (day,)),
+        Question((f"{stem}.case",), "helpdesk.ticket", key, where, _event(f"{stem}.case", day), (day,)),
     )
+
+
+def _not_when_created(question: Question) -> Question:
+    """The same without what was created on the day itself: two fields cannot be compared in a domain, so groups have both days."""
+    day, *rest = question.group
+
+    def read(row: Row) -> Sequence[Number]:
+        return question.read(row) if _is_older(row, day) else ()
+
+    where = [*question.where, ["create_date", "!=", False]]
+    return replace(question, where=where, read=read, group=(day, CREATED_ON, *rest))
+
+
+def _is_older(row: Row, day: str) -> bool:
+    """Whether the records of a group were created before ``day``. Raises ValueError."""
+    return day_of(row.get(CREATED_ON)) < day_of(row.get(day))
 
 
 CRM_MODELS = ["crm.lead", "res.partner"]
@@ -174,11 +197,12 @@ _WON = [["type", "=", "opportunity"], ["stage_id.is_won", "=", True], ["probabil
 _LOST = [["type", "=", "opportunity"], ["active", "=", False], ["probability", "=", 0]]
 _CLOSED_IN_SPAN = [["date_closed", ">=", "{a}"], ["date_closed", "<", "{b}"]]
 
-CREATED = _records("records_created", "create_uid", "create_date", [])
-UPDATED = _records("records_updated", "write_uid", "write_date", [["create_date", "<", "{a}"]])
-"""Asked day by day: what was created on the day itself is no change, and two fields cannot be compared in a domain."""
+CREATED = _records("records_created", "create_uid", "create_date")
+UPDATED = tuple(map(_not_when_created, _records("records_updated", "write_uid", "write_date")))
+"""What was created on the day itself is no change."""
 EVENTS: tuple[Question, ...] = (
     *CREATED,
+    *UPDATED,
     Question(
         ("activities_completed.meeting",),
         "calendar.event",
@@ -406,9 +430,19 @@ def pushes(version: int) -> Domain:
     ]
 
 
+ON_LEADS = frozenset(
+    {
+        metric
+        for question in (*EVENTS, *STATES, PIPELINE)
+        for metric in question.metrics
+        if question.model == "crm.lead"
+    }
+    | {*done({}).metrics, *MAILS.metrics, "step_moves", "tasks_overdue"}
+)
+"""What is counted on leads and opportunities, messages and planned activities on them included: they are hidden with them."""
 READ = frozenset(
     {"active_day", "opps_open", "pipeline_amount", "field_completeness", "step_moves", "close_date_pushes"}
-    | {metric for question in (*EVENTS, *UPDATED, *STATES) for metric in question.metrics}
+    | {metric for question in (*EVENTS, *STATES) for metric in question.metrics}
     | {f"activities_completed.{kind}" for kind in DONE}
 )
 """The metrics that this connector reads; the others are ``unsupported``."""

@@ -1,0 +1,113 @@
+"""The records behind a count, read again when somebody is written to: names, links, what is wrong (docs/connectors/odoo.md)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from urllib.parse import quote
+
+from bot.connectors.odoo.answers import Server, id_of
+from bot.connectors.odoo.database import Database
+from bot.connectors.odoo.queries import DEAL, FLAWS, RECENT, TASK, Domain, Row, filled, thresholds
+from bot.connectors.odoo.rights import grant_for
+from bot.connectors.odoo.rows import PAGE_MODELS, day_or_none, deal_of, is_number, page_of, task_of, text_of
+from bot.connectors.open_records import worst
+from bot.connectors.refusals import Denied
+from bot.domain.usage import RecordRef
+
+DEALS_LIFE = timedelta(seconds=1)
+
+
+class Records:
+    """Open opportunities and planned activities. ``url``: where their forms are, unless ``record_link`` says it."""
+
+    def __init__(self, database: Database, *, url: str, record_link: str | None) -> None:
+        self._database = database
+        self._url = url
+        self._record_link = record_link
+        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
+
+    def forget(self) -> None:
+        """What was read is read again."""
+        self._deals = None
+
+    async def behind(
+        self, metric: str, owners: Sequence[str], limit: int, today: date
+    ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]]:
+        """Of each owner who has any: how many, and the worst of them. ``metric``: one of FLAWS; ``owners``: ids of users."""
+        server = await self._database.server()
+        try:
+            if metric == "tasks_overdue":
+                return await self._overdue(server, owners, limit, today)
+            rows = await self._open_deals(owners)
+            last: Mapping[int, date] = {}
+            if metric == "opps_no_activity_30d":
+                last = await self._last_activity([row["id"] for own in rows.values() for row in own])
+        except Denied as error:
+            raise Denied(str(error) or grant_for(FLAWS[metric][0]), code=error.code) from error
+        link = self._record_link or page_of(self._url, server.major, "crm.lead", "{id}")
+        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
+        for owner in owners:
+            own = [deal_of(row, last.get(row["id"])) for row in rows.get(owner, ())]
+            count, named = worst(metric, own, limit, today, link)
+            if count:
+                found[owner] = count, named
+        return found
+
+    async def _open_deals(self, owners: Sequence[str]) -> Mapping[str, Sequence[Row]]:
+        """Open opportunities by owner: one query for all their flaws, good for a second.
+
+        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
+        """
+        now = self._database.api.server_now()
+        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
+            self._deals = now, {}
+        deals = self._deals[1]
+        missing = [owner for owner in owners if owner not in deals]
+        if missing:
+            domain = [*FLAWS["opps_open"][1], ["user_id", "in", [int(owner) for owner in missing]]]
+            found: defaultdict[str, list[Row]] = defaultdict(list)
+            for row in await self._database.read("crm.lead", domain, DEAL):
+                found[str(id_of(row.get("user_id")))].append(row)
+            for owner in missing:
+                deals[owner] = found.get(owner, ())
+        return deals
+
+    async def _overdue(
+        self, server: Server, owners: Sequence[str], limit: int, today: date
+    ) -> Mapping[str, tuple[int, tuple[RecordRef, ...]]]:
+        """Planned activities past their day. An activity has no page: the link is to what it is planned on."""
+        model, where = FLAWS["tasks_overdue"]
+        domain = [*filled(where, thresholds(today)), ["user_id", "in", [int(owner) for owner in owners]]]
+        found: defaultdict[str, list[Row]] = defaultdict(list)
+        pages: dict[str, str] = {}
+        for row in await self._database.read(model, domain, TASK):
+            found[str(id_of(row.get("user_id")))].append(row)
+            about, number = text_of(row.get("res_model")), row.get("res_id")
+            if about in PAGE_MODELS and is_number(number):
+                pages[str(row["id"])] = page_of(self._url, server.major, about, quote(str(number), safe=""))
+        told: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
+        for owner in owners:
+            count, named = worst(
+                "tasks_overdue", [task_of(row) for row in found.get(owner, ())], limit, today, ""
+            )
+            if count:
+                told[owner] = count, tuple(replace(each, link=pages.get(each.id)) for each in named)
+        return told
+
+    async def _last_activity(self, deals: Sequence[int]) -> Mapping[int, date]:
+        """When something was last done about each deal, where anything was."""
+        found: dict[int, date] = {}
+        if not deals:
+            return found
+        domain: Domain = [["model", "=", "crm.lead"], ["res_id", "in", sorted(deals)], *RECENT[1:]]
+        async with aclosing(self._database.pages("mail.message", domain, ("res_id", "date"))) as pages:
+            async for page in pages:
+                for row in page:
+                    number, day = row.get("res_id"), day_or_none(row.get("date"))
+                    if isinstance(number, int) and day is not None:
+                        found[number] = max(day, found.get(number, day))
+        return found
