@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bot.connectors.http import SessionRefused
 from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector
-from bot.connectors.salesforce.queries import READ
+from bot.connectors.salesforce.queries import EVENTS, READ
+from bot.connectors.wire import whole_address
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.domain.usage import METRICS, CoverageStatus, Window
 from sandbox.crm.server import JWT_BEARER
@@ -46,11 +48,11 @@ def org() -> Org:
 # --- cost ------------------------------------------------------------------------------------------------------------------
 
 
-def busy(org: Org, count: int) -> list[str]:
-    """Everybody does everything on each of three days, most of it twice."""
+def busy(org: Org, count: int, days: int = 3) -> list[str]:
+    """Everybody does everything on each of so many days, most of it twice."""
     people = [org.user("Ada Brandt"), *(org.user(f"Rep {n:04}") for n in range(count - 1))]
     insert, new_id, now = org.crm.insert, org.crm.new_id, org.clock.now()
-    moments = [now - timedelta(days=days, hours=1) for days in range(3)]
+    moments = [now - timedelta(days=ago, hours=1) for ago in range(days)]
     each = [(who, at) for who in people for at in moments]
     for kind in ("Account", "Contact", "Lead", "Case"):
         records = [
@@ -129,7 +131,7 @@ def busy(org: Org, count: int) -> list[str]:
         [
             {"UserId": who, "MetricsDate": at.date(), "PageName": page, "TotalCount": 2}
             for who, at in each
-            for page in ("Report", "Dashboard", "Account List")
+            for page in ("Report", "dashboards:dashboard", "Account List")
         ],
     )
     insert(
@@ -175,6 +177,55 @@ async def test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most(org:
     assert wrong == set()
 
 
+def only_queries(org: Org) -> None:
+    """The org knows a login and ``query``: everything else is no address of it."""
+    inner = org.line.handle_async_request
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        path = httpx.URL(whole_address(request)).path
+        if not path.endswith(("/token", "/query")) and "/query/" not in path:
+            org.line.requests += 1
+            return httpx.Response(404, json=[{"errorCode": "NOT_FOUND", "message": "not found"}])
+        return await inner(request)
+
+    org.line.handle_async_request = answer  # type: ignore[method-assign]  # what is not there is not reached
+
+
+async def test_a_day_of_two_thousand_busy_people_takes_forty_calls_where_each_query_goes_alone(
+    org: Org,
+) -> None:
+    people = busy(org, 2000, days=1)
+    only_queries(org)
+    connector = org.connector()
+    users, _ = await connector.users(TODAY)
+    parts = await collected(connector, Window(TODAY, TODAY), ALL)
+    assert connector.api.calls == org.line.requests <= 40
+    assert len(users) == len(people)
+    coverage, facts = coverage_of(parts), facts_of(parts)
+    assert {metric for metric in READ if coverage[metric, TODAY][0] is not OK} == set()
+    assert told(parts) == recounted(org, Window(TODAY, TODAY))
+    assert len(facts) == len(people)
+
+
+async def test_three_days_of_a_small_org_take_forty_calls_where_each_query_goes_alone(org: Org) -> None:
+    lived(org, people_of(org, 20))
+    only_queries(org)
+    connector = org.connector()
+    await connector.users(TODAY)
+    parts = await collected(connector, OVERLAP, ALL)
+    assert connector.api.calls == org.line.requests <= 40
+    assert told(parts) == recounted(org, OVERLAP)
+
+
+async def test_an_org_in_which_nothing_happened_takes_no_more_calls(org: Org) -> None:
+    people_of(org, 20)
+    only_queries(org)
+    connector = org.connector()
+    await connector.users(TODAY)
+    await collected(connector, OVERLAP, ALL)
+    assert connector.api.calls == org.line.requests <= 40
+
+
 async def test_it_takes_no_more_calls_for_ten_times_the_records(org: Org) -> None:
     people = people_of(org, 20)
     lived(org, people)
@@ -190,6 +241,47 @@ async def test_it_takes_no_more_calls_for_ten_times_the_records(org: Org) -> Non
         org.done(people[n % 5], "Call", n % 3)
         org.record("Contact", people[n % 7], n % 3, OwnerId=people[0])
     assert await calls() == before
+
+
+async def test_a_crowd_is_asked_otherwise_and_counted_alike(
+    org: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived(org, people_of(org, 5))
+    monkeypatch.setattr("bot.connectors.salesforce.poll.GROUPS", 4)
+    yesterday = Window(TODAY - timedelta(days=1), TODAY - timedelta(days=1))
+    snapshots = {metric for metric in METRICS if METRICS[metric].kind == "snapshot"}
+    for window in (Window(TODAY, TODAY), yesterday, WEEK):
+        past = snapshots if window is yesterday else set()
+        asked = len(org.line.asked)
+        parts = await collected(org.connector(), window, ALL)
+        expected = {key: number for key, number in recounted(org, window).items() if key[2] not in past}
+        late = {"feature_use.report", "feature_use.dashboard", "feature_use.list", "feature_use.mobile"}
+        untold = {metric for metric in late if coverage_of(parts)[metric, window.through][0] is UNSUPPORTED}
+        assert told(parts) == {key: number for key, number in expected.items() if key[2] not in untold}
+        sent = " ".join(org.line.asked[asked:])
+        assert "LoginType LIKE" in sent
+        assert "AppExperience LIKE" in sent
+        assert ("NOT IN ('Call'" in sent) == (window is not WEEK)
+
+
+async def test_more_closings_than_are_read_in_one_are_read_apart(
+    org: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = people_of(org, 2)
+    for number in range(60):
+        for who in people:
+            deal = org.deal(who, 30 + number)
+            org.crm.change("Opportunity", deal, who, org.ago(0.1), StageName="Closed Won", CloseDate=TODAY)
+    events = tuple(replace(each, most=1) if "cycle_days" in each.metrics else each for each in EVENTS)
+    monkeypatch.setattr("bot.connectors.salesforce.poll.EVENTS", events)
+    for module in ("queries", "courier"):
+        monkeypatch.setattr(f"bot.connectors.salesforce.{module}.GROUPS", 80)
+    closings = frozenset({"won_count", "lost_count", "won_amount", "cycle_days"})
+    parts = await collected(org.connector(), OVERLAP, closings)
+    assert {status for status, _ in coverage_of(parts).values()} == {OK}
+    expected = {key: number for key, number in recounted(org, OVERLAP).items() if key[2] in closings}
+    assert told(parts) == expected
+    assert len(expected) == 3 * len(people)
 
 
 # --- how queries travel ----------------------------------------------------------------------------------------------------

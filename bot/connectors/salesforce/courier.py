@@ -48,6 +48,8 @@ class Courier:
         self._queue: list[_Waiting] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._carriers = self._stumbles = 0
+        self.is_plain = False
+        """Whether the org was asked for several queries at once, and does not offer it."""
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class Courier:
     ) -> Sequence[Row]:
         """All groups of a question, each once: as many queries as there are GROUPS groups, cut between two people.
 
-        ``known``: ids of people in the order in which Salesforce sorts them. With them the rest of a question is asked in
+        ``known``: ids of people in the order in which Salesforce sorts them; after the last one, nobody's need be read. With them the rest of a question is asked in
         ranges at the same time, as wide as the first answer says; ranges cover every id, known or not.
         """
         page, reached = await self._one(question, where, people, known)
@@ -132,9 +134,12 @@ class Courier:
         if len(page) < GROUPS:
             return page, None
         last = page[-1].get(question.key)
-        if question.is_single:
-            done = bool(known) and last == known[-1]
-            return page, None if done else str(last)
+        nobody_after = bool(known) and last == known[-1]
+        if question.is_single(where) and len({row.get(question.key) for row in page}) == len(page):
+            return page, None if nobody_after else str(last)
+        settled = question.settled
+        if nobody_after and settled and any(settled(row) for row in page if row.get(question.key) == last):
+            return page, None
         whole = [row for row in page if row.get(question.key) != last]
         if not whole:
             raise TooSlow("one person has more groups than a query gives", code="too-many-groups")
@@ -205,6 +210,9 @@ class Courier:
             if not answered.done():
                 answered.set_result(answer)
 
+    def _leave_it(self) -> None:
+        self._at_a_time, self.is_plain = 1, True
+
     async def _together(self, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
         """Ask for several queries in one request; what is left over has to go alone."""
         body = {
@@ -224,18 +232,18 @@ class Courier:
         except (SessionRefused, Throttled):
             raise
         except Permanent:
-            self._at_a_time = 1  # it is not offered here
+            self._leave_it()  # it is not offered here
             return batch
         except Retryable as error:
             if error.code == "circuit-open":
                 raise
             self._stumbles += 1
             if self._stumbles == _STUMBLES:
-                self._at_a_time = 1
+                self._leave_it()
             return batch  # one of them may be what it stumbled over
         parts = _parts(answer.body, len(batch))
         if parts is None:
-            self._at_a_time = 1
+            self._leave_it()
             return batch
         self._stumbles = 0
         left = []

@@ -62,17 +62,16 @@ class Reception:
         self._offer: tuple[datetime, Offer] | None = None
 
     async def offer(self) -> Offer:
-        """What is there for us, by describe: asked once a day. An org that does not say is asked for everything."""
+        """What is there for us, by describe: asked once a day. An org that does not say is asked for everything.
+
+        A server that has no composite queries is none of Salesforce's own: describe is not looked for either.
+        """
         now = self._api.server_now()
         if self._offer is not None and abs(now - self._offer[0]) <= OFFER_LIFE:
             return self._offer[1]
-        listed, described, blind = await all_of(
-            [
-                self._described("sobjects"),
-                self._described("sobjects/Opportunity/describe"),
-                self._is_blind(),
-            ]
-        )
+        paths = () if self._courier.is_plain else ("sobjects", "sobjects/Opportunity/describe")
+        blind, *said = await all_of([self._is_blind(), *(self._described(path) for path in paths)])
+        listed, described = said or (None, None)
         objects = frozenset(str(each.get("name")) for each in _list(listed, "sobjects"))
         fields = {
             str(each.get("name")): bool(each.get("aggregatable", True)) for each in _list(described, "fields")

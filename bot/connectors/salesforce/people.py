@@ -20,6 +20,7 @@ from bot.domain.errors import Permanent
 from bot.domain.usage import RowFault
 
 ROSTER_LIFE = timedelta(minutes=10)
+FROZEN_LIFE = timedelta(days=1)
 
 
 class People:
@@ -31,6 +32,7 @@ class People:
         self._licences = licences
         self._sandbox = sandbox
         self._roster: tuple[datetime, date, Roster] | None = None
+        self._frozen: tuple[datetime, frozenset[str]] | None = None
 
     async def known(self, through: date) -> Roster:
         """Who is in the CRM, read a moment ago or now."""
@@ -46,12 +48,16 @@ class People:
         unknown: list[RowFault] = []
 
         async def frozen_ids() -> frozenset[str]:
+            now = self._api.server_now()
+            if self._frozen is not None and abs(now - self._frozen[0]) <= FROZEN_LIFE:
+                return self._frozen[1]
             try:
                 rows = await self._courier.rows(FROZEN)
             except Denied:
                 unknown.append(RowFault("UserLogin", 0, "IsFrozen", grant("UserLogin"), dropped=False))
                 return frozenset()
-            return frozenset(str(row.get("UserId")) for row in rows)
+            self._frozen = now, frozenset(str(row.get("UserId")) for row in rows)
+            return self._frozen[1]
 
         rows, frozen = await all_of([self._all_users(), frozen_ids()])
         roster = read_users(

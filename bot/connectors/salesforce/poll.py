@@ -5,7 +5,8 @@ What Salesforce refuses becomes the coverage of the metrics that need it, with w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,25 +18,32 @@ from bot.connectors.salesforce.courier import EVERYBODY, Courier, Range, TooMany
 from bot.connectors.salesforce.offer import Offer
 from bot.connectors.salesforce.queries import (
     ACTIVITIES,
+    CHANGES,
     EVENTS,
     FEATURES,
     FLAWS,
+    GROUPS,
     HISTORIES,
-    INTERACTIVE,
     LOGINS,
+    LOGINS_OF_PEOPLE,
+    MOBILE,
     MOST_PUSHES,
     NEEDING,
+    OPENED,
+    PAGES,
     PAST,
     PUSHES,
     QUOTAS,
     REQUIRED,
     SINGLY,
     STATES,
+    TOLD,
     TRACKED,
     WON,
     Question,
     Row,
     amount_of,
+    by_a_person,
     lacking,
     pipeline,
     pushed,
@@ -78,7 +86,11 @@ class Poll(Asking):
         self._window = window
         self._metrics = metrics
         self._me = roster.me
-        self._known = roster.known
+        self._known = _without_the_last(roster.known, roster.left_out)
+        self._people = len(roster.users)
+        self._hidden = set(offer.hidden)
+        self._uncountable: set[str] = set()
+        self._changes: asyncio.Task[frozenset[str]] | None = None
         self._offer = offer
         self._forecast_type = forecast_type
         self._server_now = server_now
@@ -89,19 +101,19 @@ class Poll(Asking):
         """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
         first, last = self._window.since, self._window.through
         tasks: list[Coroutine[Any, Any, None]] = [
-            self._events(question, first, last) for question in EVENTS if self._wants(question.metrics)
+            self._events(each, first, last)
+            for question in EVENTS
+            for each in self._for_so_many(question)
+            if self._wants(each.metrics)
         ]
-        tasks += [self._features(question) for question in FEATURES.values() if self._wants(question.metrics)]
+        tasks += self._of_features()
         if "active_day" in self._metrics:
             tasks.append(self._logins())
         if "close_date_pushes" in self._metrics:
             tasks.append(self.by_halves(first, last, self._pushes, self._too_many_pushes))
         if snapshots:
             tasks += [self._state(question) for question in STATES if self._wants(question.metrics)]
-            if self._wants(pipeline(REQUIRED).metrics):
-                tasks.append(self._by_field(pipeline))
-            if self._wants(lacking(REQUIRED).metrics):
-                tasks.append(self._by_field(lacking))
+            tasks.append(self._by_fields())
             if "quota_attainment" in self._metrics:
                 tasks.append(self._quotas())
         else:
@@ -120,6 +132,30 @@ class Poll(Asking):
 
     def _wants(self, metrics: Iterable[str]) -> bool:
         return not self._metrics.isdisjoint(metrics)
+
+    # -- how many there are ---------------------------------------------------------------------------------------------
+
+    def _is_crowd(self, groups: int) -> bool:
+        """Whether there is no room in one query when everybody has so many groups."""
+        return self._people * groups > GROUPS
+
+    def _for_so_many(self, question: Question) -> Sequence[Question]:
+        """A question, or, for one day of a crowd, its parts: each is one query for as many people as it has groups."""
+        if len(self._days) == 1 and question.parts and self._is_crowd(len(question.parts) - 1):
+            return question.parts
+        return (question,)
+
+    def _of_features(self) -> Sequence[Coroutine[Any, Any, None]]:
+        pages = [FEATURES[metric] for metric in PAGES if metric in self._metrics]
+        tasks = []
+        if len(pages) > 1 and not self._is_crowd(len(self._days) * len(pages)):
+            tasks.append(self._pages(pages))
+        else:
+            tasks += [self._features(page) for page in pages]
+        if self._wants(MOBILE.metrics):
+            crowd = self._is_crowd(2 * len(self._days))
+            tasks.append(self._mobile() if crowd else self._features(FEATURES["feature_use.mobile"]))
+        return tasks
 
     # -- kinds of questions ---------------------------------------------------------------------------------------------
 
@@ -153,9 +189,14 @@ class Poll(Asking):
     ) -> Sequence[Row]:
         """All groups of a question (see Courier). Raises FieldHidden for what is known not to be there."""
         if question.entity == "Opportunity":
-            for name in sorted(question.fields & self._offer.hidden):
+            for name in sorted(question.fields & self._hidden):
                 raise FieldHidden(name, question.entity)
-        return await self._courier.groups(question, where, people, known)
+        try:
+            return await self._courier.groups(question, where, people, known)
+        except FieldHidden as error:
+            if question.entity == "Opportunity":
+                self._hidden.add(error.field)
+            raise
 
     async def _halved(
         self, question: Question, where: Mapping[str, str], people: Range, steps: int
@@ -186,6 +227,10 @@ class Poll(Asking):
             if question.entity in _RECORDS and not answers[0][1]:
                 await self._check_tracked(question)
         except TooSlow as error:
+            if first == last and question.simpler and isinstance(error, TooMany):
+                for each in question.simpler:
+                    await self._events(each, first, last)
+                return
             if first == last:
                 self._fail(question.entity, question.metrics, days, _given_up(error))
                 return
@@ -206,16 +251,24 @@ class Poll(Asking):
 
     async def _check_tracked(self, question: Question) -> None:
         """Raises NotOffered where nothing was kept of anybody for a month: a history that is off has no rows."""
-        condition = "Field = 'StageName'" if question.metrics == ("step_moves",) else "Field != 'created'"
-        await self._check_kept(question.entity, condition)
-
-    async def _check_kept(self, history: str, condition: str) -> None:
+        if question.entity == HISTORIES["opportunity"][0]:
+            await self._check_changes("StageName" if question.metrics == ("step_moves",) else "")
+            return
         until = self._window.through
-        soql = TRACKED.format(
-            history=history, field=condition, **_only(span(until - LOOK_BACK, until), "a", "b")
-        )
-        if not _is_kept(await self._courier.rows(soql)):
-            raise NotOffered(f"{NOT_TRACKED}: {grant(history)}", code="not-tracked")
+        soql = TRACKED.format(history=question.entity, **_only(span(until - LOOK_BACK, until), "a", "b"))
+        _check_kept(question.entity, await self._courier.rows(soql))
+
+    async def _check_changes(self, field: str) -> None:
+        """The same of a field of opportunities, "" for any: asked once for all of them."""
+        if self._changes is None:
+            self._changes = asyncio.create_task(self._changed_fields())
+        changed = await self._changes
+        _check_kept(HISTORIES["opportunity"][0], changed & {field.casefold()} if field else changed)
+
+    async def _changed_fields(self) -> frozenset[str]:
+        until = self._window.through
+        rows = await self._courier.rows(CHANGES.format_map(span(until - LOOK_BACK, until)))
+        return frozenset(str(row.get("Field")).casefold() for row in rows) - {"created"}
 
     async def _pushes(self, first: date, last: date) -> None:
         """Close dates that were moved into the future, row by row. Raises TooSlow for more rows than are read of a span."""
@@ -227,7 +280,7 @@ class Poll(Asking):
             soql = PUSHES.format_map(span(first, last))
             rows = await self._courier.rows(soql, most=MOST_PUSHES)
             if not rows:
-                await self._check_kept(history, "Field = 'CloseDate'")
+                await self._check_changes("CloseDate")
         except TooSlow:
             raise
         except (Retryable, Permanent) as error:
@@ -248,22 +301,56 @@ class Poll(Asking):
     def _too_many_pushes(self, day: date, error: TooSlow) -> None:
         self._fail("OpportunityFieldHistory", ["close_date_pushes"], [day], _given_up(error))
 
-    async def _features(self, question: Question) -> None:
-        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet."""
-        days, (metric,) = self._days, question.metrics
+    async def _pages(self, questions: Sequence[Question]) -> None:
+        """Several kinds of pages in one query; one after the other where it has no room for them."""
+        days = self._days
         try:
-            rows = await self._asked(question, span(days[0], days[-1]))
-        except (Retryable, Permanent) as error:
-            self._fail(question.entity, question.metrics, days, error)
+            rows = await self._asked(OPENED, span(days[0], days[-1]))
+        except TooMany:
+            for question in questions:
+                await self._features(question)
             return
-        told = (
-            [day for day in days if day.isoformat() <= max(str(row.get("MetricsDate")) for row in rows)]
-            if rows
-            else []
-        )
+        except (Retryable, Permanent) as error:
+            for question in questions:
+                self._fail(question.entity, question.metrics, days, error)
+            return
+        for question in questions:
+            word = PAGES[question.metrics[0]]
+            own = [row for row in rows if word in str(row.get("PageName")).casefold()]
+            self._opened(question, own, own)
+
+    async def _features(self, question: Question) -> None:
+        try:
+            rows = await self._asked(question, span(self._days[0], self._days[-1]))
+        except (Retryable, Permanent) as error:
+            self._fail(question.entity, question.metrics, self._days, error)
+            return
+        self._opened(question, rows, rows)
+
+    async def _mobile(self) -> None:
+        """Who used the mobile app, in a crowd: first which days are told, whatever was used, then who used this."""
+        where = span(self._days[0], self._days[-1])
+        try:
+            if not self._offer.has(MOBILE.entity):
+                raise Denied("", code="denied")
+            told = await self._courier.rows(TOLD.format_map(where))
+            rows = await self._asked(MOBILE, where) if told else ()
+        except (Retryable, Permanent) as error:
+            self._fail(MOBILE.entity, MOBILE.metrics, self._days, error)
+            return
+        self._opened(MOBILE, rows, told)
+
+    def _opened(self, question: Question, rows: Sequence[Row], telling: Sequence[Row]) -> None:
+        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet.
+
+        ``telling``: rows of which the newest is the newest day that is told.
+        """
+        days, (metric,) = self._days, question.metrics
+        newest = max((str(row.get("MetricsDate")) for row in telling), default="")
+        told = [day for day in days if day.isoformat() <= newest]
         self._keep(question, rows, told)
         self.answered = True
-        why = NEXT_DAY if rows else "nothing of the kind was opened by anybody on these days"
+        why = NEXT_DAY if telling else "nothing of the kind was opened by anybody on these days"
         self.figures.mark(metric, days[len(told) :], CoverageStatus.UNSUPPORTED, why)
 
     async def _state(self, question: Question) -> None:
@@ -275,12 +362,18 @@ class Poll(Asking):
             return
         self._keep(question, rows, [self._window.through])
 
+    async def _by_fields(self) -> None:
+        """One after the other: what cannot be counted in the first is not tried in the second."""
+        for ask in (pipeline, lacking):
+            if self._wants(ask(REQUIRED).metrics):
+                await self._by_field(ask)
+
     async def _by_field(self, ask: Callable[[Iterable[str]], Question]) -> None:
         """Open opportunities by how many have each field; a hidden field costs only the metrics that need it."""
         fields, through, everything = set(REQUIRED), [self._window.through], ask(REQUIRED).metrics
         while True:
             question = ask(fields)
-            uncounted = [name for name in sorted(fields) if not self._offer.counts(name)]
+            uncounted = [name for name in sorted(fields) if not self._counts(name)]
             try:
                 rows = await self._counted(question, uncounted)
             except FieldHidden as error:
@@ -299,6 +392,7 @@ class Poll(Asking):
                 # What cannot be counted in a field may be filtered by it.
                 dropped = uncounted or sorted(fields)
                 fields -= set(dropped)
+                self._uncountable |= set(dropped)
                 if ask is lacking:
                     for name in dropped:
                         await self._state(SINGLY[NEEDING[name]])
@@ -314,6 +408,9 @@ class Poll(Asking):
             break
         lost = {metric for name in REQUIRED if name not in fields for metric in _lost(ask, name)}
         self._keep(question, rows, through, [metric for metric in question.metrics if metric not in lost])
+
+    def _counts(self, name: str) -> bool:
+        return name not in self._uncountable and self._offer.counts(name)
 
     async def _counted(self, question: Question, uncounted: Sequence[str]) -> Sequence[Row]:
         """The groups of a question by field. ``uncounted``: fields of it that describe says cannot be counted."""
@@ -362,17 +459,13 @@ class Poll(Asking):
             if rows is None:
                 continue
             self.keep(["active_day"], [day], len(rows))
-            people = {
-                str(row.get("UserId"))
-                for row in rows
-                if row.get("Status") == "Success" and str(row.get("LoginType") or "").startswith(INTERACTIVE)
-            }
+            people = {str(row.get("UserId")) for row in rows if by_a_person(row)}
             for who in people:
                 self.figures.add("active_day", who, day, 1.0)
 
     async def _logins_of(self, day: date) -> Sequence[Row] | None:
         try:
-            return await self._asked(LOGINS, span(day, day))
+            return await self._asked(LOGINS_OF_PEOPLE if self._is_crowd(2) else LOGINS, span(day, day))
         except (Retryable, Permanent) as error:
             self._fail("LoginHistory", ["active_day"], [day], error)
             return None
@@ -403,7 +496,7 @@ class Poll(Asking):
         for line, row in enumerate(rows, 1):
             who = row.get(question.key)
             try:
-                numbers = question.read(row) if is_id(who) else None
+                numbers = question.numbers(row, days[0]) if is_id(who) else None
                 why = f"{who!r} is no id"
             except ValueError as error:
                 numbers, why = None, str(error)
@@ -431,9 +524,22 @@ class Poll(Asking):
 _RECORDS = frozenset(history for history, _ in HISTORIES.values())
 
 
-def _is_kept(rows: Sequence[Row]) -> bool:
+def _is_kept(found: Collection[object]) -> bool:
     """Whether a history that is empty for a span is kept at all, by what it has of a longer time."""
-    return bool(rows)
+    return bool(found)
+
+
+def _check_kept(history: str, found: Collection[object]) -> None:
+    if not _is_kept(found):
+        raise NotOffered(f"{NOT_TRACKED}: {grant(history)}", code="not-tracked")
+
+
+def _without_the_last(known: Sequence[str], left_out: Collection[str]) -> Sequence[str]:
+    """Ids up to the last one that is anybody's: after it, nothing has to be read."""
+    end = len(known)
+    while end and known[end - 1] in left_out:
+        end -= 1
+    return known[:end]
 
 
 def _only(values: Mapping[str, str], *names: str) -> dict[str, str]:

@@ -29,6 +29,13 @@ QUOTA_DAYS = 92
 PAST = "Salesforce tells this as of now only, not for a day gone by"
 _ACTIVITY = {"Call": "call", "Email": "email", "ListEmail": "email"}
 
+_SUBTYPES = {
+    "call": "TaskSubtype = 'Call'",
+    "email": "TaskSubtype IN ('Email', 'ListEmail')",
+    "task": "(TaskSubtype = null OR TaskSubtype NOT IN ('Call', 'Email', 'ListEmail'))",
+}
+"""The same as a condition."""
+
 Row = Mapping[str, Any]
 Number = tuple[str, date | None, float]
 """(metric, day of an event or None for a snapshot, how much)."""
@@ -41,7 +48,11 @@ class Question:
     ``key``: the person that groups are counted for, and paged by. ``read``: a group -> its numbers; raises ValueError.
     ``spare``: field that may be hidden -> the question to ask instead, for the metrics that do not need it. ``also``: what
     has to be answered as well before the metrics may be read; it may be left out where a field of it is hidden. ``most``:
-    groups that are read at most, 0 for all.
+    groups that are read at most, 0 for all. ``simpler``: what to ask instead for a day that has more.
+
+    ``daily``: everybody has one group a day at most. ``parts``: the same in questions that are daily, for a day of a crowd.
+    ``settled``: a group that says all that its person's groups can say. ``read_from``: as ``read``, where a number's day
+    depends on the first day that is asked for.
     """
 
     metrics: tuple[str, ...]
@@ -54,6 +65,11 @@ class Question:
     spare: Mapping[str, Question] = field(default_factory=dict)
     also: tuple[Question, ...] = ()
     most: int = 0
+    simpler: tuple[Question, ...] = ()
+    daily: bool = False
+    parts: tuple[Question, ...] = ()
+    settled: Callable[[Row], bool] | None = None
+    read_from: Callable[[Row, date], Sequence[Number]] | None = None
 
     def soql(self, span: Mapping[str, str], after: str | None = None, upto: str | None = None) -> str:
         """The query for a span, for people after ``after`` and up to ``upto``."""
@@ -64,10 +80,13 @@ class Question:
             f" GROUP BY {self.group} ORDER BY {self.key} LIMIT {GROUPS}"
         )
 
-    @property
-    def is_single(self) -> bool:
-        """Whether everybody has one group at most."""
-        return self.group == self.key
+    def is_single(self, span: Mapping[str, str]) -> bool:
+        """Whether everybody has one group at most in a span."""
+        return self.group == self.key or (self.daily and span.get("first") == span.get("last"))
+
+    def numbers(self, row: Row, first: date) -> Sequence[Number]:
+        """What a group says. ``first``: the first day that was asked for. Raises ValueError."""
+        return self.read(row) if self.read_from is None else self.read_from(row, first)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,9 +124,9 @@ def _day(row: Row, key: str = "d") -> date:
         raise ValueError(f"{value!r} is no day") from error
 
 
-def _counting(metric: str) -> Callable[[Row], Sequence[Number]]:
+def _counting(metric: str, day: str = "d") -> Callable[[Row], Sequence[Number]]:
     def read(row: Row) -> Sequence[Number]:
-        return ((metric, _day(row), _number(row, "n")),)
+        return ((metric, _day(row, day), _number(row, "n")),)
 
     return read
 
@@ -135,6 +154,12 @@ def _on_mobile(row: Row) -> Sequence[Number]:
     day = _day(row, "MetricsDate")
     mobile = "mobile" in str(row.get("AppExperience") or "").casefold()
     return (("feature_use.mobile", day, _number(row, "n")),) if mobile else ()
+
+
+def _like(name: str, patterns: Iterable[str]) -> str:
+    """The condition that a field is like one of these."""
+    likes = [f"{name} LIKE '{each}'" for each in patterns]
+    return f"({' OR '.join(likes)})"
 
 
 def pushed(row: Row) -> date | None:
@@ -200,6 +225,7 @@ def _by_day(
         f"{before}{moment} >= {{a}} AND {moment} < {{b}}{after}",
         group,
         read,
+        daily=not also,
     )
 
 
@@ -235,7 +261,7 @@ def _closings(amount: str, read: Callable[[Row], Sequence[Number]]) -> Question:
     )
 
 
-_CLOSED = replace(
+_OUTCOMES = replace(
     _closings(", SUM(Amount) amt", _closing),
     spare={"Amount": _closings("", _closing)},
 )
@@ -261,6 +287,42 @@ _CYCLES = Question(
     ),
     most=10 * GROUPS,
 )
+
+
+def _on_time_or_late(row: Row, first: date) -> Sequence[Number]:
+    """A group of closed deals: outcome, amount and, of won ones, how long they took."""
+    on_time = _day(row, "CloseDate") >= first
+    group = {key: value for key, value in row.items() if not on_time or key != "d"}
+    return (*_closing(group), *(_cycle(group) if row.get("IsWon") is True else ()))
+
+
+def _closed(*, amount: bool = True, late: bool = True) -> Question:
+    """Deals closed, all that is asked of them in one. ``amount``, ``late``: whether the fields for it may be seen."""
+    total = ", SUM(Amount) amt" if amount else ""
+    moved = ("DAY_ONLY(LastStageChangeDate) d, ", "DAY_ONLY(LastStageChangeDate), ") if late else ("", "")
+    in_time = "CloseDate >= {first}"
+    spare = {"Amount": (False, late)} if amount else {}
+    if late:
+        in_time = (
+            "CloseDate >= {late} AND ("
+            "CloseDate >= {first} OR (LastStageChangeDate >= {a} AND LastStageChangeDate < {b}))"
+        )
+        spare["LastStageChangeDate"] = amount, False
+    return Question(
+        ("won_count", "lost_count", *(("won_amount",) if amount else ()), "cycle_days"),
+        "Opportunity",
+        "OwnerId",
+        f"OwnerId, CloseDate, {moved[0]}IsWon, DAY_ONLY(CreatedDate) begun, COUNT(Id) n{total}",
+        f"IsClosed = true AND CloseDate <= {{last}} AND {in_time}",
+        f"OwnerId, CloseDate, {moved[1]}IsWon, DAY_ONLY(CreatedDate)",
+        lambda _row: (),
+        spare={name: _closed(amount=sums, late=moves) for name, (sums, moves) in spare.items()},
+        most=10 * GROUPS,
+        simpler=(_OUTCOMES, _CYCLES),
+        read_from=_on_time_or_late,
+    )
+
+
 HISTORIES = {
     "opportunity": ("OpportunityFieldHistory", "OpportunityId"),
     "account": ("AccountHistory", "AccountId"),
@@ -301,14 +363,28 @@ EVENTS: tuple[Question, ...] = (
         after=" AND Field = 'StageName'",
         read=_counting("step_moves"),
     ),
-    _by_day(
-        [f"activities_completed.{kind}" for kind in ("call", "email", "task")],
-        "Task",
-        "OwnerId",
-        "CompletedDateTime",
-        before="IsClosed = true AND ",
-        also=", TaskSubtype",
-        read=_activity,
+    replace(
+        _by_day(
+            [f"activities_completed.{kind}" for kind in ("call", "email", "task")],
+            "Task",
+            "OwnerId",
+            "CompletedDateTime",
+            before="IsClosed = true AND ",
+            also=", TaskSubtype",
+            read=_activity,
+        ),
+        parts=tuple(
+            _by_day(
+                [f"activities_completed.{kind}"],
+                "Task",
+                "OwnerId",
+                "CompletedDateTime",
+                before="IsClosed = true AND ",
+                after=f" AND {among}",
+                read=_counting(f"activities_completed.{kind}"),
+            )
+            for kind, among in _SUBTYPES.items()
+        ),
     ),
     _by_day(
         ["activities_completed.meeting"],
@@ -318,8 +394,7 @@ EVENTS: tuple[Question, ...] = (
         after=" AND IsChild = false",
         read=_counting("activities_completed.meeting"),
     ),
-    _CLOSED,
-    _CYCLES,
+    _closed(),
 )
 """Events of a span of days, one question each. A meeting counts once it has begun: its span ends now at the latest."""
 
@@ -419,6 +494,21 @@ LOGINS = Question(
     lambda _row: (),
 )
 """Asked day by day: LoginTime cannot be grouped, and Status cannot be filtered."""
+INTERACTIVE = ("Application", "Lightning Login", "SAML", "Third Party SSO", "Employee Login", "Passwordless")
+"""How LoginType begins when a person logged in; the others are integrations (LoginHistory, Object Reference)."""
+
+
+def by_a_person(row: Row) -> bool:
+    """Whether logins of a group are those of a person who got in."""
+    return row.get("Status") == "Success" and str(row.get("LoginType") or "").startswith(INTERACTIVE)
+
+
+LOGINS_OF_PEOPLE = replace(
+    LOGINS,
+    where=f"{LOGINS.where} AND {_like('LoginType', (f'{kind}%' for kind in INTERACTIVE))}",
+    settled=by_a_person,
+)
+"""The same without integrations, for a crowd."""
 USERS = (
     "SELECT Id, Name, Email, Username, FederationIdentifier, IsActive, UserType, ManagerId, Profile.Name,"
     " Profile.UserLicense.Name, UserRole.Name, Department, Title, TimeZoneSidKey, LocaleSidKey, CreatedDate"
@@ -427,8 +517,6 @@ USERS = (
 FROZEN = "SELECT UserId FROM UserLogin WHERE IsFrozen = true"
 VIEW_ALL = "SELECT PermissionSet.PermissionsViewAllData FROM PermissionSetAssignment WHERE AssigneeId = '{me}' ORDER BY Id"
 """Whether we see the activities of everybody: a profile counts as a permission set."""
-INTERACTIVE = ("Application", "Lightning Login", "SAML", "Third Party SSO", "Employee Login", "Passwordless")
-"""How LoginType begins when a person logged in; the others are integrations (LoginHistory, Object Reference)."""
 DEAL = (
     "Id",
     "Name",
@@ -454,6 +542,7 @@ FEATURES: Mapping[str, Question] = {
         f"MetricsDate >= {{first}} AND MetricsDate <= {{last}} AND PageName LIKE '%{word}%'",
         "UserId, MetricsDate",
         _using(f"feature_use.{thing}"),
+        daily=True,
     )
     for thing, word in _PAGES.items()
 } | {
@@ -471,6 +560,32 @@ FEATURES: Mapping[str, Question] = {
 
 Not confirmed offline: how the pages are called. A kind of page of which none was named in a span is not said at all.
 """
+PAGES = {f"feature_use.{thing}": word for thing, word in _PAGES.items()}
+OPENED = Question(
+    tuple(PAGES),
+    "LightningUsageByPageMetrics",
+    "UserId",
+    "UserId, MetricsDate, PageName, SUM(TotalCount) n",
+    "MetricsDate >= {first} AND MetricsDate <= {last} AND "
+    + _like("PageName", (f"%{word}%" for word in _PAGES.values())),
+    "UserId, MetricsDate, PageName",
+    lambda _row: (),
+    most=1,
+)
+"""All kinds of pages in one, where one query has room for them."""
+MOBILE = replace(
+    FEATURES["feature_use.mobile"],
+    select="UserId, MetricsDate, COUNT(Id) n",
+    where="MetricsDate >= {first} AND MetricsDate <= {last} AND AppExperience LIKE '%mobile%'",
+    group="UserId, MetricsDate",
+    read=_counting("feature_use.mobile", "MetricsDate"),
+    daily=True,
+)
+"""Only what was done with the mobile app, for a crowd; which days are told, TOLD says."""
+TOLD = (
+    "SELECT MetricsDate, COUNT(Id) n FROM LightningUsageByAppTypeMetrics"
+    " WHERE MetricsDate >= {first} AND MetricsDate <= {last} GROUP BY MetricsDate ORDER BY MetricsDate LIMIT 2000"
+)
 QUOTAS = Question(
     ("quota_attainment",),
     "ForecastingQuota",
@@ -496,7 +611,14 @@ PUSHES = (
 )
 """Old and new values can be neither filtered nor grouped, so these are rows."""
 MOST_PUSHES = 10_000
-TRACKED = "SELECT Id FROM {history} WHERE CreatedDate >= {a} AND CreatedDate < {b} AND {field} LIMIT 1"
+CHANGES = (
+    "SELECT Field, COUNT(Id) n FROM OpportunityFieldHistory WHERE CreatedDate >= {a} AND CreatedDate < {b}"
+    " GROUP BY Field ORDER BY Field LIMIT 2000"
+)
+"""Which fields of opportunities any change was kept of."""
+TRACKED = (
+    "SELECT Id FROM {history} WHERE CreatedDate >= {a} AND CreatedDate < {b} AND Field != 'created' LIMIT 1"
+)
 """Whether any change was kept at all: an object whose history is not tracked has no rows, and says nothing about it."""
 READ = frozenset(
     {
