@@ -66,7 +66,7 @@ from bot.services.match_people import match
 from bot.services.measure_outcomes import measure, next_outcome
 from bot.services.obey_command import answer_command
 from bot.services.plan_messages import plan
-from bot.services.poll_crm import import_files, poll
+from bot.services.poll_crm import import_files, keep_broken, poll
 from bot.services.warn_of_ending import warn_of_ending
 from bot.services.work_inbox import work
 from bot.vault import Vault, open_vault
@@ -140,18 +140,24 @@ class House:
     async def _poll_all(self, now: datetime) -> datetime | None:
         """Every source side by side, then the stages, which read what the polls wrote.
 
-        What one source does is nothing to the others: also a fault of the program is raised only when all are through.
+        What one source does is nothing to the others: also a fault of the program is its own failure, and in the log.
         """
         await self.open_sources()
+        polled = list(self.connectors.values())
         ends = await asyncio.gather(
-            *(self._poll_one(connector, now) for connector in list(self.connectors.values())),
-            return_exceptions=True,
+            *(self._poll_one(connector, now) for connector in polled), return_exceptions=True
         )
         await assess(self.database, programme=self.programme, holidays=self.holidays, now=now)
         again: list[datetime] = []
-        for end in ends:
-            if isinstance(end, BaseException):
+        for connector, end in zip(polled, ends, strict=True):
+            if isinstance(end, FullsteamError) or (
+                isinstance(end, BaseException) and not isinstance(end, Exception)
+            ):
                 raise end
+            if isinstance(end, Exception):
+                log.error("poll.broke", extra={"source": connector.name}, exc_info=end)
+                await keep_broken(self.database, connector, self.programme, now, type(end).__name__)
+                continue
             if end is not None:
                 again.append(now + end)
         return min([*again, now + self.poll_every])

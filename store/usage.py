@@ -505,15 +505,20 @@ def _read_at() -> sa.Select[Any]:
     )
 
 
-def owed_since(uow: UnitOfWork, source: str, oldest: date, tried_before: datetime) -> date | None:
+def owed_since(
+    uow: UnitOfWork, source: str, oldest: date, tried_before: datetime, partial_from: date
+) -> date | None:
     """The first day, from ``oldest`` on, of which a metric was not read that may be read by now; None: there is none.
 
     A metric may be read by now when its newest day was. What was denied is owed at once, what failed or was read in part only
-    when nobody has tried since ``tried_before``: a day that never can be read must not make every poll longer. Snapshots are
-    left out: of a day gone by nobody tells them any more.
+    when nobody has tried since ``tried_before``: a day that never can be read must not make every poll longer. A day that was
+    read in part is owed from ``partial_from`` on only: rows that nobody mends for days are not going to be. Snapshots are left
+    out: of a day gone by nobody tells them any more.
     """
     owed: dict[str, date] = {}
-    for row in uow.rows(_OWED, {"source": source, "oldest": oldest, "tried": tried_before}):
+    for row in uow.rows(
+        _OWED, {"source": source, "oldest": oldest, "tried": tried_before, "partial_from": partial_from}
+    ):
         owed[row.metric] = row.day
     if not owed:
         return None
@@ -523,7 +528,7 @@ def owed_since(uow: UnitOfWork, source: str, oldest: date, tried_before: datetim
 
 
 _GRANTED = frozenset({CoverageStatus.OK, CoverageStatus.PARTIAL})
-_UNREAD = (CoverageStatus.PARTIAL.value, CoverageStatus.ERROR.value, CoverageStatus.THROTTLED.value)
+_UNREAD = (CoverageStatus.ERROR.value, CoverageStatus.THROTTLED.value)
 _OWED = (
     sa.select(coverage_table.c.metric, sa.func.min(coverage_table.c.day).label("day"))
     .where(
@@ -531,7 +536,13 @@ _OWED = (
         sa.or_(
             coverage_table.c.status == CoverageStatus.DENIED.value,
             sa.and_(
-                coverage_table.c.status.in_(_UNREAD),
+                sa.or_(
+                    coverage_table.c.status.in_(_UNREAD),
+                    sa.and_(
+                        coverage_table.c.status == CoverageStatus.PARTIAL.value,
+                        coverage_table.c.day >= sa.bindparam("partial_from", type_=sa.Date),
+                    ),
+                ),
                 coverage_table.c.polled_at <= sa.bindparam("tried", type_=Utc),
             ),
         ),

@@ -6,6 +6,7 @@ nobody spoke of is ``error``, never a zero. Zeros are said for everybody listed,
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -55,7 +56,10 @@ class Figures:
         self._notes: Counter[str] = Counter()
 
     def add(self, metric: str, user: str, day: date, number: float) -> None:
-        """So much more of an event, or a snapshot's number."""
+        """So much more of an event, or a snapshot's number. What is too large to be a number costs its metric that day."""
+        if not math.isfinite(number):
+            self.mark(metric, [day], CoverageStatus.PARTIAL, "a number is too large to be one")
+            return
         values = self._values[day][user]
         values[metric] = values.get(metric, 0.0) + number
 

@@ -406,7 +406,7 @@ class Api:
             )
         request = (
             httpx.Request(method, url, headers={**_HEADERS, **headers}, content=body)
-            if "://" in url
+            if url.startswith(("http://", "https://"))
             else httpx.Request(
                 method,
                 self._host,
@@ -435,7 +435,8 @@ class Api:
             self._cookies.extract_cookies(response)
         self._look_at(response.headers)
         try:
-            return Answer(response.status_code, response.headers, json.loads(content))
+            body = json.loads(content, parse_constant=_no_number)
+            return Answer(response.status_code, response.headers, body)
         except (ValueError, RecursionError):
             return Answer(response.status_code, response.headers, None, is_json=False, raw=bytes(content))
 
@@ -476,7 +477,11 @@ class Api:
         if (
             status in _BUSY or status >= 500 or (status == 403 and answer.is_json)
         ):  # what 403 means, judge has said
-            raise self._failed(f"http-{status}", f"it answered {status}", self._told(answer.headers))
+            told = self._told(answer.headers)
+            error = self._failed(f"http-{status}", f"it answered {status}", told)
+            if told is not None:  # whoever names a time means everybody
+                self._close_until(told, _TOLD, f"it answered {status}")
+            raise error
         if 300 <= status < 400:
             raise Permanent(
                 f"{self._name}: it sends us elsewhere ({status}): set its address to the one it has now",
@@ -564,14 +569,20 @@ class Api:
         self._closed_until = None
         if code == "circuit-open":
             self._failures = max(self._failures, self._policy.tries - 1)
-        elif code != _SLOWER:
+        elif code not in (_SLOWER, _TOLD):
             self._failures = 0
 
 
 _SLOWER = "http-429"
+_TOLD = "told-to-wait"
 _NOBODY_THERE = "nobody answers at its address: check it, and whether this machine may reach it"
 _BRAKE = "{:.0%} of its API calls are used up"
 _RENEWED_BEFORE = timedelta(minutes=1)
+
+
+def _no_number(said: str) -> float:
+    """NaN and Infinity are no JSON (RFC 8259, 6), and no number that anything may be read from."""
+    raise ValueError(f"{said} is no JSON")
 
 
 def _aware(moment: datetime) -> datetime:

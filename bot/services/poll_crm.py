@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CHANGED_OVERLAP_DAYS = 28
 """The same when the files are new ones: an export may correct weeks. Not more than raw usage allows (forget_raw)."""
+MENDED_DAYS = 7
+"""Of a day that was read in part: how long it is read again in the hope that somebody mends its rows."""
 BACKFILL_DAYS = 90
 """What the first poll of a source reads; an import reads everything."""
 TRIED_AGAIN = timedelta(hours=6)
@@ -171,7 +173,8 @@ async def _first_day(
         # A right may be missing for ever, and one query fail while the others do not: such days do not hold the watermark,
         # so every other metric is as fresh as it can be. They are read again once the metric can be read.
         backfill = _since(None, through, overlap)
-        owed = await database.read(usage.owed_since, connector.name, backfill, now - TRIED_AGAIN)
+        mended = through - timedelta(days=MENDED_DAYS - 1)
+        owed = await database.read(usage.owed_since, connector.name, backfill, now - TRIED_AGAIN, mended)
         if owed is not None:
             # Whole weeks: older days of a week may be gone already, and its sum is made anew from what is there.
             first = max(min(first, owed - timedelta(days=owed.weekday())), backfill)
@@ -237,6 +240,18 @@ def _keep_part(uow: UnitOfWork, source: str, part: Collected, now: datetime, zon
     if days:
         usage.move_watermark(uow, source, max(days), part.fingerprint or None, now)
     return kept
+
+
+async def keep_broken(
+    database: Database, connector: Connector, programme: Programme, now: datetime, kind: str
+) -> None:
+    """A poll ended by a fault of the program (``kind``: its class): what it owes is ``error``, as for any other failure."""
+    known = (await database.read(usage.sources)).get(connector.name)
+    watermark = known.watermark if known is not None else None
+    through = last_day(programme, connector.lag_days, now)
+    owed = Window(through if watermark is None else min(watermark + timedelta(days=1), through), through)
+    error = Permanent(f"{connector.name}: reading it ended by a fault of the program ({kind}): see the log")
+    await database.write(_keep_failure, connector.name, owed, error, now)
 
 
 def _keep_failure(

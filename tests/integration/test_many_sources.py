@@ -162,12 +162,20 @@ async def test_a_source_that_fails_stops_no_other(database: Database, error: Ful
     assert again == TUESDAY + (wait or timedelta(hours=1))
 
 
-async def test_a_fault_of_the_program_is_raised_when_the_others_are_through(database: Database) -> None:
-    good = Crm("west")
-    with pytest.raises(KeyError):
-        await house_of(database, Crm("east", raises=KeyError("bug")), good)._poll_all(TUESDAY)
-    assert good.polls == 1
-    assert len(kept(database)[1]) == 3
+async def test_a_fault_of_the_program_is_the_failure_of_its_own_source(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, away = Crm("west"), Crm("south", raises=Retryable("away", after=timedelta(minutes=5)))
+    broken = Crm("east", raises=KeyError("bug"))
+    due = await house_of(database, broken, good, away)._poll_all(TUESDAY)
+    assert due == TUESDAY + timedelta(minutes=5), "what the others asked for holds"
+    assert (good.polls, len(kept(database)[1])) == (1, 3)
+    found = database.read_now(usage.sources)["east"]
+    assert "KeyError" in (found.error or "")
+    day = TUESDAY.date()
+    said = database.read_now(lambda uow: usage.coverage(uow, ["won_count"], day, day, source="east"))
+    assert said["won_count"] is CoverageStatus.ERROR
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == ["poll.broke"]
 
 
 class Silent(Crm):

@@ -202,7 +202,7 @@ def test_days_that_were_denied_are_owed_once_the_metric_can_be_read(database: Da
     def said(metric: str, *statuses: CoverageStatus) -> date | None:
         rows = [Coverage(metric, day(at), status) for at, status in enumerate(statuses)]
         database.write_now(usage.keep_coverage, "crm", rows, NOW)
-        return database.read_now(usage.owed_since, "crm", day(0), NOW - timedelta(hours=1))
+        return database.read_now(usage.owed_since, "crm", day(0), NOW - timedelta(hours=1), day(0))
 
     assert said(CALLS, OK, OK, OK) is None
     assert said("opps_open", DENIED, DENIED, OK) is None, "of a day gone by nobody tells it"
@@ -210,8 +210,8 @@ def test_days_that_were_denied_are_owed_once_the_metric_can_be_read(database: Da
     assert said(CREATED, OK, OK, DENIED, OK) == day(2)
     assert said(WON, OK, DENIED, DENIED, ERROR) == day(2)
     assert said(WON, OK, DENIED, DENIED, ERROR, PARTIAL) == day(1)
-    assert database.read_now(usage.owed_since, "crm", day(2), NOW - timedelta(hours=1)) == day(2)
-    assert database.read_now(usage.owed_since, "other", day(0), NOW) is None
+    assert database.read_now(usage.owed_since, "crm", day(2), NOW - timedelta(hours=1), day(0)) == day(2)
+    assert database.read_now(usage.owed_since, "other", day(0), NOW, day(0)) is None
 
 
 @pytest.mark.parametrize("failure", [PARTIAL, ERROR, CoverageStatus.THROTTLED])
@@ -219,7 +219,7 @@ def test_days_that_failed_are_owed_after_a_while_once_the_metric_can_be_read(
     database: Database, failure: CoverageStatus
 ) -> None:
     def owed(after: timedelta) -> date | None:
-        return database.read_now(usage.owed_since, "crm", day(0), NOW + after)
+        return database.read_now(usage.owed_since, "crm", day(0), NOW + after, day(0))
 
     rows = [Coverage(CALLS, day(at), status) for at, status in enumerate((OK, failure, OK, OK))]
     database.write_now(usage.keep_coverage, "crm", rows, NOW)
@@ -228,6 +228,17 @@ def test_days_that_failed_are_owed_after_a_while_once_the_metric_can_be_read(
     assert owed(timedelta(0)) is None, "it still cannot be read"
     database.write_now(usage.keep_coverage, "crm", [Coverage(CALLS, day(at), OK) for at in (1, 4)], NOW)
     assert owed(timedelta(0)) is None, "both were read"
+
+
+def test_a_day_that_nobody_mends_is_not_read_again_for_ever(database: Database) -> None:
+    def owed(partial_from: int) -> date | None:
+        return database.read_now(usage.owed_since, "crm", day(0), NOW, day(partial_from))
+
+    rows = [Coverage(CALLS, day(at), status) for at, status in enumerate((PARTIAL, OK, PARTIAL, OK))]
+    database.write_now(usage.keep_coverage, "crm", rows, NOW)
+    assert [owed(first) for first in (0, 1, 2, 3)] == [day(0), day(2), day(2), None]
+    database.write_now(usage.keep_coverage, "crm", [Coverage(CALLS, day(0), ERROR)], NOW)
+    assert owed(3) == day(0), "what failed is owed however old"
 
 
 def test_the_worst_day_decides_and_a_day_nobody_spoke_of_is_an_error(database: Database) -> None:

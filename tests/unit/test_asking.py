@@ -119,3 +119,15 @@ async def test_a_day_that_is_too_much_by_itself_is_given_up_and_the_others_are_r
     await poll.by_halves(WINDOW.since, WINDOW.through, ask, lambda day, _error: given_up.append(day))
     assert given_up == [heavy]
     assert sorted(read) == [day for day in DAYS if day != heavy]
+
+
+async def test_a_number_that_is_too_large_to_be_one_is_nobody_s() -> None:
+    poll = asking()
+    poll.keep(["won_count"], DAYS, 3)
+    poll.figures.add("won_count", "U1", DAYS[0], float("1e999"))
+    poll.figures.add("won_count", "U1", DAYS[1], 2.0)
+    parts = list(poll.figures.parts({"U1": None}))
+    covered = {row.day: row.status for part in parts for row in part.coverage if row.metric == "won_count"}
+    assert (covered[DAYS[0]], covered[DAYS[1]]) == (CoverageStatus.PARTIAL, CoverageStatus.OK)
+    sums = sum(fact.values.get("won_count", 0.0) for part in parts for fact in part.facts)
+    assert sums == 2.0

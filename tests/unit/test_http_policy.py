@@ -663,3 +663,25 @@ async def test_an_answer_within_another_one_means_what_it_would_mean_alone() -> 
         api.within(Answer(403, {}, {}))
     with pytest.raises(Throttled):
         await api.get("/x")
+
+
+@pytest.mark.parametrize("body", [b'{"n": NaN}', b'{"n": [Infinity]}', b'{"n": -Infinity}'])
+async def test_what_is_no_number_is_no_json(body: bytes) -> None:
+    tenant = Tenant(httpx.Response(200, content=body))
+    await waits(tenant.api())
+
+
+async def test_whoever_names_a_time_means_everybody() -> None:
+    tenant = Tenant(said(503, retry_after="600"), said())
+    api = tenant.api()
+    assert await waits(api) == timedelta(minutes=10)
+    assert await waits(api) == timedelta(minutes=10)
+    assert len(tenant.asked) == 1
+    tenant.clock.set(NOON + timedelta(minutes=10))
+    await api.get("/x")
+
+
+async def test_a_link_may_have_an_address_in_its_query() -> None:
+    tenant = Tenant(said())
+    await tenant.api().follow("/next?context=https://crm.example.com/$metadata")
+    assert whole_address(tenant.asked[-1]).endswith("/next?context=https://crm.example.com/$metadata")
