@@ -992,6 +992,7 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
         | thresholds(TODAY)
         | {"owners": f"'{people[1]}'", "period": "2026-11-01", "me": org.me}
     )
+    values["type"] = "'0Db000000000001EAA'"
     values["month"] = f"{TODAY - timedelta(days=30)}T00:00:00Z"
     now = {"b": f"{FRIDAY:%Y-%m-%dT%H:%M:%SZ}"}
     spelled = {query.format_map(values | (now if " FROM Event " in query else {})) for query in written}

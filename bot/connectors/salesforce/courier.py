@@ -49,7 +49,7 @@ class Courier:
         self._busy: set[asyncio.Task[None]] = set()
         self._carriers = self._stumbles = 0
         self.is_plain = False
-        """Whether the org was asked for several queries at once, and does not offer it."""
+        """Whether the org was asked for several queries at once, and refused."""
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Courier:
             return batch  # one of them may be what it stumbled over
         parts = _parts(answer.body, len(batch))
         if parts is None:
-            self._leave_it()
+            self._at_a_time = 1
             return batch
         self._stumbles = 0
         left = []

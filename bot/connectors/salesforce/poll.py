@@ -29,9 +29,11 @@ from bot.connectors.salesforce.queries import (
     MOBILE,
     MOST_PUSHES,
     NEEDING,
+    OF_PERIOD,
     OPENED,
     PAGES,
     PAST,
+    PERIODS,
     PUSHES,
     QUOTAS,
     REQUIRED,
@@ -422,13 +424,12 @@ class Poll(Asking):
         """Won since the running period began, of what that period's quota says."""
         through, metrics, asked = self._window.through, QUOTAS.metrics, QUOTAS
         try:
-            rows = await self._asked(QUOTAS, thresholds(through))
+            rows = await self._quota_rows(through)
             quotas: dict[tuple[str, date], dict[str, float]] = {}
             for row in rows:
                 kind, start, quota = quota_of(row)
                 quotas.setdefault((kind, start), {})[str(row.get(QUOTAS.key))] = quota
-            wanted = self._forecast_type
-            chosen = _running({key for key in quotas if wanted in ("", key[0])}, through)
+            chosen = self._chosen(quotas, through)
             start = chosen[1]
             asked = WON
             won = await self._asked(WON, span(start, through))
@@ -445,6 +446,22 @@ class Poll(Asking):
             if who.startswith("005") and is_id(who) and quota > 0:
                 reached = round(100 * amounts.get(who, 0.0) / quota, 2)
                 self.figures.add("quota_attainment", who, through, reached)
+
+    def _chosen(self, quotas: Iterable[tuple[str, date]], today: date) -> tuple[str, date]:
+        """The forecast type and period that count. Raises NotOffered."""
+        return _running({key for key in quotas if self._forecast_type in ("", key[0])}, today)
+
+    async def _quota_rows(self, today: date) -> Sequence[Row]:
+        """Quotas of the last periods, or, in a crowd, of the one that counts: everybody has one of it."""
+        values = thresholds(today)
+        if self._is_crowd(2) and self._offer.has(QUOTAS.entity):
+            periods = [quota_of(row)[:2] for row in await self._courier.rows(PERIODS.format_map(values))]
+            kind, start = self._chosen(periods, today)
+            if not kind or is_id(kind):
+                named = {"type": f"'{kind}'" if kind else "null", "period": start.isoformat()}
+                shown = {"ForecastingTypeId": kind, "StartDate": start.isoformat()}
+                return [{**row, **shown} for row in await self._asked(OF_PERIOD, named)]
+        return await self._asked(QUOTAS, values)
 
     async def _logins(self) -> None:
         """Who logged in on each day. Without the right to see it Salesforce shows our own logins only, and says nothing."""

@@ -611,6 +611,21 @@ PUSHES = (
 )
 """Old and new values can be neither filtered nor grouped, so these are rows."""
 MOST_PUSHES = 10_000
+PERIODS = (
+    "SELECT ForecastingTypeId, StartDate, SUM(QuotaAmount) amt FROM ForecastingQuota"
+    " WHERE StartDate >= {quarter} AND StartDate <= {today} AND QuotaAmount > 0"
+    " GROUP BY ForecastingTypeId, StartDate ORDER BY ForecastingTypeId LIMIT 2000"
+)
+"""Which quotas there are, for a crowd: then those of one period are asked for."""
+OF_PERIOD = Question(
+    ("quota_attainment",),
+    "ForecastingQuota",
+    "QuotaOwnerId",
+    "QuotaOwnerId, SUM(QuotaAmount) amt",
+    "StartDate = {period} AND ForecastingTypeId = {type} AND QuotaAmount > 0",
+    "QuotaOwnerId",
+    lambda _row: (),
+)
 CHANGES = (
     "SELECT Field, COUNT(Id) n FROM OpportunityFieldHistory WHERE CreatedDate >= {a} AND CreatedDate < {b}"
     " GROUP BY Field ORDER BY Field LIMIT 2000"
