@@ -9,7 +9,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,7 @@ async def asked_for(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         connector = crowd.connector()
         await connector.users(TODAY)
         crowd.used(many[0], 0, "Salesforce Mobile")
+        crowd.quota(many[0], date(2026, 11, 1), 100)
         await collected(connector, Window(TODAY, TODAY), ALL)
     found |= {text for text in crowd.line.asked if text.startswith("SELECT ")}
     apart = {
@@ -145,6 +146,7 @@ async def test_every_query_parses_where_nobody_here_wrote_the_grammar(
         "NOT IN ('Call'",
         "LoginType LIKE",
         "AppExperience LIKE",
+        "AND ForecastingTypeId = '",
         "GROUP BY Field",
         "FROM ForecastingQuota",
         "FROM CaseHistory",
