@@ -26,6 +26,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -252,8 +253,20 @@ def load(overrides: Path | None = None) -> Content:
 def gather(overrides: Path | None = None) -> tuple[Content, list[Fault]]:
     """What can be used of the content, and every fault of the rest. Reads files, changes nothing.
 
-    ``overrides``: the customer's folder, or a single file of theirs.
+    ``overrides``: the customer's folder, or a single file of theirs. Without one it is what ships, read once a process.
     """
+    if overrides is None:
+        content, faults = _shipped()
+        return content, [*faults]
+    return _gathered(overrides)
+
+
+@cache
+def _shipped() -> tuple[Content, list[Fault]]:
+    return _gathered(None)
+
+
+def _gathered(overrides: Path | None) -> tuple[Content, list[Fault]]:
     reading = _Reading()
     reading.folder(SHIPPED, shipped=True)
     if overrides is not None:

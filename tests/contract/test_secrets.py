@@ -37,7 +37,7 @@ from bot.domain.ports import Asked, Connector, ConnectorKind
 from bot.domain.usage import METRICS, MetricKind, Window
 from bot.plugins import discover
 from bot.vault import Vault, new_key
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, SleeplessLoop
 
 KINDS = {kind.name: kind for kind in discover(bot.connectors, ConnectorKind) if kind.settings is not None}
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -231,7 +231,8 @@ def test_whatever_a_host_does_no_secret_is_shown(
             shown += [text async for text in _said(connector, kind.owner)]
         return shown
 
-    shown = asyncio.run(all_hosts())
+    with asyncio.Runner(loop_factory=SleeplessLoop) as runner:
+        shown = runner.run(all_hosts())
     assert len(shown) > 3 * len(FAILURES)
     assert any("Traceback" in text for text in shown)
     for text in shown:

@@ -28,6 +28,8 @@ from tests.orgs import Org
 from tests.serving import on_loopback
 
 PROGRAMME = Path(__file__).parent.parent.parent / "examples" / "programme.toml"
+LATELY = ("--since", (datetime.now(UTC).date() - timedelta(days=1)).isoformat())
+"""A poll of two days, where a test is not about what a first one reads: that asks for each of ninety days."""
 SECRET = "sandbox-client-secret"
 """The sandbox's: what must be found nowhere."""
 
@@ -44,10 +46,27 @@ def org() -> Org:
     return org
 
 
+class Front:
+    """One address for all tests here: behind it stands the CRM of the test that runs."""
+
+    def __init__(self) -> None:
+        self.server: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.server(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[tuple[Front, str]]:
+    front = Front()
+    with on_loopback(front) as url:
+        yield front, url
+
+
 @pytest.fixture
-def url(org: Org) -> Iterator[str]:
-    with on_loopback(org.server) as url:
-        yield url
+def url(org: Org, front: tuple[Front, str]) -> str:
+    front[0].server = org.server
+    return front[1]
 
 
 def variables(url: str, name: str = "SALESFORCE", **more: str) -> dict[str, str]:
@@ -93,13 +112,17 @@ def test_a_poll_says_facts_and_coverage_by_metric_calls_and_what_is_left(
     assert (said.code, said.err) == (0, "")
     assert re.search(r"^salesforce: 2 people, [\d,]+ person-days of facts", said.out)
     assert re.search(r"^activities_completed\.call +\d+ +4 +ok *$", said.out, re.MULTILINE)
+    assert re.search(r"^opps_open +2 +1 +ok *$", said.out, re.MULTILINE), "a state: its sum as of today"
     assert re.search(r"^opps_open_long +0 +unsupported *$", said.out, re.MULTILINE)
-    assert "salesforce, unsupported: " in said.out
+    assert len(re.findall(r"^salesforce, unsupported ", said.out, re.MULTILINE)) == 1
+    assert "People were not matched to Slack: FULLSTEAM_SLACK_BOT_TOKEN is not set" in said.out
     assert re.search(r"\d+ calls, \d+ rows; [\d,]+ of 100,000 calls left", said.out)
     assert database.read_now(usage.sources)["salesforce"].watermark is not None
     again = json.loads(fullsteam("poll", "salesforce", "--json", "-", **variables(url)).out)
     assert again["failure"] is None
     assert again["coverage"].keys() == METRICS.keys()
+    assert again["now"]["opps_open"] == 1
+    assert "opps_open" not in again["totals"]
     assert (again["limit"]["most"], again["calls"] > 10) == (100_000, True)
 
 
@@ -135,7 +158,7 @@ def test_a_name_that_is_none_lists_those_there_are(fullsteam: Terminal, url: str
         said = fullsteam(*words, **two)
         assert (said.code, said.out) == (2, "")
         assert "there are east, salesforce" in said.err
-    assert fullsteam("poll", "east", **two).code == 0
+    assert fullsteam("poll", "east", *LATELY, **two).code == 0
     none = fullsteam("poll")
     assert none.code == 2
     assert "nothing to read" in none.err
@@ -146,11 +169,13 @@ def test_a_poll_that_fails_is_one_line_that_says_what_to_do(fullsteam: Terminal,
     said = fullsteam("poll", **variables(url))
     assert said.code == 1
     assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("salesforce: Salesforce rejects the login")
+    assert "0 people" not in said.out, "nothing was kept: no line of success"
     assert "check FULLSTEAM_SALESFORCE_CLIENT_ID and FULLSTEAM_SALESFORCE_CLIENT_SECRET" in said.err
     nobody = fullsteam("poll", **variables(f"http://127.0.0.1:{free_port()}"))
     assert nobody.code == 1
-    assert "nobody answers at its address: check it" in nobody.err
-    assert "Try again in" in nobody.err
+    assert nobody.err.startswith("salesforce: nobody answers at ")
+    assert "Try again in" not in nobody.err, "a wrong address does not mend itself"
 
 
 def test_what_one_crm_lacks_in_settings_does_not_stop_another(fullsteam: Terminal, url: str) -> None:
@@ -159,7 +184,7 @@ def test_what_one_crm_lacks_in_settings_does_not_stop_another(fullsteam: Termina
         "FULLSTEAM_CRMS": "salesforce, east=salesforce, west=siebel",
         "FULLSTEAM_EAST_URL": "http://crm.example.com",
     }
-    assert fullsteam("poll", "salesforce", **both).code == 0
+    assert fullsteam("poll", "salesforce", *LATELY, **both).code == 0
     east = fullsteam("poll", "east", **both)
     assert east.code == 2
     assert "FULLSTEAM_EAST_URL must start with https://" in east.err
@@ -273,7 +298,7 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
     }
     said = fullsteam("doctor", **three)
     assert said.code == 1
-    assert "mend crm west: west: nobody answers at its address" in said.out
+    assert "mend crm west: west: nobody answers at " in said.out
     assert "FULLSTEAM_BROKEN_URL is not set" in said.out
     if columns == "200":
         assert re.search(
@@ -288,9 +313,13 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
         assert (
             max(len(line) for line in listed if not line.startswith(("east,", "salesforce,", "the_"))) <= 80
         )
-    advice = re.findall(r"^east, unsupported: (.+)$", said.out, re.MULTILINE)
+    advice = re.findall(r"^east, denied: (.+)$", said.out, re.MULTILINE)
     assert advice
     assert len(advice) == len(set(advice)), "each advice once"
+    # What nobody can mend comes after what somebody can, in one paragraph.
+    assert len(re.findall(r"^east, unsupported ", said.out, re.MULTILINE)) == 1
+    assert said.out.rindex("east, denied: ") < said.out.index("east, unsupported ")
+    assert "opps_open_long is not read from Salesforce" in said.out
 
 
 def test_the_doctor_s_table_as_json(fullsteam: Terminal, url: str) -> None:
@@ -324,7 +353,7 @@ def test_what_is_connected_is_tried_sealed_polled_and_forgotten(
     assert SECRET.encode() not in inside
     assert b"3MVG9sandbox" not in inside
 
-    assert fullsteam("poll", "emea", **keys).code == 0
+    assert fullsteam("poll", "emea", *LATELY, **keys).code == 0
     shown = fullsteam("poll", "emea", "--dry-run", **keys)
     assert (shown.code, "SELECT" in shown.out) == (0, True)
     facts = _facts(database)
@@ -417,12 +446,12 @@ def test_without_its_key_a_source_waits_and_the_others_go_on(
         ({}, "FULLSTEAM_KEYS is not set"),
         ({"FULLSTEAM_KEYS": new_key()}, "none of the keys in FULLSTEAM_KEYS opens what is kept of emea"),
     ):
-        assert fullsteam("poll", "salesforce", **keys, **variables(url)).code == 0
+        assert fullsteam("poll", "salesforce", *LATELY, **keys, **variables(url)).code == 0
         said = fullsteam("poll", "emea", **keys, **variables(url))
         assert (said.code, says in said.err) == (2, True)
         doctor = fullsteam("doctor", **keys, **variables(url))
         assert f"mend crm emea: {says}" in doctor.out
-        assert "ok   crm salesforce: metrics: " in doctor.out
+        assert "look crm salesforce: metrics: " in doctor.out, "something cannot be read, all the rest can"
 
 
 def test_the_environment_s_word_counts_over_what_is_kept(
@@ -438,7 +467,7 @@ def test_the_environment_s_word_counts_over_what_is_kept(
         "the environment's settings are used; what `fullsteam connect` keeps under this name is not"
         in doctor.out
     )
-    assert fullsteam("poll", "salesforce", **keys).code == 0
+    assert fullsteam("poll", "salesforce", *LATELY, **keys).code == 0
     left = fullsteam("disconnect", "salesforce", **elsewhere, **keys)
     assert "The environment still names salesforce" in left.out
 
@@ -455,7 +484,7 @@ def test_keys_are_replaced_without_losing_what_the_old_one_sealed(
     file.chmod(0o600)
     rotated = fullsteam("keys", "rotate", FULLSTEAM_KEYS_FILE=str(file))
     assert (rotated.code, rotated.out) == (0, "1 source sealed with the newest key.\n")
-    assert fullsteam("poll", "emea", FULLSTEAM_KEYS=new).code == 0
+    assert fullsteam("poll", "emea", *LATELY, FULLSTEAM_KEYS=new).code == 0
     assert fullsteam("poll", "emea", FULLSTEAM_KEYS=old).code == 2
     lost = fullsteam("keys", "rotate", FULLSTEAM_KEYS=old)
     assert (lost.code, "none of the keys" in lost.err) == (1, True)
