@@ -206,6 +206,14 @@ class Life:
             },
         )
         crm.api_user = self.integration
+        self._insert(
+            "PermissionSetAssignment",
+            {
+                "AssigneeId": self.integration,
+                "PermissionSetId": "0PS000000000001AAA",
+                "ViewAllData": True,
+            },
+        )
         for person in firm.people:
             if not person.crm_id:
                 continue

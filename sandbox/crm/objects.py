@@ -135,13 +135,18 @@ OBJECTS: dict[str, SObject] = {
         _object(
             "PermissionSetAssignment",
             "0Pa",
-            "AssigneeId:reference>User",
+            "AssigneeId:reference>User PermissionSetId:reference",
             {
                 "PermissionSet.PermissionsViewAllData": _field(
                     "PermissionSet.PermissionsViewAllData", "boolean", column="ViewAllData"
                 )
             },
             ("ViewAllData",),
+        ),
+        _object(
+            "ObjectPermissions",
+            "110",
+            "ParentId:reference SobjectType:picklist PermissionsRead:boolean PermissionsViewAllRecords:boolean",
         ),
         _object("Account", "001", "Name:string OwnerId:reference>User" + _TRACE),
         _object(

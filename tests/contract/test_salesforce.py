@@ -977,6 +977,9 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
     people = people_of(org, 1)
     org.login(people[1], 0)
     org.used(people[1], 0, "Salesforce Mobile")
+    which = "0PS000000000001AAA"
+    given = {"AssigneeId": org.me, "PermissionSetId": which, "ViewAllData": False}
+    org.crm.insert("PermissionSetAssignment", [given])
     connector = org.connector()
     await connector.users(TODAY)
     org.quota(people[1], date(2026, 11, 1), 1000)
@@ -992,6 +995,7 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
         | thresholds(TODAY)
         | {"owners": f"'{people[1]}'", "period": "2026-11-01", "me": org.me}
     )
+    values["sets"] = f"'{which}'"
     values["type"] = "'0Db000000000001EAA'"
     values["month"] = f"{TODAY - timedelta(days=30)}T00:00:00Z"
     now = {"b": f"{FRIDAY:%Y-%m-%dT%H:%M:%SZ}"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce.queries import Row
+from bot.connectors.salesforce.rows import is_id
 from bot.domain.errors import FullsteamError, Permanent, Retryable, Throttled
 
 _LIMIT_INFO = re.compile(r"\bapi-usage\s*=\s*(\d+)\s*/\s*(\d+)")
@@ -118,6 +120,12 @@ def judge(answer: Answer) -> FullsteamError | None:
             return Permanent(
                 "Salesforce does not understand a query: check the API version", code="malformed"
             )
+    if answer.status == 403 and not code:
+        return Permanent(
+            "this address is refused, and not by Salesforce's API: check FULLSTEAM_SALESFORCE_URL, what stands between, and"
+            " the IP restrictions of the integration user's profile and of the external client app",
+            code="address-refused",
+        )
     if code.startswith("INSUFFICIENT_ACCESS") or (answer.status == 403 and code != "REQUEST_LIMIT_EXCEEDED"):
         return Denied("", code="denied")
     if "security evaluation for non-admin users" in message:
@@ -135,7 +143,8 @@ def client_credentials(url: str, client_id: str, client_secret: str, token_url: 
     }
 
     async def log_in(send: Send) -> Session:
-        return _session(await _post(send, where, body), url, _advice_on_secret)
+        session = _session(await _post(send, where, body), url, _advice_on_secret)
+        return await _known(send, session, where)
 
     return log_in
 
@@ -177,7 +186,7 @@ def jwt_bearer(
         answer = await ask(send, key)
         if answer.status >= 400 and "expired" in _described(answer):
             answer = await ask(send, key)
-        return _session(answer, url, _advice_on_key)
+        return await _known(send, _session(answer, url, _advice_on_key), where)
 
     return log_in
 
@@ -222,7 +231,8 @@ def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Ses
     token = said.get("access_token")
     if answer.status == 200 and isinstance(token, str) and token:
         link = str(said.get("instance_url") or url).rstrip("/")
-        return Session(token, str(said.get("id") or "").rpartition("/")[2], link)
+        who = str(said.get("id") or "").rpartition("/")[2]
+        return Session(token, who if is_id(who) else "", link)
     if not answer.is_json:
         raise SessionRefused(
             f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
@@ -233,6 +243,26 @@ def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Ses
         f"Salesforce rejects the login ({code or answer.status}): {advise(code, _described(answer))}",
         code="login-rejected",
     )
+
+
+async def _known(send: Send, session: Session, where: str) -> Session:
+    """The session with who we are, asked for where the login does not say so; not every server knows that question.
+
+    Source: Salesforce Help, "The UserInfo Endpoint". ``where``: the address of the login, beside which it is.
+    """
+    if session.user or not where.endswith("/token"):
+        return session
+    try:
+        answer = await send(
+            "GET",
+            f"{where.removesuffix('token')}userinfo",
+            {"Authorization": f"Bearer {session.token}"},
+            None,
+        )
+    except (Retryable, Permanent):
+        return session
+    who = answer.body.get("user_id") if isinstance(answer.body, dict) else None
+    return replace(session, user=str(who)) if answer.status == 200 and is_id(who) else session
 
 
 def _advice_on_secret(code: str, described: str) -> str:

@@ -154,6 +154,7 @@ class SalesforceConnector:
         self.people = People(
             self.api,
             self.courier,
+            username=settings.username,
             licences=[each.strip() for each in settings.licences.split(",") if each.strip()],
             sandbox=".sandbox." in (urlsplit(settings.url).hostname or ""),
         )
@@ -195,14 +196,17 @@ class SalesforceConnector:
                 return Probe(self.name, version, ok=False, advice=advice)
             today = self._today()
             rows: list[Coverage] = []
+            faults = [*(await self.people.known(today)).faults]
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
                 rows += part.coverage
+                faults += part.faults
         except (Retryable, Permanent) as error:
             return Probe(self.name, version, ok=False, advice=str(error))
         log.info(
             "salesforce.probed", extra={"source": self.name, "user": session.user, "calls": self.api.calls}
         )
-        return Probe(self.name, version, ok=True, advice="", metrics=tuple(rows))
+        advice = "; ".join(str(fault) for fault in faults if not fault.row)
+        return Probe(self.name, version, ok=True, advice=advice, metrics=tuple(rows))
 
     async def users(self, through: date) -> tuple[Sequence[CrmUser], Sequence[RowFault]]:
         """Standard users with a CRM licence, and those whom they report to."""
@@ -215,6 +219,8 @@ class SalesforceConnector:
         offer = await self._reception.offer()
         self._records.forget(offer.hidden)
         figures = Figures(window, metrics, self._unsupported, past=PAST)
+        for fault in offer.faults:
+            figures.fault(fault, (), ())
         figures.leave_empty("field_completeness")
         figures.leave_empty("quota_attainment")
         wanted = metrics - self._unsupported.keys()

@@ -1,11 +1,12 @@
 """What an org has for us, and what we may see of it: asked once a day, so that what is not there is not asked for.
 
-Sources: REST API Developer Guide (Describe Global, sObject Describe); Object Reference (PermissionSetAssignment).
+Sources: REST API Developer Guide (Describe Global, sObject Describe); Object Reference (PermissionSetAssignment,
+ObjectPermissions).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 from bot.connectors.asking import all_of
 from bot.connectors.http import Api, SessionRefused
 from bot.connectors.salesforce.courier import Courier
-from bot.connectors.salesforce.queries import FIELDS, HISTORIES, VIEW_ALL, Row
-from bot.connectors.salesforce.rows import is_id, sees_all
+from bot.connectors.salesforce.queries import FIELDS, HISTORIES, VIEW_ALL, VIEW_ALL_RECORDS, Row
+from bot.connectors.salesforce.rows import is_id, seen_in_part, sees_all
 from bot.domain.errors import Permanent, Retryable, Throttled
+from bot.domain.usage import RowFault
 
 OFFER_LIFE = timedelta(days=1)
 CERTAIN = frozenset(
@@ -27,19 +29,46 @@ CERTAIN = frozenset(
 """Objects that are listed where they are there: one of them that is not listed is not asked for."""
 
 
+_RECORDS_OF = {history: record.removesuffix("Id") for history, record in HISTORIES.values()}
+"""A history's rows are seen by whoever sees the record."""
+UNCHECKED = RowFault(
+    "PermissionSetAssignment",
+    0,
+    "",
+    "it could not be checked whether the integration user sees everybody's records: it needs View All Data, or View All"
+    " Records on Opportunity, Account, Contact, Lead and Case",
+    dropped=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What we see of other people's records. ``blind``: of activities, some people's only; ``partly``: objects of which we
+    see some records only, None: it is not said.
+    """
+
+    blind: bool
+    partly: frozenset[str] | None = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What the org has for us. None: it does not say, so it is asked for. ``fields``: of Opportunity -> may be counted.
 
-    ``blind``: it says that we see the activities of some people only.
+    ``blind``: it says that we see the activities of some people only. ``partly``: the objects of which we see some records
+    only. ``faults``: what could not be found out.
     """
 
     objects: frozenset[str] | None = None
     fields: Mapping[str, bool] | None = None
     blind: bool = False
+    partly: frozenset[str] = frozenset()
+    faults: tuple[RowFault, ...] = ()
 
     def has(self, entity: str) -> bool:
-        """Whether to ask for an object at all."""
+        """Whether to ask for an object at all: a part of its records would be taken for all of them."""
+        if _RECORDS_OF.get(entity, entity) in self.partly:
+            return False
         return self.objects is None or entity not in CERTAIN or entity in self.objects
 
     @property
@@ -59,51 +88,89 @@ class Reception:
         self._api = api
         self._courier = courier
         self._root = root
-        self._offer: tuple[datetime, Offer] | None = None
+        self._kept: dict[str, tuple[datetime, Any]] = {}
+        self._rights: tuple[datetime, Rights] | None = None
 
     async def offer(self) -> Offer:
-        """What is there for us, by describe: asked once a day. An org that does not say is asked for everything.
+        """What is there for us: asked once a day, and what was not answered at the next poll again.
 
-        A server that has no composite queries is none of Salesforce's own: describe is not looked for either.
+        An org that does not say is asked for everything. A server that has no composite queries is none of Salesforce's
+        own: describe is not looked for either.
         """
-        now = self._api.server_now()
-        if self._offer is not None and abs(now - self._offer[0]) <= OFFER_LIFE:
-            return self._offer[1]
-        paths = () if self._courier.is_plain else ("sobjects", "sobjects/Opportunity/describe")
-        blind, *said = await all_of([self._is_blind(), *(self._described(path) for path in paths)])
-        listed, described = said or (None, None)
-        objects = frozenset(str(each.get("name")) for each in _list(listed, "sobjects"))
-        fields = {
-            str(each.get("name")): bool(each.get("aggregatable", True)) for each in _list(described, "fields")
-        }
-        offer = Offer(
-            objects if {"User", "Task"} <= objects else None,
-            fields if fields.keys() >= {"Id", "OwnerId", "IsClosed", "CloseDate"} else None,
-            blind,
+        asked: Sequence[tuple[str, Callable[[Any], Any]]] = (
+            ()
+            if self._courier.is_plain
+            else (("sobjects", _objects), ("sobjects/Opportunity/describe", _fields))
         )
-        self._offer = now, offer
-        return offer
+        rights, *said = await all_of(
+            [self._what_we_see(), *(self._described(path, read) for path, read in asked)]
+        )
+        objects, fields = said or (None, None)
+        if rights is None:
+            return Offer(objects, fields, faults=(UNCHECKED,))
+        unknown = rights.partly is None
+        return Offer(
+            objects, fields, rights.blind, rights.partly or frozenset(), (UNCHECKED,) if unknown else ()
+        )
 
-    async def _is_blind(self) -> bool:
-        """Whether it is certain that we lack View All Data, without which others' activities are missing unsaid."""
+    def _is_fresh(self, at: datetime) -> bool:
+        return abs(self._api.server_now() - at) <= OFFER_LIFE
+
+    async def _what_we_see(self) -> Rights | None:
+        """What we may see; None: that is not known, which is not to be kept."""
+        if self._rights is not None and self._is_fresh(self._rights[0]):
+            return self._rights[1]
+        rights = await self._read_rights()
+        if rights is not None and rights.partly is not None:
+            self._rights = self._api.server_now(), rights
+        return rights
+
+    async def _read_rights(self) -> Rights | None:
+        """By our permission sets: without View All Data others' records are missing unsaid, so it has to be asked."""
         me = (await self._api.session()).user
-        if not is_id(me):
-            return False
-        try:
-            rows = await self._courier.rows(VIEW_ALL.format(me=me), alone=True)
-        except (SessionRefused, Throttled):
-            raise
-        except (Retryable, Permanent):
-            return False
-        return bool(rows) and not any(sees_all(row) for row in rows)
+        rows = await self._rows(VIEW_ALL.format(me=me)) if is_id(me) else ()
+        everything = sees_all(rows)
+        if everything is not False:
+            return Rights(blind=False) if everything else None
+        sets = sorted({f"'{row['PermissionSetId']}'" for row in rows if is_id(row.get("PermissionSetId"))})
+        found = await self._rows(VIEW_ALL_RECORDS.format(sets=", ".join(sets))) if sets else ()
+        return Rights(blind=True, partly=seen_in_part(found))
 
-    async def _described(self, path: str) -> Any:
+    async def _rows(self, soql: str) -> Sequence[Row]:
+        """The rows of a query, none where it is not answered."""
         try:
-            return (await self._api.get(f"{self._root}/{path}")).body
+            return await self._courier.rows(soql, alone=True)
         except (SessionRefused, Throttled):
             raise
         except (Retryable, Permanent):
-            return None
+            return ()
+
+    async def _described(self, path: str, read: Callable[[Any], Any]) -> Any:
+        """What ``read`` makes of a description. One that is not given now is asked for again; till then the last one holds."""
+        at, known = self._kept.get(path, (None, None))
+        if at is not None and self._is_fresh(at):
+            return known
+        try:
+            known = read((await self._api.get(f"{self._root}/{path}")).body)
+        except (SessionRefused, Throttled):
+            raise
+        except Retryable:
+            return known
+        except Permanent:
+            known = None
+        self._kept[path] = self._api.server_now(), known
+        return known
+
+
+def _objects(body: Any) -> frozenset[str] | None:
+    objects = frozenset(str(each.get("name")) for each in _list(body, "sobjects"))
+    return objects if {"User", "Task"} <= objects else None
+
+
+def _fields(body: Any) -> Mapping[str, bool] | None:
+    given = _list(body, "fields")
+    fields = {str(each.get("name")): bool(each.get("aggregatable", True)) for each in given}
+    return fields if fields.keys() >= {"Id", "OwnerId", "IsClosed", "CloseDate"} else None
 
 
 def _list(body: Any, key: str) -> Sequence[Row]:

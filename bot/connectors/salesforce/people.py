@@ -5,32 +5,54 @@ Source: Object Reference (User, UserLogin).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from bot.connectors.asking import all_of
-from bot.connectors.http import Api
-from bot.connectors.refusals import Denied
+from bot.connectors.http import Api, SessionRefused
+from bot.connectors.refusals import Denied, FieldHidden
 from bot.connectors.salesforce.answers import grant
 from bot.connectors.salesforce.courier import Courier
-from bot.connectors.salesforce.queries import FROZEN, USERS, Row
+from bot.connectors.salesforce.queries import FROZEN, USER, Row, users
 from bot.connectors.salesforce.rows import Roster, read_users
-from bot.domain.errors import Permanent
+from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import RowFault
 
 ROSTER_LIFE = timedelta(minutes=10)
 FROZEN_LIFE = timedelta(days=1)
+COLUMNS_LIFE = timedelta(days=1)
+"""How long a field that was hidden is not asked for again."""
+NEEDED = frozenset({"Id", "Name", "IsActive"})
+BARE = ("Id", "Name", "Email", "Username", "IsActive")
+"""What is asked for where the server does not say which field it does not know."""
+_COSTS = {
+    "Email": "nobody is found in Slack by e-mail",
+    "ManagerId": "there are no teams",
+    "FederationIdentifier": "nobody is found by single sign-on",
+    "Profile.Name": "integration users may be taken for people",
+    "Profile.UserLicense.Name": "everybody active is taken, whatever the licence",
+    "TimeZoneSidKey": "zone and country are not known",
+    "LocaleSidKey": "the language is not known",
+    "CreatedDate": "it is not known since when somebody has access",
+}
 
 
 class People:
-    """Reads the users of one org. ``licences``: of those who work on opportunities; ``sandbox``: it is a sandbox org."""
+    """Reads the users of one org. ``licences``: of those who work on opportunities; ``sandbox``: it is a sandbox org.
 
-    def __init__(self, api: Api, courier: Courier, *, licences: Sequence[str], sandbox: bool) -> None:
+    ``username``: our own, where it is in the settings.
+    """
+
+    def __init__(
+        self, api: Api, courier: Courier, *, licences: Sequence[str], sandbox: bool, username: str = ""
+    ) -> None:
         self._api = api
         self._courier = courier
         self._licences = licences
         self._sandbox = sandbox
+        self._username = username
+        self._columns: tuple[datetime, tuple[str, ...]] | None = None
         self._roster: tuple[datetime, date, Roster] | None = None
         self._frozen: tuple[datetime, frozenset[str]] | None = None
 
@@ -53,9 +75,13 @@ class People:
                 return self._frozen[1]
             try:
                 rows = await self._courier.rows(FROZEN)
-            except Denied:
-                unknown.append(RowFault("UserLogin", 0, "IsFrozen", grant("UserLogin"), dropped=False))
-                return frozenset()
+            except (SessionRefused, Throttled):
+                raise
+            except (Retryable, Permanent) as error:
+                why = grant("UserLogin") if isinstance(error, Denied) else str(error)
+                why = f"frozen users are not known: {why}"
+                unknown.append(RowFault("UserLogin", 0, "IsFrozen", why, dropped=False))
+                return self._frozen[1] if self._frozen is not None else frozenset()
             self._frozen = now, frozenset(str(row.get("UserId")) for row in rows)
             return self._frozen[1]
 
@@ -64,19 +90,61 @@ class People:
             rows,
             frozen,
             me=session.user,
+            username=self._username,
             through=through,
             licences=self._licences,
             sandbox=self._sandbox,
         )
-        roster = replace(roster, faults=(*roster.faults, *unknown))
+        roster = replace(roster, faults=(*roster.faults, *unknown, *self._hidden()))
         self._roster = self._api.server_now(), through, roster
         return roster
 
     async def _all_users(self) -> Sequence[Row]:
-        try:
-            return await self._courier.rows(USERS)
-        except Denied as error:
-            raise Permanent(
-                f'users cannot be read: give the integration user "View All Users" ({error.code})',
-                code=error.code,
-            ) from error
+        """Users with the fields that we may see: one that is hidden costs what it is for."""
+        if self._columns is None or abs(self._api.server_now() - self._columns[0]) > COLUMNS_LIFE:
+            self._columns = self._api.server_now(), USER
+        at, columns = self._columns
+        while True:
+            try:
+                rows = await self._courier.rows(users(columns))
+            except FieldHidden as error:
+                lost = _lost(columns, error)
+                if lost & NEEDED:
+                    raise
+                left = tuple(each for each in columns if each not in lost) if lost else BARE
+                if left == columns:
+                    raise
+            except Denied as error:
+                raise Permanent(
+                    f'users cannot be read: give the integration user "View All Users" ({error.code})',
+                    code=error.code,
+                ) from error
+            except Permanent as error:
+                if error.code not in ("invalid-field", "malformed", "http-400") or columns == BARE:
+                    raise
+                left = BARE
+            else:
+                self._columns = at, columns
+                return rows
+            columns = left
+
+    def _hidden(self) -> Iterator[RowFault]:
+        """What we may not see of users."""
+        columns = USER if self._columns is None else self._columns[1]
+        for name in USER:
+            if name not in columns:
+                cost = f", so {_COSTS[name]}" if name in _COSTS else ""
+                why = f"it cannot be read{cost}: give the integration user read access to the field"
+                yield RowFault("User", 0, name, why, dropped=False)
+
+
+def _lost(columns: Sequence[str], error: FieldHidden) -> frozenset[str]:
+    """The fields that need what is hidden: a field, a relationship, or a field behind one."""
+    name, entity = error.field.casefold(), error.entity.casefold()
+    found = set()
+    for column in columns:
+        *path, last = column.casefold().split(".")
+        behind = path[-1:] == [entity] and last == name
+        if behind or name in path or (column.casefold() == name and entity in ("user", "related object")):
+            found.add(column)
+    return frozenset(found)

@@ -509,14 +509,40 @@ LOGINS_OF_PEOPLE = replace(
     settled=by_a_person,
 )
 """The same without integrations, for a crowd."""
-USERS = (
-    "SELECT Id, Name, Email, Username, FederationIdentifier, IsActive, UserType, ManagerId, Profile.Name,"
-    " Profile.UserLicense.Name, UserRole.Name, Department, Title, TimeZoneSidKey, LocaleSidKey, CreatedDate"
-    " FROM User WHERE UserType = 'Standard' ORDER BY Id"
+USER = (
+    *(
+        "Id",
+        "Name",
+        "Email",
+        "Username",
+        "FederationIdentifier",
+        "IsActive",
+        "UserType",
+        "ManagerId",
+        "Profile.Name",
+    ),
+    *("Profile.UserLicense.Name", "UserRole.Name", "Department", "Title", "TimeZoneSidKey", "LocaleSidKey"),
+    "CreatedDate",
 )
+
+
+def users(fields: Iterable[str] = USER) -> str:
+    """Everybody, with these fields."""
+    return f"SELECT {', '.join(fields)} FROM User WHERE UserType = 'Standard' ORDER BY Id"
+
+
+USERS = users()
 FROZEN = "SELECT UserId FROM UserLogin WHERE IsFrozen = true"
-VIEW_ALL = "SELECT PermissionSet.PermissionsViewAllData FROM PermissionSetAssignment WHERE AssigneeId = '{me}' ORDER BY Id"
+VIEW_ALL = (
+    "SELECT PermissionSetId, PermissionSet.PermissionsViewAllData FROM PermissionSetAssignment WHERE AssigneeId = '{me}'"
+    " ORDER BY Id"
+)
 """Whether we see the activities of everybody: a profile counts as a permission set."""
+VIEW_ALL_RECORDS = (
+    "SELECT SobjectType, PermissionsViewAllRecords FROM ObjectPermissions WHERE ParentId IN ({sets})"
+    " AND SobjectType IN ('Account', 'Case', 'Contact', 'Lead', 'Opportunity') ORDER BY Id"
+)
+"""Where we do not: of which objects we see all records at least."""
 DEAL = (
     "Id",
     "Name",
@@ -595,6 +621,21 @@ QUOTAS = Question(
     "QuotaOwnerId, ForecastingTypeId, StartDate",
     lambda _row: (),
 )
+PERIODS = (
+    "SELECT ForecastingTypeId, StartDate, SUM(QuotaAmount) amt FROM ForecastingQuota"
+    " WHERE StartDate >= {quarter} AND StartDate <= {today} AND QuotaAmount > 0"
+    " GROUP BY ForecastingTypeId, StartDate ORDER BY ForecastingTypeId LIMIT 2000"
+)
+"""Which quotas there are, for a crowd: then those of one period are asked for."""
+OF_PERIOD = Question(
+    ("quota_attainment",),
+    "ForecastingQuota",
+    "QuotaOwnerId",
+    "QuotaOwnerId, SUM(QuotaAmount) amt",
+    "StartDate = {period} AND ForecastingTypeId = {type} AND QuotaAmount > 0",
+    "QuotaOwnerId",
+    lambda _row: (),
+)
 WON = Question(
     ("quota_attainment",),
     "Opportunity",
@@ -611,21 +652,6 @@ PUSHES = (
 )
 """Old and new values can be neither filtered nor grouped, so these are rows."""
 MOST_PUSHES = 10_000
-PERIODS = (
-    "SELECT ForecastingTypeId, StartDate, SUM(QuotaAmount) amt FROM ForecastingQuota"
-    " WHERE StartDate >= {quarter} AND StartDate <= {today} AND QuotaAmount > 0"
-    " GROUP BY ForecastingTypeId, StartDate ORDER BY ForecastingTypeId LIMIT 2000"
-)
-"""Which quotas there are, for a crowd: then those of one period are asked for."""
-OF_PERIOD = Question(
-    ("quota_attainment",),
-    "ForecastingQuota",
-    "QuotaOwnerId",
-    "QuotaOwnerId, SUM(QuotaAmount) amt",
-    "StartDate = {period} AND ForecastingTypeId = {type} AND QuotaAmount > 0",
-    "QuotaOwnerId",
-    lambda _row: (),
-)
 CHANGES = (
     "SELECT Field, COUNT(Id) n FROM OpportunityFieldHistory WHERE CreatedDate >= {a} AND CreatedDate < {b}"
     " GROUP BY Field ORDER BY Field LIMIT 2000"

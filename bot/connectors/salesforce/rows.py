@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -41,16 +42,20 @@ def read_users(
     *,
     me: str,
     through: date,
+    username: str = "",
     licences: Sequence[str] = LICENCES,
     sandbox: bool = False,
 ) -> Roster:
     """User rows -> people. Who is inactive is left out, except while somebody still reports to them.
 
-    ``me``: our own user. ``sandbox``: addresses end in ``.invalid`` there. Whoever was created after ``through`` is not
+    ``me``: our own user, or "" where only its ``username`` is known, if that. ``sandbox``: addresses end in ``.invalid`` there. Whoever was created after ``through`` is not
     known yet.
     """
     faults: list[RowFault] = []
+    me = me or _named(rows, username)
     left_out = {full_id(me)} if me else set()
+    wanted = {each.casefold() for each in licences}
+    unlicensed: Counter[str] = Counter()
     kept: dict[str, tuple[Row, bool, date | None]] = {}
     for line, row in enumerate(rows, 1):
         identity, name = row.get("Id"), row.get("Name")
@@ -64,13 +69,16 @@ def read_users(
         since = _date_of(row.get("CreatedDate"))
         if since is not None and since > through:
             continue
-        active = (
-            row.get("IsActive") is True and identity not in frozen and (not licence or licence in licences)
-        )
+        active = row.get("IsActive") is True and identity not in frozen
+        if active and licence and licence.casefold() not in wanted:
+            active = False
+            unlicensed[licence] += identity not in kept
         kept.setdefault(identity, (row, active, since))
     bosses = without_circles(
         {who: str(row.get("ManagerId") or "") for who, (row, _, _) in kept.items()}, faults, "User"
     )
+    anybody = any(active for _, active, _ in kept.values())
+    faults += _left_out(unlicensed, licences, anybody=anybody)
     led = {bosses[who] for who, (_, active, _) in kept.items() if active and who in bosses}
     users = tuple(
         _user(who, row, bosses.get(who), sandbox=sandbox, active=active, leads=who in led, since=since)
@@ -79,6 +87,25 @@ def read_users(
     )
     known = dict.fromkeys(row["Id"] for row in rows if is_id(row.get("Id")))
     return Roster(users, tuple(faults), frozenset(left_out), full_id(me), tuple(known))
+
+
+def _named(rows: Sequence[Row], username: str) -> str:
+    """The id of the user of this name, "" where there is none."""
+    wanted = username.casefold()
+    found = (row.get("Id") for row in rows if wanted and str(row.get("Username") or "").casefold() == wanted)
+    return next((str(each) for each in found if is_id(each)), "")
+
+
+def _left_out(unlicensed: Mapping[str, int], licences: Sequence[str], *, anybody: bool) -> Iterator[RowFault]:
+    """Which licences were left out, and of how many people. ``anybody``: whether somebody is left."""
+    field, setting = "Profile.UserLicense.Name", "FULLSTEAM_SALESFORCE_LICENCES"
+    for licence, count in sorted(unlicensed.items()):
+        whose = "1 active user has" if count == 1 else f"{count} active users have"
+        why = f"{whose} the licence {licence!r}, which {setting} does not name: left out"
+        yield RowFault("User", 0, field, why, dropped=False)
+    if unlicensed and not anybody:
+        why = f"nobody has a licence of {setting} ({', '.join(licences)}): set it to those of your sellers"
+        yield RowFault("User", 0, field, why, dropped=False)
 
 
 def _user(
@@ -103,11 +130,24 @@ def _user(
     )
 
 
-def sees_all(row: Row) -> bool:
-    """Whether a permission set that we have lets us see everybody's records; what is not said counts as yes."""
-    given = row.get("PermissionSet")
-    said = given.get("PermissionsViewAllData") if isinstance(given, Mapping) else None
-    return said is not False
+def sees_all(rows: Sequence[Row]) -> bool | None:
+    """Whether one of our permission sets lets us see everybody's records; None: they do not say."""
+    sets = [row.get("PermissionSet") for row in rows]
+    said = [each.get("PermissionsViewAllData") if isinstance(each, Mapping) else None for each in sets]
+    if any(each is True for each in said):
+        return True
+    return False if said and all(each is False for each in said) else None
+
+
+def seen_in_part(rows: Sequence[Row]) -> frozenset[str] | None:
+    """The objects that we may read, but not all records of them; None: the permissions do not say."""
+    seen: dict[str, bool] = {}
+    for row in rows:
+        name, everything = row.get("SobjectType"), row.get("PermissionsViewAllRecords")
+        if not isinstance(name, str) or not isinstance(everything, bool):
+            return None
+        seen[name] = seen.get(name, False) or everything
+    return frozenset(name for name, everything in seen.items() if not everything) if seen else None
 
 
 def full_id(identity: str) -> str:

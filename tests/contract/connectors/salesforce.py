@@ -26,6 +26,7 @@ def build(folder: Path) -> dict[str, Any]:
 
 def _new() -> Org:
     org = Org(SteeredClock(NOON))
+    org.crm.insert("PermissionSetAssignment", [{"AssigneeId": org.me, "ViewAllData": True}])
     ada = org.user("Ada Brandt")
     jonas, lea = org.user("Jonas Weber", ada), org.user("Lea Martin", ada)
     account = org.account(jonas, 2)
