@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -439,6 +439,9 @@ MUTANTS = [
     Mutant("Odoo: an app that is not installed is no failure", "bot.connectors.odoo.answers:_names_model", always(False), f"{ODOO}::test_a_refusal_costs_the_metrics_that_need_it_and_nothing_else"),
     Mutant("Odoo: who sees only their own deals sees no deals", "bot.connectors.odoo.poll:check_leads", later(None), f"{ODOO}::test_who_sees_only_their_own_opportunities_has_no_zeros_of_everybody_s"),
     Mutant("Odoo: a right to everybody's deals is one without any", "bot.connectors.odoo.rights:_has_group", later(False), f"{ODOO}::test_a_crm_without_deals_has_zeros_for_who_would_see_them"),
+    Mutant("Odoo: every company is ours", "bot.connectors.odoo.rights:_check_companies", later(None), f"{ODOO}::test_deals_of_a_company_that_is_not_ours_are_no_zeros"),
+    Mutant("Odoo: some of the others' deals are all of them", "bot.connectors.odoo.rights:_has_group", later(True), f"{ODOO}::test_who_sees_some_of_the_others_deals_does_not_see_all"),
+    Mutant("Odoo: changes of long ago are those of their day", "bot.connectors.odoo.poll:FRESH", lambda _: timedelta(days=99), f"{ODOO}::test_reading_ninety_days_again_leaves_the_changes_that_were_seen_on_their_day"),
     Mutant("Odoo: what is created is not changed too", "bot.connectors.odoo.queries:_is_older", always(True), f"{ODOO}::test_every_number_is_that_of_a_recount_of_the_records"),
     Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.poll:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
     Mutant("Odoo: what a secret protects is hidden in a rehearsal", "bot.connectors.rehearsal:_without_key", lambda _: lambda body: body, f"{ODOO}::test_a_rehearsal_shows_every_query_and_no_key"),

@@ -45,14 +45,16 @@ COMODELS: Mapping[tuple[str, str], str] = {
     ("mail.tracking.value", "field"): "ir.model.fields",
 }
 MODELS: Mapping[str, str] = {
-    "res.users": "name login email active share tz lang partner_id login_date sale_team_id function oauth_uid",
+    "res.users": (
+        "name login email active share tz lang partner_id login_date sale_team_id function oauth_uid companies_count company_ids"
+    ),
     "res.partner": "name is_company partner_share active",
     "res.users.apikeys": "name user_id expiration_date scope",
     "crm.team": "name user_id active",
     "crm.stage": "name is_won",
     "crm.lead": (
         "name type active user_id partner_id stage_id expected_revenue probability date_deadline date_closed"
-        " date_last_stage_update day_close"
+        " date_last_stage_update day_close company_id"
     ),
     "mail.message": "model res_id author_id date message_type subtype_id mail_activity_type_id",
     "mail.message.subtype": "name internal res_model",
@@ -132,6 +134,10 @@ class Odoo:
     groups: set[str] = field(default_factory=lambda: {"sales_team.group_sale_salesman_all_leads"})
     rule: bool = False
     """Whether a record rule of the firm's own shows us all leads, whatever our groups."""
+    team: set[int] = field(default_factory=set)
+    """Whose leads a record rule of the firm's own shows us, whatever our groups."""
+    companies: int = 1
+    """How many there are; the integration user is in the first."""
     fault: Callable[[str, str], httpx.Response | OdooError | None] = lambda _model, _method: None
     cut: bool = False
     label: str = ""
@@ -191,6 +197,7 @@ class Odoo:
             "lang": "en_US",
             "partner_id": partner,
             "sale_team_id": team,
+            "company_ids": [1],
         }
         return self.put("res.users", **(given | values))
 
@@ -278,10 +285,15 @@ class Odoo:
 
     def _allowed(self, model: str, row: Record) -> bool:
         """Record rules of leads, which what is on a lead is hidden with."""
+        if model == "crm.lead" and row["company_id"] not in (
+            False,
+            *self.rows["res.users"][ME]["company_ids"],
+        ):
+            return False
         if self.rule or "sales_team.group_sale_salesman_all_leads" in self.groups:
             return True
         if model == "crm.lead":
-            return row["user_id"] in (False, ME)
+            return row["user_id"] in (False, ME, *self.team)
         about = {"mail.message": "model", "mail.activity": "res_model"}.get(model)
         if about is None or row[about] != "crm.lead" or ME in (row.get("user_id"), row["create_uid"]):
             return True
@@ -334,6 +346,8 @@ class Odoo:
         return {"<": have < value, "<=": have <= value, ">": have > value, ">=": have >= value}[operator]
 
     def shown(self, model: str, row: Record, name: str) -> Any:
+        if name == "companies_count":
+            return self.companies
         if name in ONE2MANY:
             comodel, key = ONE2MANY[name]
             lines = self.rows[comodel].values()
@@ -592,7 +606,7 @@ class Odoo:
             answer["result"] = work(asked.get("params") or {})
         except OdooError as error:
             answer["error"] = {"code": 200, "message": "Odoo Server Error", "data": error.body()}
-        return httpx.Response(200, json=answer)
+        return _sent(answer)
 
     def _service(self, params: Record) -> Any:
         service, method, args = params["service"], params["method"], params["args"]
@@ -623,7 +637,7 @@ class Odoo:
             _, _, _, model, name = path.split("/")
             named = json.loads(content)
             ids = named.pop("ids", None)
-            return httpx.Response(200, json=self._call(model, name, [ids] if ids else [], named))
+            return _sent(self._call(model, name, [ids] if ids else [], named))
         except OdooError as error:
             return httpx.Response(error.status, json=error.body())
 
@@ -668,6 +682,12 @@ class Odoo:
 
     def calls(self) -> Counter[tuple[str, str]]:
         return Counter((model, method) for model, method, _ in self.asked)
+
+
+def _sent(body: Any) -> httpx.Response:
+    """JSON has no infinity, but numbers that are too large for whoever reads them."""
+    content = json.dumps(body).replace("Infinity", "1e999")
+    return httpx.Response(200, content=content, headers={"Content-Type": "application/json"})
 
 
 class Line(httpx.AsyncBaseTransport):

@@ -280,11 +280,16 @@ def groups_of(question: Question, body: object, server: Server) -> list[Row]:
     return found
 
 
-def id_of(value: object) -> Any:
-    """A many2one as its id: ``[7, "Ada"]`` and 7 are 7, ``false`` is None; what else a group is by stays as it is."""
+def id_of(value: object) -> str | int | float | None:
+    """A many2one as its id: ``[7, "Ada"]`` and 7 are 7, ``false`` is None; what else a group is by stays as it is.
+
+    What nothing can be grouped by, an object within an object, is its text: that is nobody's id, and is found out as such.
+    """
     if isinstance(value, list | tuple) and value:
-        return value[0]
-    return None if value is False else value
+        value = value[0]
+    if value is None or value is False:
+        return None
+    return value if isinstance(value, str | int | float) else repr(value)
 
 
 def _start_of(group: Row, spec: str) -> Any:
@@ -296,7 +301,8 @@ def _start_of(group: Row, spec: str) -> Any:
     if isinstance(value, list | tuple) and value:  # formatted_read_group: [beginning, label]
         return value[0]
     name = spec.partition(":")[0]
-    for leaf in group.get("__extra_domain") or group.get("__domain") or ():
+    domain = group.get("__extra_domain") or group.get("__domain")
+    for leaf in domain if isinstance(domain, list) else ():
         if isinstance(leaf, list | tuple) and len(leaf) == 3 and leaf[:2] == [name, ">="]:
             return leaf[2]
     return None if value is False else value

@@ -26,7 +26,7 @@ from bot.connectors.odoo.queries import FLAWS, SINCE, STEP_SUBTYPES, Domain
 from bot.connectors.odoo.records import Records
 from bot.connectors.odoo.rows import Roster, day_or_none, is_id, text_of
 from bot.connectors.refusals import Denied, NotOffered
-from bot.connectors.settings import Address, CrmSettings, opener, variable
+from bot.connectors.settings import ASKED, Address, CrmSettings, opener, variable
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -49,14 +49,23 @@ class OdooSettings(CrmSettings):
     url: Address = Field(description="where Odoo is, https://mycompany.odoo.com")
     database: str = Field(
         "",
+        json_schema_extra=ASKED,
         description="the database's name; needed over JSON-RPC, and wherever a server has several databases",
     )
-    login: str = Field("", description="the integration user's login; needed over JSON-RPC (Odoo 16 to 18)")
+    login: str = Field(
+        "",
+        json_schema_extra=ASKED,
+        description="the integration user's login; needed over JSON-RPC (Odoo 16 to 18)",
+    )
     api_key: SecretStr = Field(
         min_length=1, description="an API key of the integration user, see docs/connectors/odoo.md"
     )
     key_expires_on: date | None = Field(
         None, description="the day on which the API key ends, as 2026-12-31, if Odoo does not tell it"
+    )
+    sees_all: bool = Field(
+        default=False,
+        description="yes, if a group of your own, not one of Odoo's, shows the integration user every lead and opportunity",
     )
     api: Literal["auto", "json2", "jsonrpc"] = Field(
         "auto", description="json2 or jsonrpc, if not what the version has (auto)"
@@ -68,7 +77,7 @@ class OdooConnector:
 
     lag_days = 0
     overlap_days = 1
-    """Odoo knows a record's last change only: a day that is read again late has lost what was changed again since."""
+    """The day before is read once more when it is over; of its changes what was not changed again (queries.FRESH)."""
 
     def __init__(
         self,
@@ -130,7 +139,15 @@ class OdooConnector:
         server = await self._database.server()
         roster = await self._known_roster(window.through)
         self._records.forget()
-        poll = Poll(self._database, window, metrics, roster, server, self._zone)
+        poll = Poll(
+            self._database,
+            window,
+            metrics,
+            roster,
+            server,
+            self._zone,
+            sees_all=self._settings.sees_all,
+        )
         await poll.read(now_is=self._is_today(window.through))
         log.info(
             "odoo.collected",

@@ -9,7 +9,7 @@ from datetime import date
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import USER_FIELDS, USERS, Row
 from bot.connectors.odoo.rights import grant_for
-from bot.connectors.odoo.rows import Roster, by_employees, by_teams, read_users, text_of
+from bot.connectors.odoo.rows import Roster, by_employees, by_teams, is_number, read_users, text_of
 from bot.connectors.refusals import Denied, NotOffered
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import RowFault
@@ -28,7 +28,12 @@ async def read_roster(database: Database, *, through: date, login: str) -> Roste
         raise Permanent(f"users cannot be read: {grant_for('res.users')}", code=error.code) from error
     session = await database.api.session()
     me = session.user or next(
-        (str(row["id"]) for row in rows if text_of(row.get("login")) == login != ""), ""
+        (
+            str(row["id"])
+            for row in rows
+            if text_of(row.get("login")) == login != "" and is_number(row.get("id"))
+        ),
+        "",
     )
     bosses = await _bosses(database, rows, unknown)
     roster = read_users(rows, bosses, me=me, through=through, logins_shown="login_date" in shown)

@@ -1,8 +1,8 @@
 """One poll of Odoo: every question of queries.py that is wanted, and what came of it (docs/connectors/odoo.md).
 
 One grouped query for each number, whatever the count of people. Events are counted by UTC day; snapshots are as of now, and
-never given an older date. Odoo keeps nobody's logins but the latest one: today's are seen, at each poll, and those of a day
-gone by are as they were seen on it. What Odoo refuses becomes the coverage of the metrics that need it.
+never given an older date. Odoo keeps nobody's logins but the latest one, and of a record's changes the last: they are seen at each
+poll while a day is fresh, and those of a day gone by are as they were seen on it. What Odoo refuses becomes the coverage of the metrics that need it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,8 +20,10 @@ from bot.connectors.figures import Figures, days_of
 from bot.connectors.odoo.answers import Server, id_of
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import (
+    CHANGES,
     EVENTS,
     FLAWS,
+    FRESH,
     MAILS,
     ON_LEADS,
     PIPELINE,
@@ -30,6 +32,7 @@ from bot.connectors.odoo.queries import (
     STEP_SUBTYPES,
     TRACKED,
     UNSUPPORTED,
+    UPDATED,
     VALUED,
     Domain,
     Question,
@@ -44,7 +47,7 @@ from bot.connectors.odoo.queries import (
     thresholds,
 )
 from bot.connectors.odoo.rights import check_leads, grant_for
-from bot.connectors.odoo.rows import Roster, day_or_none, is_number, kind_of
+from bot.connectors.odoo.rows import Roster, day_or_none, is_number, kind_of, with_ids
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import Collected, CoverageStatus, RowFault, Window
@@ -53,6 +56,7 @@ PAST = "Odoo tells this as of now only, not for a day gone by"
 LAST_LOGIN_ONLY = (
     "Odoo keeps only the latest login of each person: a day is known if it was polled while it ran"
 )
+LAST_CHANGE_ONLY = "Odoo keeps only the last change of each record: a day's are known if it was polled while it ran, or within twelve hours"
 NO_LOGINS = (
     'nobody\'s last login is shown: make the integration user an internal user ("User types / Internal User")'
 )
@@ -70,7 +74,10 @@ class Poll(Asking):
         roster: Roster,
         server: Server,
         zone: ZoneInfo,
+        *,
+        sees_all: bool,
     ) -> None:
+        """``sees_all``: the settings say that everybody's opportunities are seen."""
         super().__init__(Figures(window, metrics, UNSUPPORTED, past=PAST))
         self.figures.leave_empty("field_completeness")
         self._database = database
@@ -79,6 +86,7 @@ class Poll(Asking):
         self._roster = roster
         self._server = server
         self._zone = zone
+        self._sees_all = sees_all
         self._days = days_of(window)
 
     async def read(self, *, now_is: bool) -> None:
@@ -93,9 +101,13 @@ class Poll(Asking):
             self._metrics -= _NOW_ONLY
         if "active_day" in self._metrics:
             self._logins(now_is=now_is)
+        changes = self._metrics & CHANGES
         await self._check_leads()
+        fresh = self._fresh()
         tasks: list[Coroutine[Any, Any, None]] = [
-            self._events(question, first, last) for question in EVENTS if self._wants(question.metrics)
+            self._events(question, fresh[0] if question in UPDATED else first, last)
+            for question in EVENTS
+            if self._wants(question.metrics) and (fresh or question not in UPDATED)
         ]
         if self._wants(done({}).metrics):
             tasks.append(self._done(first, last))
@@ -107,6 +119,9 @@ class Poll(Asking):
         if self._wants(PIPELINE.metrics):
             tasks.append(self._pipeline())
         await self.run(tasks)
+        for metric in changes:
+            gone = self._days[: len(self._days) - len(fresh)]
+            self.figures.mark(metric, gone, CoverageStatus.UNSUPPORTED, LAST_CHANGE_ONLY)
 
     def parts(self) -> Iterable[Collected]:
         """What was found, day by day, with zeros for everybody listed."""
@@ -119,12 +134,19 @@ class Poll(Asking):
         if not wanted:
             return
         try:
-            await check_leads(self._database, self._roster.me)
+            await check_leads(self._database, self._roster.me, sees_all=self._sees_all)
         except NotOffered:
             return  # without the app each question says so for itself; mails and activities are on contacts as well
         except (Retryable, Permanent) as error:
             self._fail("crm.lead", wanted, self._days, error)
             self._metrics -= wanted
+
+    def _fresh(self) -> list[date]:
+        """Days of which most changes are a record's last one still: those that are not over for long, by UTC."""
+        now = self._database.api.server_now()
+        return [
+            day for day in self._days if now < datetime.combine(day + timedelta(days=1), time(), UTC) + FRESH
+        ]
 
     def _wants(self, metrics: Collection[str]) -> bool:
         return not self._metrics.isdisjoint(metrics)
@@ -193,14 +215,18 @@ class Poll(Asking):
             self._fail(PIPELINE.model, PIPELINE.metrics, [through], error)
             return
         self._keep(PIPELINE, found, [through])
-        amounts = {row.get("user_id"): row.get("n") for row in valued}
+        amounts = {row.get("user_id"): row for row in valued}
+        for who in amounts:
+            if not is_number(who):  # somebody's amounts are not known
+                fault = RowFault(VALUED.model, 1, "user_id", f"{who!r} is no id")
+                self.figures.fault(fault, VALUED.metrics, [through])
         for line, row in enumerate(found, 1):
             who = row.get("user_id")
             try:
                 count = number_of(row, "n")
-                filled_in = (
-                    number_of(row, "accounts") + number_of(row, "dates") + float(amounts.get(who) or 0)
-                )
+                filled_in = number_of(row, "accounts") + number_of(row, "dates")
+                if who in amounts:
+                    filled_in += number_of(amounts[who], "n")
             except ValueError as error:
                 fault = RowFault(PIPELINE.model, line, "", str(error))
                 self.figures.fault(fault, ["field_completeness"], [through])
@@ -216,7 +242,10 @@ class Poll(Asking):
         except (Retryable, Permanent) as error:
             self._fail("mail.message", done({}).metrics, self._days, error)
             return
-        question = done({row["id"]: kind_of(row) for row in rows})
+        types, faults = with_ids("mail.activity.type", rows)
+        question = done({row["id"]: kind_of(row) for row in types})
+        for fault in faults:  # what it is a type of is not known
+            self.figures.fault(fault, question.metrics, self._days)
 
         async def ask(since: date, until: date) -> None:
             days, named = days_of(Window(since, until)), span(since, until, self._database.api.server_now())
@@ -249,7 +278,10 @@ class Poll(Asking):
             rows = await self._database.read(
                 "mail.message.subtype", [["res_model", "=", "crm.lead"]], ("internal",)
             )
-            ids = [row["id"] for row in rows]
+            subtypes, faults = with_ids("mail.message.subtype", rows)
+            for fault in faults:  # it may be the one that tells of moves
+                self.figures.fault(fault, ["step_moves"], self._days)
+            ids = [row["id"] for row in subtypes]
             names = (
                 await self._database.call("mail.message.subtype", "get_external_id", {}, ids=ids)
                 if ids

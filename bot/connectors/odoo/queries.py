@@ -11,6 +11,7 @@ addons/web/models/models.py (formatted_read_group), odoo/models.py (read_group).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,6 +24,8 @@ GROUPS = 20_000
 ROWS = 2_000
 """Records in one answer where records are read; more are asked for by their id."""
 
+_LARGEST = int(sys.float_info.max)
+"""Beyond it there is no number that could be added up: infinity, and integers of 400 digits."""
 CREATED_ON = "create_date:day"
 Row = Mapping[str, Any]
 Domain = list[Any]
@@ -84,11 +87,11 @@ def filled(domain: Any, named: Mapping[str, str]) -> Any:
 
 
 def number_of(row: Row, key: str) -> float:
-    """A number. Raises ValueError for what is none."""
+    """A number. Raises ValueError for what is none, a text that looks like one and what is too large included."""
     value = row.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         return float(value)
-    raise ValueError(f"{value!r} is no number")
+    raise ValueError(f"{str(value)[:40]!r} is no number")
 
 
 def _sum(row: Row, key: str) -> float:
@@ -98,9 +101,11 @@ def _sum(row: Row, key: str) -> float:
 
 def day_of(value: object) -> date:
     """The day of a date, or of a naive UTC instant, as Odoo writes them. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no day")  # noqa: TRY004 - of a row, not of the program
     try:
-        return date.fromisoformat(value[:10])  # type: ignore[index]  # what is no text raises TypeError
-    except (TypeError, ValueError) as error:
+        return date.fromisoformat(value[:10])
+    except ValueError as error:
         raise ValueError(f"{value!r} is no day") from error
 
 
@@ -199,7 +204,10 @@ _CLOSED_IN_SPAN = [["date_closed", ">=", "{a}"], ["date_closed", "<", "{b}"]]
 
 CREATED = _records("records_created", "create_uid", "create_date")
 UPDATED = tuple(map(_not_when_created, _records("records_updated", "write_uid", "write_date")))
-"""What was created on the day itself is no change."""
+"""What was created on the day itself is no change. Odoo keeps a record's last change only: asked of days that are FRESH."""
+CHANGES = frozenset(metric for question in UPDATED for metric in question.metrics)
+FRESH = timedelta(hours=12)
+"""How long a day's changes can be read once it is over: later, most of what was changed on it has been changed again."""
 EVENTS: tuple[Question, ...] = (
     *CREATED,
     *UPDATED,

@@ -13,9 +13,19 @@ from bot.connectors.odoo.answers import Server, id_of
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import DEAL, FLAWS, RECENT, TASK, Domain, Row, filled, thresholds
 from bot.connectors.odoo.rights import grant_for
-from bot.connectors.odoo.rows import PAGE_MODELS, day_or_none, deal_of, is_number, page_of, task_of, text_of
+from bot.connectors.odoo.rows import (
+    PAGE_MODELS,
+    day_or_none,
+    deal_of,
+    is_number,
+    page_of,
+    task_of,
+    text_of,
+    with_ids,
+)
 from bot.connectors.open_records import worst
 from bot.connectors.refusals import Denied
+from bot.domain.errors import Retryable
 from bot.domain.usage import RecordRef
 
 DEALS_LIFE = timedelta(seconds=1)
@@ -70,7 +80,7 @@ class Records:
         if missing:
             domain = [*FLAWS["opps_open"][1], ["user_id", "in", [int(owner) for owner in missing]]]
             found: defaultdict[str, list[Row]] = defaultdict(list)
-            for row in await self._database.read("crm.lead", domain, DEAL):
+            for row in await self._named("crm.lead", domain, DEAL):
                 found[str(id_of(row.get("user_id")))].append(row)
             for owner in missing:
                 deals[owner] = found.get(owner, ())
@@ -84,7 +94,7 @@ class Records:
         domain = [*filled(where, thresholds(today)), ["user_id", "in", [int(owner) for owner in owners]]]
         found: defaultdict[str, list[Row]] = defaultdict(list)
         pages: dict[str, str] = {}
-        for row in await self._database.read(model, domain, TASK):
+        for row in await self._named(model, domain, TASK):
             found[str(id_of(row.get("user_id")))].append(row)
             about, number = text_of(row.get("res_model")), row.get("res_id")
             if about in PAGE_MODELS and is_number(number):
@@ -98,6 +108,16 @@ class Records:
                 told[owner] = count, tuple(replace(each, link=pages.get(each.id)) for each in named)
         return told
 
+    async def _named(self, model: str, domain: Domain, fields: Sequence[str]) -> list[Row]:
+        """Records that have an id: what has none can be neither named nor opened, and a count without it would be too low.
+
+        Raises Retryable.
+        """
+        rows, faults = with_ids(model, await self._database.read(model, domain, fields))
+        if faults:
+            raise Retryable(f"Odoo's answer has a record without an id ({model})", code="bad-answer")
+        return rows
+
     async def _last_activity(self, deals: Sequence[int]) -> Mapping[int, date]:
         """When something was last done about each deal, where anything was."""
         found: dict[int, date] = {}
@@ -108,6 +128,6 @@ class Records:
             async for page in pages:
                 for row in page:
                     number, day = row.get("res_id"), day_or_none(row.get("date"))
-                    if isinstance(number, int) and day is not None:
+                    if is_number(number) and day is not None:
                         found[number] = max(day, found.get(number, day))
         return found

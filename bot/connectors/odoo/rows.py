@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from bot.connectors.countries import country_of_zone
 from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of, without_circles
 from bot.connectors.odoo.answers import id_of
-from bot.connectors.odoo.queries import Row
+from bot.connectors.odoo.queries import Row, number_of
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
@@ -123,10 +123,11 @@ def by_employees(rows: Iterable[Row]) -> dict[str, str]:
 
 def by_teams(users: Iterable[Row], teams: Iterable[Row]) -> dict[str, str]:
     """User -> the leader of their sales team, by ids."""
-    leaders = {row.get("id"): id_of(row.get("user_id")) for row in teams}
+    leaders = {id_of(row.get("id")): id_of(row.get("user_id")) for row in teams}
     found: dict[str, str] = {}
     for row in users:
-        leader = leaders.get(id_of(row.get("sale_team_id")))
+        team = id_of(row.get("sale_team_id"))
+        leader = leaders.get(team) if is_number(team) else None
         if is_number(leader) and leader != row.get("id"):
             found[str(row.get("id"))] = str(leader)
     return found
@@ -146,8 +147,11 @@ def kind_of(activity_type: Row) -> str:
 
 
 def deal_of(row: Row, last_activity: date | None = None) -> OpenDeal:
-    """An open opportunity's row. An amount of 0 is none: Odoo has no other way to leave it open."""
-    amount = row.get("expected_revenue")
+    """An open opportunity's row, which has an id. An amount of 0 is none: Odoo has no other way to leave it open."""
+    try:
+        amount = number_of(row, "expected_revenue")
+    except ValueError:
+        amount = 0.0
     planned = row.get("activity_ids")
     return OpenDeal(
         id=str(row["id"]),
@@ -155,7 +159,7 @@ def deal_of(row: Row, last_activity: date | None = None) -> OpenDeal:
         name=text_of(row.get("name")),
         created=day_or_none(row.get("create_date")),
         close=day_or_none(row.get("date_deadline")),
-        amount=float(amount) if isinstance(amount, int | float) and amount else None,
+        amount=amount or None,
         next_step="planned" if planned else "",
         account=name_of(row.get("partner_id")),
         step=name_of(row.get("stage_id")),
@@ -165,7 +169,7 @@ def deal_of(row: Row, last_activity: date | None = None) -> OpenDeal:
 
 
 def task_of(row: Row) -> OpenTask:
-    """A planned activity's row."""
+    """A planned activity's row, which has an id."""
     words = (
         text_of(row.get("summary")),
         name_of(row.get("activity_type_id")),
@@ -199,6 +203,17 @@ def is_id(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 12
 
 
+def with_ids(model: str, rows: Sequence[Row]) -> tuple[list[Row], list[RowFault]]:
+    """Rows that have an id, and a fault for each that has none."""
+    good = [row for row in rows if is_number(row.get("id"))]
+    faults = [
+        RowFault(model, line, "id", f"{row.get('id')!r} is no id")
+        for line, row in enumerate(rows, 1)
+        if not is_number(row.get("id"))
+    ]
+    return good, faults
+
+
 def text_of(value: object) -> str:
     """A text; ``false`` is none."""
     return value.strip() if isinstance(value, str) else ""
@@ -222,7 +237,7 @@ def day_or_none(value: object) -> date | None:
 def moment_of(value: object) -> datetime | None:
     """A naive UTC instant as an aware one; None for anything else."""
     try:
-        at: Any = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return None if at is None else at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if at is None else at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.connectors.odoo.queries import CHANGES
 from sandbox.clock import SteeredClock
 from tests.contract.connectors.world import World
 from tests.odoo_server import Odoo
@@ -81,5 +82,5 @@ WORLD = World(
     spoil,
     take_away,
     states_are_of_now=True,
-    sampled=frozenset({"active_day"}),
+    sampled=CHANGES | {"active_day"},
 )
