@@ -21,7 +21,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused, check_base_url
-from bot.connectors.infor.rows import Row, key_of
+from bot.connectors.infor.rows import Row, key_of, number_of
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable
 
@@ -186,7 +186,9 @@ def metric_of(rows: list[Row]) -> Iterator[tuple[str, float]]:
         value = row.get("value")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{value!r} is no number"[:80])  # noqa: TRY004 - a row that is bad, whatever its type
-        yield key_of(row.get("name")), float(value)
+        number = number_of(value)
+        if number is not None:
+            yield key_of(row.get("name")), number
 
 
 # -- logging in -------------------------------------------------------------------------------------------------------

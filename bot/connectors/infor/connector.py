@@ -29,6 +29,7 @@ from bot.connectors.infor.poll import Poll
 from bot.connectors.infor.queries import NO_LOGINS, PAST, UNSUPPORTED
 from bot.connectors.infor.rows import is_id
 from bot.connectors.settings import (
+    ASKED,
     Address,
     CrmSettings,
     ExistingFile,
@@ -64,7 +65,9 @@ class InforSettings(CrmSettings):
         "system", pattern=r"^[\w.-]+$", description="contract with the activities, e.g. system"
     )
     dataset: str = Field("-", pattern=r"^[\w.-]+$", description="dataset, - for the server's own")
-    username: str = Field("", description="login name of a user of its own for Fullsteam")
+    username: str = Field(
+        "", json_schema_extra=ASKED, description="login name of a user of its own for Fullsteam"
+    )
     password: SecretStr = Field(SecretStr(""), description="that user's password")
     ionapi_file: ExistingFile | None = Field(
         None, description="path of the .ionapi file of a backend service with a service account"
@@ -81,6 +84,9 @@ class InforSettings(CrmSettings):
     )
     lost_status: str = Field(
         "Closed - Lost", min_length=1, description="status of opportunities that were lost, with commas"
+    )
+    other_status: str = Field(
+        "Inactive", description="status of opportunities that are neither open, won nor lost, with commas"
     )
     next_step: str = Field(
         "NextStep", pattern=_NAME, description="field of an opportunity with its next step, e.g. NextStep"

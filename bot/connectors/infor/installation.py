@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bot.connectors.http import Answer, Api
 from bot.connectors.infor.lists import Lists
-from bot.connectors.infor.queries import NOT_AUDITED, OPEN, Question, any_of, statuses_of
+from bot.connectors.infor.queries import NOT_AUDITED, NOT_AUDITED_CODE, OPEN, Question, any_of, statuses_of
 from bot.connectors.refusals import FieldHidden, NotOffered
 from bot.domain.errors import FullsteamError
 
@@ -76,4 +76,4 @@ class Installation:
     async def expect_audited_steps(self) -> None:
         """Raises NotOffered where changes of the step are not in the history."""
         if not await self.steps_are_audited():
-            raise NotOffered(NOT_AUDITED.format("Stage"), code="not-audited")
+            raise NotOffered(NOT_AUDITED.format("Stage"), code=NOT_AUDITED_CODE)

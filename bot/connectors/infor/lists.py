@@ -7,7 +7,8 @@ Pages by number are the last resort: on long lists servers give other rows at ea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -56,7 +57,7 @@ class Lists:
         """A column that is not there."""
         self._absent[question.kind].add(column)
 
-    async def rows(self, question: Question, where: str) -> AsyncIterator[Row]:
+    async def rows(self, question: Question, where: str) -> AsyncGenerator[Row, None]:
         """All rows of a list, in the order of their ids; by page number where the server gives no order.
 
         Whoever counts them counts from the beginning when this raises: what was given until then is not the whole list.
@@ -253,6 +254,30 @@ class Lists:
         """Whether there is any audited change of a kind."""
         query = IS_AUDITED.where.format(what=condition)
         return bool((await self._page(IS_AUDITED, query, 1)).rows)
+
+    async def total(self, question: Question, where: str) -> int | None:
+        """How many rows a list has by the server's own word; None where it does not say."""
+        return (await self._page(question, f"({where})", 1)).total
+
+    async def has(
+        self, question: Question, where: str, holds: Callable[[Row], bool], *, otherwise: str = ""
+    ) -> bool:
+        """Whether a list has a row for which something holds: one is asked for, and all where that one is another.
+
+        ``where``: a condition that only such rows should meet; ``otherwise``: one for all of them, if the server does not
+        understand it.
+        """
+        try:
+            rows = (await self._page(question, f"({where})", 1)).rows
+            if not rows or holds(rows[0]):
+                return bool(rows)
+        except NotUnderstood:
+            where = otherwise
+        async with aclosing(self.rows(question, where)) as every:
+            async for row in every:
+                if holds(row):
+                    return True
+        return False
 
 
 async def twice(read: Callable[[], Awaitable[_Read]]) -> _Read:

@@ -6,15 +6,16 @@ What a list says counts when it was read to its end. What the server refuses bec
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
 from bot.connectors.asking import Asking
 from bot.connectors.figures import Figures, days_of
 from bot.connectors.http import SessionRefused
+from bot.connectors.infor.closings import Closings
 from bot.connectors.infor.installation import Installation
 from bot.connectors.infor.lists import twice
 from bot.connectors.infor.queries import (
@@ -28,28 +29,41 @@ from bot.connectors.infor.queries import (
     DONE,
     DONE_AS,
     FLAWS,
+    FRESH_FOR,
+    LAST_CHANGE_ONLY,
+    LOST,
     MODIFIED,
     MOVED_ON,
+    NO_SUCH_STATUS,
+    NOBODY_LOGGED_IN,
     NOT_AUDITED,
+    NOT_AUDITED_CODE,
+    ONLY_OUR_OWN,
     OPEN,
     OUTCOMES,
     OVERDUE,
+    OWNED,
     PAST,
+    READ,
+    SEEN_DAYS,
     STATES,
     STEP_FIELDS,
+    STRANGE_STATUS,
     THINGS,
     UPDATED,
+    WON,
     WORKED_ON,
     Question,
-    folded,
+    any_of,
     grant,
+    literal,
     span,
+    statuses_of,
 )
 from bot.connectors.infor.rows import (
     Roster,
     Row,
     at,
-    calendar_day,
     changes_of,
     day_of,
     deal_of,
@@ -60,45 +74,17 @@ from bot.connectors.infor.rows import (
     key_of,
     moment_of,
     moved_on,
-    number_of,
     task_of,
     text_of,
     worked_on,
 )
+from bot.connectors.infor.tally import Tally
 from bot.connectors.open_records import is_flawed
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable, Throttled
-from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, CoverageStatus, RowFault, Window
+from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, CoverageStatus, Window
 
 log = logging.getLogger(__name__)
-
-MOST_FAULTS = 50
-"""Rows of one list that are named when they cannot be read; the others are counted."""
-
-
-@dataclass
-class _Tally:
-    """What one list said, until it was read to its end. ``rows``: how many; ``unowned``: of nobody."""
-
-    numbers: dict[tuple[str, str, date], float] = field(default_factory=lambda: defaultdict(float))
-    faults: list[tuple[RowFault, tuple[str, ...], date | None]] = field(default_factory=list)
-    rows: int = 0
-    unowned: int = 0
-    unread: int = 0
-
-    def add(self, metric: str, who: str, day: date, number: float = 1.0) -> None:
-        """So much more."""
-        self.numbers[metric, who, day] += number
-
-    def fault(
-        self, kind: str, error: ValueError, metrics: Iterable[str], day: date | None = None, column: str = ""
-    ) -> None:
-        """A row that cannot be read; ``day`` None: it may be of any."""
-        if len(self.faults) < MOST_FAULTS:
-            fault = RowFault(kind, self.rows, column, str(error), dropped=not column)
-            self.faults.append((fault, tuple(metrics), day))
-        else:
-            self.unread += 1
 
 
 class Poll(Asking):
@@ -118,9 +104,15 @@ class Poll(Asking):
         self._metrics = metrics
         self._roster = roster
         self._days = days_of(window)
+        self._blind: Retryable | Permanent | None = None
+        """Why what is not there means nothing."""
+        self._counts: Mapping[str, float] | None = None
+        """Open opportunities as the server counts them, if it can be believed."""
 
     async def read(self, *, snapshots: bool) -> None:
         """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
+        if self._metrics & READ - {"active_day"}:
+            self._blind = await self._blindness()
         tasks = [
             self._spans(question, {f"records_created.{thing}"}, self._created(thing))
             for thing, question in CREATED.items()
@@ -129,7 +121,7 @@ class Poll(Asking):
         if self._metrics & set(ACTIVITIES):
             tasks.append(self._spans(DONE, set(ACTIVITIES), self._done))
         if self._metrics & set(OUTCOMES):
-            tasks.append(self._spans(CLOSED, set(OUTCOMES), self._closed, margin=1))
+            tasks.append(self._closings())
         if self._metrics & UPDATED:
             tasks.append(self._changes())
         if "active_day" in self._metrics and self._crm.settings.login_resource:
@@ -146,27 +138,57 @@ class Poll(Asking):
                 figures.mark(metric, [self._window.through], CoverageStatus.UNSUPPORTED, PAST)
         await self.run(tasks)
 
+    async def _blindness(self) -> Retryable | Permanent | None:
+        """Why numbers of others would mean nothing; None where an opportunity of somebody else is seen.
+
+        Ownership hides records without a word: whoever sees nothing of anybody sees 0 of everything.
+        """
+        ours = {self._roster.me} - {""} or self._roster.left_out
+        others = " and ".join(f"AccountManager.Id ne {literal(each)}" for each in sorted(ours) if is_id(each))
+
+        def holds(row: Row) -> bool:
+            who = key_of(at(row, "AccountManager/$key"))
+            return is_id(who) and who not in ours
+
+        try:
+            seen = await twice(
+                partial(self._crm.lists.has, OWNED, others or "AccountManager.Id ne null", holds)
+            )
+        except SessionRefused:
+            raise
+        except (Denied, NotOffered):
+            return None  # it is said aloud, and costs what needs opportunities
+        except (Retryable, Permanent) as error:
+            return error
+        return None if seen else Denied(ONLY_OUR_OWN, code="only-our-own")
+
+    def _conclude(self, metrics: Collection[str], days: Sequence[date], error: Permanent) -> None:
+        """What follows from rows that are not there: nothing, where nothing of anybody is seen."""
+        self.fail(metrics, days, self._blind or error)
+
     # -- events ---------------------------------------------------------------------------------------------------------
 
     async def _spans(
         self,
         question: Question,
         metrics: Collection[str],
-        take: Callable[[Row, _Tally], None],
+        take: Callable[[Row, Tally], None],
         *,
-        margin: int = 0,
+        since: date | None = None,
+        check: Callable[[Tally], Awaitable[None]] | None = None,
     ) -> None:
-        """Events of the whole window; what takes too long is asked in halves, down to a day.
+        """Events of the whole window, or ``since`` a later day; what takes too long is asked in halves, down to a day.
 
-        ``margin``: days more on both sides, where a date may be stored as another zone's midnight.
+        ``check``: raises what the rows that came, or did not, mean for the metrics.
         """
         wanted = sorted(self._metrics & set(metrics))
 
         async def ask(first: date, last: date) -> None:
-            wide = span(first - timedelta(days=margin), last + timedelta(days=margin))
             days = days_of(Window(first, last))
             try:
-                tally = await self._tallied(question, question.where.format_map(wide), take)
+                tally = await self._tallied(question, question.where.format_map(span(first, last)), take)
+                if check is not None:
+                    await check(tally)
             except TooSlow:
                 raise
             except (Retryable, Permanent) as error:
@@ -177,20 +199,20 @@ class Poll(Asking):
         def give_up(day: date, error: TooSlow) -> None:
             self.fail(wanted, [day], error)
 
-        await self.by_halves(self._window.since, self._window.through, ask, give_up)
+        await self.by_halves(since or self._window.since, self._window.through, ask, give_up)
 
-    def _created(self, thing: str) -> Callable[[Row, _Tally], None]:
+    def _created(self, thing: str) -> Callable[[Row, Tally], None]:
         metric = f"records_created.{thing}"
 
-        def take(row: Row, tally: _Tally) -> None:
+        def take(row: Row, tally: Tally) -> None:
             _count(row, tally, THINGS[thing][0], metric, "CreateDate", key_of(row.get("CreateUser")))
 
         return take
 
-    def _modified(self, thing: str) -> Callable[[Row, _Tally], None]:
+    def _modified(self, thing: str) -> Callable[[Row, Tally], None]:
         metric, kind = f"records_updated.{thing}", THINGS[thing][0]
 
-        def take(row: Row, tally: _Tally) -> None:
+        def take(row: Row, tally: Tally) -> None:
             try:
                 created, modified = moment_of(row.get("CreateDate")), moment_of(row.get("ModifyDate"))
             except ValueError as error:
@@ -201,34 +223,59 @@ class Poll(Asking):
 
         return take
 
-    def _done(self, row: Row, tally: _Tally) -> None:
+    def _done(self, row: Row, tally: Tally) -> None:
         kind = DONE_AS.get(text_of(row.get("Type")).casefold())
         if kind is not None:
             who = key_of(row.get("CompletedUser")) or key_of(row.get("UserId"))
             _count(row, tally, DONE.kind, f"activities_completed.{kind}", "CompletedDate", who)
 
-    def _closed(self, row: Row, tally: _Tally) -> None:
-        settings, who = self._crm.settings, key_of(at(row, "AccountManager/$key"))
-        status = text_of(row.get("Status")).casefold()
-        try:
-            day = calendar_day(row.get("ActualClose"), self._crm.zone)
-            if day is None:
-                raise ValueError("a closing without a date")  # noqa: TRY301 - handled like any other bad row
-            if status in folded(settings.lost_status):
-                tally.add("lost_count", who, day)
-            elif status in folded(settings.won_status):
-                amount = number_of(row.get("ActualAmount"))
-                amount = number_of(row.get("SalesPotential")) if amount is None else amount
-                created = day_of(row.get("CreateDate"))
-                tally.add("won_count", who, day)
-                tally.add("won_amount", who, day, amount or 0.0)
-                if created is None:
-                    unknown = ValueError("an opportunity without the date of its creation")
-                    tally.fault(CLOSED.kind, unknown, ["cycle_days"], day, "CreateDate")
-                else:
-                    tally.add("cycle_days", who, day, max((day - created).days, 0))
-        except ValueError as error:
-            tally.fault(CLOSED.kind, error, OUTCOMES)
+    async def _closings(self) -> None:
+        """Opportunities that were won and lost. A status of which there is none at all is a wrong word, and no 0."""
+        wanted, closings = sorted(self._metrics & set(OUTCOMES)), Closings(self._crm)
+
+        async def ask(first: date, last: date) -> None:
+            days = days_of(Window(first, last))
+            told: list[str] = []
+            unsaid: list[tuple[list[str], NotOffered]] = []
+            try:
+                tally = await closings.read(first, last)
+                for kind, metrics in (("won", WON), ("lost", LOST)):
+                    some = sorted(set(metrics) & set(wanted))
+                    wrong = await self._wrong_status(kind) if some and kind not in tally.kinds else None
+                    if wrong is None:
+                        told += some
+                    else:
+                        unsaid.append((some, wrong))
+            except TooSlow:
+                raise
+            except (Retryable, Permanent) as error:
+                self.fail(wanted, days, error, grant(CLOSED.kind))
+                return
+            self._commit(CLOSED.kind, told, days, tally)
+            self._strange(told, days, tally)
+            for some, reason in unsaid:
+                self._conclude(some, days, reason)
+
+        def give_up(day: date, error: TooSlow) -> None:
+            self.fail(wanted, [day], error)
+
+        await self.by_halves(self._window.since, self._window.through, ask, give_up)
+
+    async def _wrong_status(self, kind: str) -> NotOffered | None:
+        """That there is no opportunity of a status (``kind``: open, won or lost), and which setting says so."""
+        said = statuses_of(str(getattr(self._crm.settings, f"{kind}_status")))
+        if await self._crm.lists.has(OWNED, any_of("Status", said), lambda _row: True):
+            return None
+        variable = self._crm.settings.variable(f"{kind}_status")
+        return NotOffered(NO_SUCH_STATUS.format(" or ".join(said), variable), code="no-such-status")
+
+    def _strange(self, metrics: Sequence[str], days: Sequence[date], tally: Tally) -> None:
+        """Closings of which nobody said whether they are won or lost: numbers without them are not whole."""
+        named = [self._crm.settings.variable(f"{kind}_status") for kind in ("won", "lost", "other")]
+        for day in sorted(tally.strange.keys() & set(days)) if self._blind is None else ():
+            words = ", ".join(repr(word[:40]) for word in sorted(tally.strange[day])[:5])
+            for metric in metrics:
+                self.figures.mark(metric, [day], CoverageStatus.PARTIAL, STRANGE_STATUS.format(words, *named))
 
     async def _logins(self) -> None:
         settings = self._crm.settings
@@ -239,8 +286,11 @@ class Poll(Asking):
             (settings.login_user, settings.login_date),
         )
 
-        def take(row: Row, tally: _Tally) -> None:
-            who = key_of(at(row, settings.login_user))
+        def user_of(row: Row) -> str:
+            return key_of(at(row, settings.login_user))
+
+        def take(row: Row, tally: Tally) -> None:
+            who = user_of(row)
             try:
                 day = day_of(at(row, settings.login_date))
             except ValueError as error:
@@ -249,14 +299,27 @@ class Poll(Asking):
             if day is not None:
                 tally.numbers["active_day", who, day] = 1
 
-        await self._spans(question, {"active_day"}, take)
+        async def check(tally: Tally) -> None:
+            if not any(self._is_somebody(who) for _, who, _ in tally.numbers):
+                last = self._window.through
+                where = question.where.format_map(span(last - timedelta(days=SEEN_DAYS - 1), last))
+                if not await self._crm.lists.has(
+                    question, where, lambda row: self._is_somebody(user_of(row))
+                ):
+                    named = map(settings.variable, ("login_where", "login_user", "login_resource"))
+                    raise NotOffered(NOBODY_LOGGED_IN.format(*named), code="no-logins")
+
+        await self._spans(question, {"active_day"}, take, check=check)
+
+    def _is_somebody(self, who: str) -> bool:
+        return is_id(who) and who != self._roster.me and who not in self._roster.left_out
 
     # -- audited changes ------------------------------------------------------------------------------------------------
 
     async def _changes(self) -> None:
         """Audited changes, day by day: a record that somebody changed ten times on a day counts once."""
         wanted = sorted(self._metrics & UPDATED)
-        read: list[tuple[date, _Tally]] = []
+        read: list[tuple[date, Tally]] = []
         about: set[str] = set()
         for day in self._days:
             where = CHANGED.where.format_map(span(day, day))
@@ -277,17 +340,31 @@ class Poll(Asking):
                 continue
             thing = metric.partition("records_updated.")[2]
             if not audited and thing:
-                await self._spans(MODIFIED[thing], {metric}, self._modified(thing))
+                await self._last_changes(metric, given)
                 continue
             if not audited:
-                self.fail([metric], given, NotOffered(NOT_AUDITED.format(_audited(metric))))
+                self._conclude([metric], given, NotOffered(NOT_AUDITED.format(_audited(metric))))
+                continue
+            if self._blind is not None:
+                self.fail([metric], given, self._blind)
                 continue
             self.keep([metric], given, 0)
-        for day, tally in read:
+        for day, tally in read if self._blind is None else ():
             self._commit(CHANGED.kind, [], [day], tally)
 
+    async def _last_changes(self, metric: str, given: Sequence[date]) -> None:
+        """Records by their last change, on days that are fresh. Later, whoever changes a record takes it from the day."""
+        now, thing = self._crm.api.server_now(), metric.partition(".")[2]
+        fresh = [
+            day for day in given if datetime.combine(day + timedelta(days=1), time(), UTC) + FRESH_FOR > now
+        ]
+        gone = [day for day in given if day not in fresh]
+        if fresh:
+            await self._spans(MODIFIED[thing], {metric}, self._modified(thing), since=min(fresh))
+        self._conclude([metric], gone, NotOffered(LAST_CHANGE_ONLY.format(_audited(metric))))
+
     def _change(
-        self, row: Row, tally: _Tally, *, seen: set[tuple[str, str, str]], about: set[str], day: date
+        self, row: Row, tally: Tally, *, seen: set[tuple[str, str, str]], about: set[str], day: date
     ) -> None:
         who = key_of(row.get("CreateUser"))
         thing, record = next(
@@ -335,7 +412,7 @@ class Poll(Asking):
         today, kind = self._window.through, OVERDUE.kind
         again = 0
 
-        def take(row: Row, tally: _Tally) -> None:
+        def take(row: Row, tally: Tally) -> None:
             nonlocal again
             try:
                 if is_true(row.get("Recurring")):
@@ -372,9 +449,12 @@ class Poll(Asking):
             await self._by_list(left, where)
 
     async def _by_metric(self, metric: str, name: str, where: str) -> bool:
-        """Whether the server counts this, and did. It need not: its metrics differ by installation."""
+        """Whether the server counts this, and did, and can be believed. It need not: its metrics differ by installation."""
         try:
             found = await self._crm.lists.counted(name, where)
+            if not await self._is_believed(metric, name, where, found):
+                log.info("infor.metric_not_believed", extra={"source": self._crm.settings.name})
+                return False
         except (SessionRefused, Throttled) as error:
             self.fail([metric], [self._window.through], error)
             return True
@@ -383,11 +463,33 @@ class Poll(Asking):
                 "infor.metric_not_counted", extra={"source": self._crm.settings.name, "code": error.code}
             )
             return False
-        tally = _Tally(rows=len(found))
+        tally = Tally(rows=len(found))
         for who, number in found.items():
             tally.add(metric, who, self._window.through, number)
         self._commit(OPEN.kind, [metric], [self._window.through], tally)
         return True
+
+    async def _is_believed(self, metric: str, name: str, where: str, found: Mapping[str, float]) -> bool:
+        """Whether a metric of the server counts what the condition says.
+
+        The count of open opportunities is as many as the list of them has. A sum says by itself nothing of what it is of: it is
+        of the same people, and of nothing where the condition is one that nothing meets.
+        """
+        counts = self._counts
+        if counts is None:
+            counted = metric == "opps_open"
+            counts = found if counted else await self._crm.lists.counted(COUNTED["opps_open"][0], where)
+            total = await self._crm.lists.total(OWNED, where)
+            if not total or sum(counts.values()) != total or counts.keys() <= {self._roster.me}:
+                return False
+            self._counts = counts
+        if metric == "opps_open":
+            return True
+        closed = (f"Status ne {literal(each)}" for each in statuses_of(self._crm.settings.open_status))
+        nothing = " and ".join([where, *closed])
+        return {who for who, number in found.items() if number} <= counts.keys() and not any(
+            (await self._crm.lists.counted(name, nothing)).values()
+        )
 
     async def _by_list(self, wanted: set[str], where: str) -> None:
         """Every open opportunity, for what is wanted of them."""
@@ -406,7 +508,7 @@ class Poll(Asking):
             for counter in (filled, named, owned):
                 counter.clear()
 
-        def take(row: Row, tally: _Tally) -> None:
+        def take(row: Row, tally: Tally) -> None:
             nonlocal said
             try:
                 deal = deal_of(row, self._crm.zone, question.spare[0])
@@ -431,11 +533,21 @@ class Poll(Asking):
         except (Retryable, Permanent) as error:
             self.fail(wanted, [today], error, grant(question.kind))
             return
+        if self._blind is not None:
+            self.fail(wanted, [today], self._blind)
+            return
         me = self._roster.me
         if me and owned.keys() == {me} and any(user.crm_id != me for user in self._roster.users):
             self.fail(wanted, [today], Denied(grant(question.kind), code="only-our-own"))
             return
-        steps = not self._crm.lists.is_absent(question, question.spare[0]) and (said or not tally.rows)
+        if not tally.rows:
+            setting = self._crm.settings.variable("open_status")
+            words = " or ".join(statuses_of(self._crm.settings.open_status))
+            self.fail(
+                wanted, [today], NotOffered(NO_SUCH_STATUS.format(words, setting), code="no-such-status")
+            )
+            return
+        steps = not self._crm.lists.is_absent(question, question.spare[0]) and said
         if not steps and "opps_no_next_step" in wanted:
             self.fail(["opps_no_next_step"], [today], self._crm.no_next_step())
         if "field_completeness" in wanted:
@@ -462,7 +574,8 @@ class Poll(Asking):
             if question is MOVED_ON and not found:
                 await self._crm.expect_audited_steps()
         except (Retryable, Permanent) as error:
-            self.fail([metric], [today], error, grant("history"))
+            absent = isinstance(error, NotOffered) and error.code == NOT_AUDITED_CODE
+            self.fail([metric], [today], (self._blind if absent else None) or error, grant("history"))
             wanted.discard(metric)
             return {}
         return found
@@ -473,15 +586,15 @@ class Poll(Asking):
         self,
         question: Question,
         where: str,
-        take: Callable[[Row, _Tally], None],
+        take: Callable[[Row, Tally], None],
         begin: Callable[[], None] | None = None,
-    ) -> _Tally:
+    ) -> Tally:
         """A list, counted to its end. ``begin``: what else has to be empty when it begins anew."""
 
-        async def read() -> _Tally:
+        async def read() -> Tally:
             if begin is not None:
                 begin()
-            tally = _Tally()
+            tally = Tally()
             async for row in self._crm.lists.rows(question, where):
                 tally.rows += 1
                 take(row, tally)
@@ -489,8 +602,11 @@ class Poll(Asking):
 
         return await twice(read)
 
-    def _commit(self, kind: str, metrics: Sequence[str], days: Sequence[date], tally: _Tally) -> None:
+    def _commit(self, kind: str, metrics: Sequence[str], days: Sequence[date], tally: Tally) -> None:
         """Numbers of people, on these days; and what could not be read of them."""
+        if self._blind is not None and "active_day" not in metrics:
+            self.fail(metrics, days, self._blind)
+            return
         figures, inside = self.figures, frozenset(days)
         self.keep(metrics, days, tally.rows)
         for (metric, who, day), number in tally.numbers.items():
@@ -500,13 +616,17 @@ class Poll(Asking):
                 figures.add(metric, who, day, number)
         for fault, touched, on in tally.faults:
             figures.fault(fault, sorted(self._metrics & set(touched)), days if on is None else [on])
+        for (touched, on), why in tally.spoiled.items():
+            for metric in sorted(self._metrics & set(touched)):
+                said = f"rows could not be read: {why}"
+                figures.mark(metric, days if on is None else [on], CoverageStatus.PARTIAL, said)
         if tally.unowned:
             figures.note(f"{kind} of nobody", tally.unowned)
         if tally.unread:
             figures.note(f"{kind} that cannot be read", tally.unread)
 
 
-def _count(row: Row, tally: _Tally, kind: str, metric: str, column: str, who: str) -> None:
+def _count(row: Row, tally: Tally, kind: str, metric: str, column: str, who: str) -> None:
     try:
         day = day_of(row.get(column))
         if day is None:

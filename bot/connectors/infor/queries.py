@@ -9,7 +9,7 @@ Sources: Saleslogix/argos-saleslogix (names of resources and fields, DefaultMetr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from urllib.parse import quote
 
@@ -32,9 +32,18 @@ DONE_AS: Mapping[str, str] = {
     "atliterature": "task",
 }
 STEP_FIELDS = frozenset({"stage"})
+STATUS_FIELDS = frozenset({"status"})
 CLOSE_FIELDS = frozenset({"estimatedclose"})
 CREATING = timedelta(minutes=1)
 """How long after its creation a record still changes by being created."""
+BOOKED_WITHIN_DAYS = 2
+"""A closing that is booked so soon after its date counts on that date: the polls of these days read it again."""
+BOOKED_LATE_DAYS = 90
+"""A closing that is booked later than this counts on its date."""
+SEEN_DAYS = 30
+"""Somebody has logged in within so many days, or what a login is has been told wrongly."""
+FRESH_FOR = timedelta(hours=12)
+"""How long after a day the last change of a record still tells who changed it on that day."""
 SETTLED_DAYS = 3
 """What is older is not read again to know when a deal was last worked on."""
 _LITERAL = "'@(),/:$-_"
@@ -81,8 +90,18 @@ CLOSED = Question(
     "opportunities",
     "ActualClose ge {a} and ActualClose lt {b}",
     ("AccountManager/$key", "Status", "ActualClose", "CreateDate", "SalesPotential"),
-    ("ActualAmount",),
+    ("ActualAmount", "ModifyDate"),
 )
+CLOSED_LATE = replace(
+    CLOSED, where="ActualClose ge {oldest} and ActualClose lt {before} and ModifyDate ge {a}"
+)
+"""Closings with an older date that may have been booked since."""
+BOOKED = Question(
+    "history", "Type eq 'atDatabaseChange' and {deals}", ("OpportunityId", "CreateDate", "Notes")
+)
+"""When a closing was booked, where changes of the status are audited."""
+OWNED = Question("opportunities", "{what}", ("AccountManager/$key", "Status"))
+"""Whether there is a single opportunity of a kind: of somebody else, or of a status."""
 OPEN = Question(
     "opportunities",
     "{open}",
@@ -142,7 +161,9 @@ FLAWS = (
 )
 STATES = frozenset({*FLAWS, "pipeline_amount", "field_completeness", "tasks_overdue"})
 UPDATED = frozenset({*(f"records_updated.{thing}" for thing in THINGS), "step_moves", "close_date_pushes"})
-OUTCOMES = ("won_count", "lost_count", "won_amount", "cycle_days")
+WON = ("won_count", "won_amount", "cycle_days")
+LOST = ("lost_count",)
+OUTCOMES = (*WON, *LOST)
 ACTIVITIES = tuple(sorted({f"activities_completed.{kind}" for kind in DONE_AS.values()}))
 READ = frozenset(
     {
@@ -169,7 +190,18 @@ NO_LOGINS = (
     "which resource has the logins differs by installation: look for the audit log in the list that the address of the"
     " contract gives ($schema), and set {}"
 )
+NOT_AUDITED_CODE = "not-audited"
 NOT_AUDITED = "no change of {} is in the history: turn on auditing of it in the CRM's Application Architect"
+NO_SUCH_STATUS = (
+    "no opportunity has ever had the status {}: set {} to what it is called in the CRM's pick list"
+)
+STRANGE_STATUS = "closed opportunities have the status {}: say with {}, {} or {} what that means"
+NOBODY_LOGGED_IN = f"nobody is seen to have logged in for {SEEN_DAYS} days: check {{}}, {{}} and {{}}"
+ONLY_OUR_OWN = (
+    "no opportunity of anybody but the integration user is seen, so what others do may be hidden: give the integration user"
+    " the right to read all opportunities, of every owner"
+)
+LAST_CHANGE_ONLY = "changes of {} are not audited, and only the last one of each record is known: that tells of a day while it is fresh"
 PAST = "Infor CRM tells this as of now only, not for a day gone by"
 
 

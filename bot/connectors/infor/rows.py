@@ -6,6 +6,7 @@ users and of activities, timeless dates).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,9 +80,12 @@ def number_of(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{value!r} is no number"[:80])  # noqa: TRY004 - a row that is bad, whatever its type
     try:
-        return float(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no number"[:80]) from error
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{str(value)[:40]!r} is no number") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)[:40]!r} is no number")
+    return number
 
 
 def is_true(value: object, *, otherwise: bool = False) -> bool:
