@@ -1,4 +1,4 @@
-"""Infor CRM's closings that are booked long after their date: each counts once, however polls follow each other."""
+"""Infor CRM over polls that follow each other: a closing that is booked late counts once, and what was read stays."""
 
 from __future__ import annotations
 
@@ -132,3 +132,19 @@ async def test_a_deal_that_was_closed_before_counts_on_its_date(site: Site) -> N
     assert await won_on(site, closed, TODAY) == {closed: 1}
     site.changed(rep, deal, 0, ("Stage", "Won", "Proposal"))
     assert await won_on(site, closed, TODAY) == {closed: 1}, "another change is no booking"
+
+
+async def test_who_changed_what_is_not_audited_stays_as_it_was_read_on_the_day(database: Database) -> None:
+    site = Site(SteeredClock(datetime(2026, 11, 19, 22, 30, tzinfo=UTC)))
+    ada, rep = people_of(site, 1)
+    lead = site.record("leads", ada, 50, ModifyUser=rep, ModifyDate=site.clock.now())
+    connector, day = site.connector(), site.today
+    await poll(database, connector, PROGRAMME, site.clock.now())
+    site.clock.move_to(site.clock.now() + timedelta(days=1))
+    site.row("leads", lead).update(ModifyUser=ada, ModifyDate=site.clock.now())
+    await poll(database, connector, PROGRAMME, site.clock.now())
+    for who, number, when in ((rep, 1, day), (ada, 1, site.today), (rep, 0, site.today)):
+        (values,) = database.read_now(usage.sums, [person_id("infor", who)], when, when).values()
+        assert values["records_updated.lead"] == number
+        status = database.read_now(usage.coverage, ["records_updated.lead"], when, when)
+        assert status == {"records_updated.lead": OK}
