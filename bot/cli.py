@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -20,11 +20,12 @@ from rich.table import Table
 
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Refused, Retryable
 from bot.domain.ports import Probe
-from bot.domain.usage import METRICS, Coverage, CoverageStatus
+from bot.domain.usage import METRICS, PERCENT, Coverage, CoverageStatus
 
 if TYPE_CHECKING:
-    from bot.commands import Polled, Question, Rehearsed
+    from bot.commands import Matched, Polled, Question, Rehearsed
     from bot.connectors.settings import Wanted
+    from bot.services.poll_crm import PollReport
 
 app = typer.Typer(
     name="fullsteam",
@@ -58,6 +59,14 @@ DataFolder = Annotated[
 MappingFile = Annotated[
     Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML), or a folder with mapping.toml.")
 ]
+
+
+def _day(said: str) -> date:
+    """A day as it is written on the command line."""
+    try:
+        return date.fromisoformat(said)
+    except ValueError:
+        raise typer.BadParameter(f"{said!r} is no day: write it as 2026-11-01") from None
 
 
 def _version(shown: bool) -> None:
@@ -127,9 +136,11 @@ def clock() -> None:
 def _serve(*parts: str, alone: bool = False) -> None:
     from bot import logs
     from bot.config import read_settings
-    from bot.wiring import serve
+    from bot.wiring import remembered_crms, serve
 
-    settings = read_settings("secret", "slack_bot_token", slack_in="web" in parts, programme=True)
+    settings = read_settings(
+        "secret", "slack_bot_token", slack_in="web" in parts, programme=True, remembered=remembered_crms
+    )
     logs.configure(settings.log_level)
     if not alone and settings.database_url.startswith("sqlite"):
         raise ConfigurationError(
@@ -178,24 +189,32 @@ def _switch(*, stopped: bool, reason: str) -> None:
 
 @app.command()
 def doctor(json_file: JsonFile = None) -> None:
-    """Look at settings, programme, content, Slack, CRM and people; say what to mend. Sends and writes nothing."""
+    """Look at settings, programme, content, Slack, CRM and people; say what to mend. Sends and writes nothing.
+
+    Each line begins with "ok", with "look" (it works, and somebody or something is left out) or with "mend" (exit code 1).
+    """
     from bot.doctor import examine
 
     _say_it_here()
     with out.status("Looking …"):
         examined = examine()
     findings = examined.findings
-    rows = [{"about": each.about, "ok": each.ok, "text": each.text} for each in findings]
+    rows = [{"about": each.about, "ok": each.ok, "mark": each.mark, "text": each.text} for each in findings]
     body = {"findings": rows, "crm": {probe.name: _probe_json(probe) for probe in examined.probes}}
     if not (_write_json(json_file, body) and str(json_file) == "-"):
         for each in findings:
-            mark = "[green]ok  [/green]" if each.ok else "[red]mend[/red]"
+            colour = _COLOURS[each.mark]
             out.print(
-                f"{mark} [bold]{each.about}[/bold]: {escape(each.text)}", highlight=False, soft_wrap=True
+                f"[{colour}]{each.mark:<4}[/{colour}] [bold]{each.about}[/bold]: {escape(each.text)}",
+                highlight=False,
+                soft_wrap=True,
             )
         _print_capabilities([probe for probe in examined.probes if probe.metrics])
     if not all(each.ok for each in findings):
         raise typer.Exit(1)
+
+
+_COLOURS = {"ok": "green", "look": "yellow", "mend": "red"}
 
 
 def _probe_json(probe: Probe) -> dict[str, Any]:
@@ -238,21 +257,21 @@ def _print_capabilities(probes: Sequence[Probe]) -> None:
                 if of_it:
                     out.print(f"  {status}: {', '.join(of_it)}", highlight=False, markup=False)
     for name, each in said.items():
-        _print_advice(
-            name,
-            [
-                (str(word.status), word.detail, word.metric)
-                for word in each.values()
-                if word.status is not CoverageStatus.OK
-            ],
-        )
+        rows = [(word.status, word.detail, word.metric) for word in each.values()]
+        _print_advice(name, rows)
+        _print_unsupported(name, rows)
 
 
-def _print_advice(source: str, rows: Iterable[tuple[str, str, str]]) -> None:
-    """Each advice once, with the metrics that it concerns. ``rows``: (status, advice, metric)."""
-    by_advice: dict[tuple[str, str], list[str]] = {}
+Reason = tuple[CoverageStatus, str, str]
+"""(status, advice, metric)"""
+
+
+def _print_advice(source: str, rows: Iterable[Reason]) -> None:
+    """What an admin can change: each advice once, with the metrics that it concerns."""
+    by_advice: dict[tuple[CoverageStatus, str], list[str]] = {}
     for status, advice, metric in rows:
-        by_advice.setdefault((status, advice), []).append(metric)
+        if status not in (CoverageStatus.OK, CoverageStatus.UNSUPPORTED):
+            by_advice.setdefault((status, advice), []).append(metric)
     for (status, advice), metrics in sorted(by_advice.items()):
         out.print(
             f"[bold]{escape(source)}, {status}[/bold]: {escape(advice or 'no reason was given')}",
@@ -260,6 +279,27 @@ def _print_advice(source: str, rows: Iterable[tuple[str, str, str]]) -> None:
             soft_wrap=True,
         )
         out.print(f"  {', '.join(metrics)}", highlight=False, markup=False)
+
+
+def _print_unsupported(source: str, rows: Iterable[Reason], *, reasons: bool = True) -> None:
+    """What this CRM, or this installation of it, does not say, in one paragraph. ``reasons``: with why."""
+    by_reason: dict[str, list[str]] = {}
+    for status, reason, metric in rows:
+        if status is CoverageStatus.UNSUPPORTED:
+            by_reason.setdefault(reason or "no reason was given", []).append(metric)
+    if not by_reason:
+        return
+    there = _many(sum(map(len, by_reason.values())), "metric")
+    said = (
+        "; ".join(f"{reason} ({', '.join(metrics)})" for reason, metrics in sorted(by_reason.items()))
+        if reasons
+        else f"{', '.join(chain.from_iterable(by_reason.values()))}; `fullsteam doctor` says why"
+    )
+    out.print(
+        f"[bold]{escape(source)}, unsupported[/bold] ({there} that it does not offer here): {escape(said)}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 # --- CRM in -------------------------------------------------------------------------------------------------------
@@ -290,15 +330,7 @@ def import_(
         "since": report.since,
         "through": report.through,
         "people": _number_of_people(report.people),
-        "matched": matched.standing.matched,
-        "matched_by": matched.standing.by,
-        "reached": {step: list(names) for step, names in matched.standing.reached.items()},
-        "not_matched": {state: list(names) for state, names in matched.standing.states.items()},
-        "to_do": [
-            {"state": each.state, "why": each.why, "what_to_do": each.what_to_do, "who": list(each.who)}
-            for each in (matched.standing.groups if matched.why_not is None else ())
-        ],
-        "identity_faults": list(matched.standing.faults),
+        **matched.to_json(),
         "facts": report.facts,
         "by_metric": dict(report.by_metric),
         "totals": dict(report.totals),
@@ -345,10 +377,7 @@ def import_(
                     soft_wrap=True,
                     highlight=False,
                 )
-    if matched.why_not is not None:
-        out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
-    else:
-        _print_standing(matched.standing, matched.identities)
+    _print_matched(matched)
     if rows:
         need = "row needs" if len(rows) == 1 else "rows need"
         out.print(f"\n[bold]{len(rows)} {need} a look[/bold]:")
@@ -362,10 +391,14 @@ def import_(
         raise typer.Exit(1)
 
 
-def _print_standing(standing: Any, identities: str) -> None:
+def _print_matched(matched: Matched) -> None:
     """Who was matched to Slack, by what, and who was not, with what to do."""
     from bot.domain.matching import STEP_NAMES
 
+    if matched.why_not is not None:
+        out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
+        return
+    standing = matched.standing
     by = ", ".join(f"{count:,} by {STEP_NAMES[step]}" for step, count in standing.by.items())
     out.print(
         f"\n{_many(standing.matched, 'person', 'people')} matched to Slack{': ' + by if by else ''}.",
@@ -378,12 +411,12 @@ def _print_standing(standing: Any, identities: str) -> None:
             highlight=False,
         )
     for fault in standing.faults:
-        err.print(f"{identities}, {fault}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"{matched.identities}, {fault}", markup=False, highlight=False, soft_wrap=True)
 
 
 SourceName = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="Which source; without it the only one there is, or a list of them."),
+    typer.Argument(metavar="NAME", help="Which source; without it every one there is."),
 ]
 
 
@@ -391,9 +424,10 @@ SourceName = Annotated[
 def poll(
     name: SourceName = None,
     since: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
+            parser=_day,
+            metavar="2026-11-01",
             help="Read again from this day on; default: what was not read yet, and the last few days again.",
         ),
     ] = None,
@@ -402,7 +436,7 @@ def poll(
     ] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Poll one CRM once: facts and coverage by metric, calls used, limit left. Polling twice is polling once.
+    """Poll one CRM, or each, once: facts and coverage by metric, calls used, limit left. Polling twice is polling once.
 
     Exit code 1 when the poll failed; what single metrics lack is said and is no failure.
     """
@@ -410,19 +444,51 @@ def poll(
     from bot.progress import call_counter
 
     _say_it_here()
-    day = since.date() if since is not None else None
     if dry_run:
-        _print_rehearsal(rehearse_poll(name, day), json_file)
+        rehearsed = rehearse_poll(name, since, warn=_warn)
+        if not _write_each(json_file, {one.source: one.to_json() for one in rehearsed}):
+            for one in rehearsed:
+                _print_rehearsal(one)
         return
+    warnings: list[str] = []
     with call_counter(sys.stderr.isatty()) as counter:
-        polled = poll_once(name, day, tell=counter.tell)
-    report = polled.report
-    if not (_write_json(json_file, polled.to_json()) and str(json_file) == "-"):
-        _print_poll(polled)
-    if report.failure is not None:
-        wait = f" Try again in {_duration(report.retry_after)}." if report.retry_after is not None else ""
-        err.print(f"{report.failure}.{wait}", markup=False, highlight=False, soft_wrap=True)
+        polled = poll_once(name, since, tell=counter.tell, warn=warnings.append)
+    for warning in warnings:
+        _warn(warning)
+    on_paper = _write_each(json_file, {each.report.source: each.to_json() for each in polled})
+    for each in polled:
+        if each.report.failure is not None:
+            _warn(_failed(each.report))
+        if not on_paper:
+            _print_poll(each)
+    if any(each.report.failure is not None for each in polled):
         raise typer.Exit(1)
+
+
+def _warn(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_each(target: Path | None, bodies: Mapping[str, dict[str, Any]]) -> bool:
+    """The body of one source, or of several by name. True when it went to standard output: nothing else belongs there."""
+    body = next(iter(bodies.values())) if len(bodies) == 1 else {"sources": dict(bodies)}
+    return _write_json(target, body) and str(target) == "-"
+
+
+_ELSEWHERE = frozenset({"unreachable", "no-json", "wrong-address", "redirected"})
+"""Failures that time alone mends least often: the address may be wrong."""
+
+
+def _failed(report: PollReport) -> str:
+    """Why a poll failed, after the source's name, and when to try again."""
+    said = str(report.failure).rstrip(".")
+    if not said.startswith((f"{report.source}:", f"{report.source} ")):
+        said = f"{report.source}: {said}"
+    if report.retry_after is None:
+        return f"{said}."
+    if report.code in _ELSEWHERE:
+        return f"{said}. If all of that is right, it may be away for now: try again later."
+    return f"{said}. Try again in {_duration(report.retry_after)}."
 
 
 _SILENT = logging.NullHandler()
@@ -435,15 +501,18 @@ def _say_it_here() -> None:
 
 def _print_poll(polled: Polled) -> None:
     report = polled.report
-    out.print(
-        f"{report.source}: {_many(_number_of_people(report.people), 'person', 'people')}, "
-        f"{_many(report.facts, 'person-day')} of facts, {report.since} to {report.through}",
-        highlight=False,
-        markup=False,
-    )
+    people = _number_of_people(report.people)
+    if report.failure is None or people or report.facts:
+        kept = "" if report.failure is None else "kept until it failed: "
+        out.print(
+            f"{report.source}: {kept}{_many(people, 'person', 'people')}, "
+            f"{_many(report.facts, 'person-day')} of facts, {report.since} to {report.through}",
+            highlight=False,
+            markup=False,
+        )
     if report.coverage:
         table = Table(
-            "Metric", "Person-days", "Sum", "Coverage", box=None, header_style="bold", pad_edge=False
+            "Metric", "Person-days", "Sum", "Now", "Coverage", box=None, header_style="bold", pad_edge=False
         )
         for metric, covered in report.coverage.items():
             total = report.totals.get(metric)
@@ -451,17 +520,13 @@ def _print_poll(polled: Polled) -> None:
                 metric,
                 f"{report.by_metric.get(metric, 0):,}",
                 "" if total is None else f"{total:,.0f}",
+                _as_of_today(metric, report.now),
                 _covered(covered, report.gaps.get(metric, {})),
             )
         out.print(table, highlight=False)
-        _print_advice(
-            report.source,
-            [
-                (str(each.status), each.detail, metric)
-                for metric, each in report.coverage.items()
-                if each.status is not CoverageStatus.OK
-            ],
-        )
+        reasons = [(each.status, each.detail, metric) for metric, each in report.coverage.items()]
+        _print_advice(report.source, reasons)
+        _print_unsupported(report.source, reasons, reasons=False)
     for note, count in sorted(report.notes.items()):
         out.print(f"{note}: {count:,}", markup=False, highlight=False)
     if report.unknown:
@@ -478,6 +543,15 @@ def _print_poll(polled: Polled) -> None:
     if meter is not None:
         left = "" if meter.left is None else f"; {meter.left:,} of {meter.most or 0:,} calls left"
         out.print(f"{_many(meter.calls, 'call')}, {_many(meter.rows, 'row')}{left}", highlight=False)
+    if polled.matched is not None:
+        _print_matched(polled.matched)
+
+
+def _as_of_today(metric: str, now: Mapping[str, float]) -> str:
+    """The sum of a snapshot over people; of percentages the mean."""
+    if metric not in now:
+        return ""
+    return f"{now[metric]:,.0f} %" if METRICS[metric].unit == PERCENT else f"{now[metric]:,.0f}"
 
 
 def _covered(last: Coverage, gaps: Mapping[CoverageStatus, int]) -> str:
@@ -493,10 +567,8 @@ def _duration(wait: timedelta) -> str:
     return _many(seconds, "second") if seconds < 120 else _many((seconds + 59) // 60, "minute")
 
 
-def _print_rehearsal(rehearsed: Rehearsed, json_file: Path | None) -> None:
+def _print_rehearsal(rehearsed: Rehearsed) -> None:
     """Every request, readable: nothing was sent."""
-    if _write_json(json_file, rehearsed.to_json()) and str(json_file) == "-":
-        return
     out.print(
         f"{rehearsed.source}: a poll of {rehearsed.since} to {rehearsed.through} would ask this. "
         "Nothing was sent, nothing was written; pages, halves of a span and repeats come with what is there.",
@@ -763,8 +835,8 @@ def revive_inbox(
 @app.command()
 def replay(
     mapping: MappingFile,
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+    first: Annotated[date, typer.Option("--from", parser=_day, metavar="2026-11-01", help="First day.")],
+    last: Annotated[date, typer.Option("--to", parser=_day, metavar="2026-12-31", help="Last day.")],
     data: DataFolder = None,
     json_file: JsonFile = None,
     messenger: Annotated[
@@ -789,8 +861,8 @@ def replay(
         Replay(
             mapping=mapping_file(mapping),
             data=data,
-            first=first.date(),
-            last=last.date(),
+            first=first,
+            last=last,
             messenger=messenger,
             script=script,
             seed=seed,

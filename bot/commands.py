@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
-from bot.config import Settings, crm_variables, is_name, read_settings
+from bot.config import Settings, is_name, read_settings
 from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.settings import Wanted, secrets_of, variable, wanted
 from bot.connectors.settings import read_settings as check_settings
@@ -60,6 +61,7 @@ from bot.wiring import (
     open_source,
     probed,
     programme_and_content,
+    remembered_crms,
     vault_of,
 )
 from bot.workdays import PublicHolidays
@@ -109,6 +111,26 @@ class Matched:
     why_not: str | None = None
     identities: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        standing = self.standing
+        return {
+            "matched": standing.matched,
+            "matched_by": standing.by,
+            "reached": {step: list(names) for step, names in standing.reached.items()},
+            "not_matched": {state: list(names) for state, names in standing.states.items()},
+            "to_do": [
+                {
+                    "state": each.state,
+                    "why": each.why,
+                    "what_to_do": each.what_to_do,
+                    "who": list(each.who),
+                }
+                for each in (standing.groups if self.why_not is None else ())
+            ],
+            "identity_faults": list(standing.faults),
+        }
+
 
 def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
     """``fullsteam import``: read everything, remember the source, and match people where a Slack token is set."""
@@ -128,10 +150,13 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
                 settings={"mapping": str(mapping.resolve()), "data": str(folder)},
             )
         )
-        why_not = asyncio.run(_match(settings, database, programme))
-        standing = database.read_now(list_unmatched, programme)
-    identities = settings.identities.name if settings.identities is not None else ""
-    return report, Matched(standing, why_not, identities)
+        return report, _matched(settings, database, programme)
+
+
+def _matched(settings: Settings, database: Database, programme: Programme) -> Matched:
+    why_not = asyncio.run(_match(settings, database, programme))
+    standing = database.read_now(list_unmatched, programme)
+    return Matched(standing, why_not, settings.identities.name if settings.identities is not None else "")
 
 
 async def _match(settings: Settings, database: Database, programme: Programme) -> str | None:
@@ -151,10 +176,11 @@ async def _match(settings: Settings, database: Database, programme: Programme) -
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """``meter``: what was asked, None where nothing is asked over a network."""
+    """``meter``: what was asked, None where nothing is asked over a network. ``matched``: None after a poll that failed."""
 
     report: PollReport
     meter: Meter | None
+    matched: Matched | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -168,6 +194,7 @@ class Polled:
             "unknown": report.unknown,
             "by_metric": dict(report.by_metric),
             "totals": dict(report.totals),
+            "now": dict(report.now),
             "coverage": {
                 metric: {
                     "status": str(each.status),
@@ -183,15 +210,28 @@ class Polled:
             "calls": meter.calls if meter else None,
             "rows": meter.rows if meter else None,
             "limit": {"left": meter.left, "most": meter.most} if meter else None,
+            **({} if self.matched is None else self.matched.to_json()),
         }
 
 
-def poll_once(name: str | None, since: date | None, *, tell: Callable[[int, int], None]) -> Polled:
-    """``fullsteam poll``: read one source once. ``tell``: hears of calls and rows while it runs."""
-    settings = read_settings(programme=True, crms=False)
+def poll_once(
+    name: str | None,
+    since: date | None,
+    *,
+    tell: Callable[[int, int], None],
+    warn: Callable[[str], None],
+) -> list[Polled]:
+    """``fullsteam poll``: read one source, or all, once each, and match people where a Slack token is set.
+
+    ``tell``: hears of calls and rows while it runs; ``warn``: of what is wrong with settings of other sources.
+    """
+    settings = read_settings(programme=True, crms=False, remembered=remembered_crms)
     programme, _ = programme_and_content(settings)
     with _opened(settings) as database:
-        return asyncio.run(_poll_once(settings, database, programme, name, since, tell))
+        polled = asyncio.run(_poll_once(settings, database, programme, name, since, tell, warn))
+        if all(each.report.failure is not None for each in polled):
+            return polled
+        return [*polled[:-1], replace(polled[-1], matched=_matched(settings, database, programme))]
 
 
 async def _poll_once(
@@ -201,19 +241,23 @@ async def _poll_once(
     name: str | None,
     since: date | None,
     tell: Callable[[int, int], None],
-) -> Polled:
+    warn: Callable[[str], None],
+) -> list[Polled]:
     clock = SystemClock()
     sources = await all_sources(settings, database, programme, clock=clock)
-    connector = chosen(sources, name, settings.crm_faults)
+    polled: list[Polled] = []
     try:
-        through = last_day(programme, connector.lag_days, clock.now())
-        reading = asyncio.ensure_future(
-            poll(database, connector, programme, clock.now(), since=_first_to_read(since, through))
-        )
-        while not (await asyncio.wait({reading}, timeout=TELL_SECONDS))[0]:
-            if isinstance(connector, Metered):
-                tell(connector.meter().calls, connector.meter().rows)
-        return Polled(reading.result(), connector.meter() if isinstance(connector, Metered) else None)
+        for connector in chosen(sources, name, settings, warn):
+            through = last_day(programme, connector.lag_days, clock.now())
+            reading = asyncio.ensure_future(
+                poll(database, connector, programme, clock.now(), since=_first_to_read(since, through))
+            )
+            while not (await asyncio.wait({reading}, timeout=TELL_SECONDS))[0]:
+                if isinstance(connector, Metered):
+                    tell(connector.meter().calls, connector.meter().rows)
+            meter = connector.meter() if isinstance(connector, Metered) else None
+            polled.append(Polled(reading.result(), meter))
+        return polled
     finally:
         await let_go(sources.opened)
 
@@ -235,20 +279,56 @@ def _first_to_read(since: date | None, through: date) -> date | None:
     return since - timedelta(days=since.weekday())
 
 
-def chosen(sources: Sources, name: str | None, faults: Sequence[str] = ()) -> Connector:
-    """The source of that name; without a name the only one there is. Raises ConfigurationError, with what there is."""
-    if name is None and len(sources.names) == 1:
-        (name,) = sources.names
-    if name in sources.opened:
-        return sources.opened[name]
-    if name in sources.faults:
-        raise ConfigurationError(sources.faults[name], title=f"{name} cannot be opened")
-    if not sources.names:
-        raise ConfigurationError([*faults, NOTHING_TO_READ], title="There is no source")
-    there = f"there are {', '.join(sources.names)}"
-    raise ConfigurationError(
-        [*faults, f"there is no source {name}; {there}" if name is not None else f"name one; {there}"],
-        title="No such source",
+def chosen(
+    sources: Sources, name: str | None, settings: Settings, warn: Callable[[str], None]
+) -> list[Connector]:
+    """The source of that name; without a name every one that there is. Raises ConfigurationError, with what there is.
+
+    ``warn``: hears of what is wrong with the others.
+    """
+    if name is not None and name not in sources.names:
+        raise _no_such_source(sources, name, settings)
+    wanted_ones = sources.names if name is None else [name]
+    faulty = {each: sources.faults[each] for each in wanted_ones if each in sources.faults}
+    opened = [sources.opened[each] for each in wanted_ones if each in sources.opened]
+    if not opened and faulty:
+        title = f"{next(iter(faulty))} cannot be opened" if len(faulty) == 1 else "None can be opened"
+        raise ConfigurationError(list(chain.from_iterable(faulty.values())), title=title)
+    if not opened:
+        raise ConfigurationError([*_other_faults(settings), NOTHING_TO_READ], title="There is no source")
+    for each, faults in faulty.items():
+        warn(f"{each} cannot be opened: {'; '.join(faults)}")
+    told_already = set(chain.from_iterable(faulty.values()))
+    for fault in _other_faults(settings):
+        if fault not in told_already:
+            warn(fault)
+    return opened
+
+
+def _other_faults(settings: Settings) -> list[str]:
+    return [*settings.crm_faults, *settings.strays]
+
+
+def _no_such_source(sources: Sources, name: str, settings: Settings) -> ConfigurationError:
+    """What to do where nothing has that name: set it up if it is a kind of CRM, or choose one that there is."""
+    faults = _other_faults(settings)
+    kind = connector_kinds().get(name)
+    there = (
+        f"; there {'are' if len(sources.names) > 1 else 'is'} {', '.join(sources.names)}"
+        if sources.names
+        else ""
+    )
+    if kind is None or kind.settings is None:
+        return ConfigurationError([*faults, f"there is no source {name}{there}"], title="No such source")
+    needs = ", ".join(
+        f"FULLSTEAM_{variable(name)}_{each.field.upper()}" for each in wanted(kind.settings) if each.required
+    )
+    how = f"set {needs} and what docs/connectors/{name}.md names"
+    if settings.crms:
+        how = f"add {name} to FULLSTEAM_CRMS, and {how}"
+    return ConfigurationError(
+        [*faults, f"nothing says how to reach it: {how}, or `fullsteam connect {name}`{there}"],
+        title=f"{name} is not set up",
     )
 
 
@@ -300,12 +380,12 @@ class Rehearsed:
         }
 
 
-def rehearse_poll(name: str | None, since: date | None) -> Rehearsed:
-    """``fullsteam poll --dry-run``: what the next poll would ask, without asking or writing anything.
+def rehearse_poll(name: str | None, since: date | None, *, warn: Callable[[str], None]) -> list[Rehearsed]:
+    """``fullsteam poll --dry-run``: what the next poll of one source, or of all, would ask, without asking or writing anything.
 
     Without a programme file days are those of UTC; without a database it is the first poll.
     """
-    settings = read_settings(crms=False)
+    settings = read_settings(crms=False, remembered=remembered_crms)
     programme = programme_and_content(settings)[0] if settings.programme.is_file() else None
     database: Database | None
     try:
@@ -314,21 +394,43 @@ def rehearse_poll(name: str | None, since: date | None) -> Rehearsed:
     except Permanent:
         database = None
     try:
-        return asyncio.run(_rehearse(settings, database, programme, name, since))
+        return asyncio.run(_rehearse_all(settings, database, programme, name, since, warn))
     finally:
         if database is not None:
             database.close()
+
+
+async def _rehearse_all(
+    settings: Settings,
+    database: Database | None,
+    programme: Programme | None,
+    name: str | None,
+    since: date | None,
+    warn: Callable[[str], None],
+) -> list[Rehearsed]:
+    sources = await all_sources(settings, database, programme)
+    rehearsed: list[Rehearsed] = []
+    try:
+        names = [each.name for each in chosen(sources, name, settings, warn)]
+        for each in names:
+            try:
+                rehearsed.append(await _rehearse(settings, database, programme, each, since))
+            except Refused as error:
+                if len(names) == 1:
+                    raise
+                warn(str(error))
+    finally:
+        await let_go(sources.opened)
+    return rehearsed
 
 
 async def _rehearse(
     settings: Settings,
     database: Database | None,
     programme: Programme | None,
-    name: str | None,
+    name: str,
     since: date | None,
 ) -> Rehearsed:
-    sources = await all_sources(settings, database, programme)
-    name = chosen(sources, name, settings.crm_faults).name
     kind, given = await how_to_open(settings, database, name)
     if kind.blank is None:
         raise Refused(f"{name} is a {kind.name}: it is read from files, nobody is asked over a network.")
@@ -347,7 +449,7 @@ async def _rehearse(
         if metric.kind is MetricKind.SNAPSHOT:
             with contextlib.suppress(Retryable, Permanent):  # an empty CRM may not have what it needs
                 await connector.evidence(metric.key, [kind.owner], 5, window.through)
-    await let_go({name: connector, **sources.opened})
+    await let_go({name: connector})
     secrets = secrets_of(check_settings(kind.settings, {**given, "name": name}))
     times = Counter(json.dumps(asdict(each), sort_keys=True) for each in rehearsal.asked)
     first = {json.dumps(asdict(each), sort_keys=True): each for each in reversed(rehearsal.asked)}
@@ -401,16 +503,19 @@ def connect_source(name: str, kind: str | None, ask: Callable[[Wanted], str] | N
         raise ConfigurationError([NO_KEYS], title="There is no key to seal with")
     models = {each.name: each.settings for each in connector_kinds().values() if each.settings is not None}
     named = settings.named_crms.get(name)
-    kind = kind or (named.kind if named is not None else name)
+    asked = kind
+    kind = (kind or (named.kind if named is not None else remembered_crms(settings).get(name, name))).lower()
     if kind not in models:
+        there = f"there are {', '.join(sorted(models))}"
         raise ConfigurationError(
-            [f"--kind {kind}: there are {', '.join(sorted(models))}"], title="No such kind of CRM"
+            [f"--kind {asked}: {there}" if asked else f"{name} is none; say which with --kind: {there}"],
+            title="No such kind of CRM",
         )
     if not is_name(name):
         raise ConfigurationError(
-            [f"{name!r} cannot be a name: letters, digits, - and _, and no word of ours"]
+            [f"{name!r} cannot be a name: small letters, digits, - and _, and no word of ours"]
         )
-    given: dict[str, str] = crm_variables(name, kind)
+    given: dict[str, str] = settings.crm_variables(name, kind)
     for each in wanted(models[kind]):
         if ask is not None and each.field not in given and (said := ask(each)):
             given[each.field] = said
@@ -478,7 +583,7 @@ def rotate_keys() -> tuple[int, list[str]]:
 
 def plan_ahead(days: int) -> list[dict[str, str]]:
     """``fullsteam plan``: who would get what, and why not. Reads only."""
-    settings = read_settings("secret", programme=True)
+    settings = read_settings("secret", programme=True, remembered=remembered_crms)
     programme, content = programme_and_content(settings)
     database = open_database(settings.database_url)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_valid
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import bot.connectors
-from bot.connectors.settings import GIVEN, variable
+from bot.connectors.settings import GIVEN, in_plain_words, may_be_emptied, variable
 from bot.connectors.settings import read_settings as check_settings
 from bot.domain.errors import ConfigurationError
 from bot.domain.ports import ConnectorKind
@@ -59,6 +59,7 @@ class NamedCrm:
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_LETTERS = "small letters, digits, - and _, a letter first"
 
 
 class Settings(BaseSettings):
@@ -88,16 +89,30 @@ class Settings(BaseSettings):
     poll_minutes: float = Field(60.0, gt=0, le=1440)
     _named: dict[str, NamedCrm] = PrivateAttr(default_factory=dict)
     _crm_faults: list[str] = PrivateAttr(default_factory=list)
+    _strays: list[str] = PrivateAttr(default_factory=list)
+    _said: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def named_crms(self) -> Mapping[str, NamedCrm]:
-        """By source name: FULLSTEAM_CRMS, or every kind of which a variable is set."""
+        """By source name: FULLSTEAM_CRMS, or every kind of which a variable is set. Not those of which the environment says
+        only a part, and the database remembers the rest.
+        """
         return self._named
 
     @property
     def crm_faults(self) -> Sequence[str]:
         """What is wrong with CRMs, each in the name of its variable."""
         return self._crm_faults
+
+    @property
+    def strays(self) -> Sequence[str]:
+        """Variables that look like a CRM's and belong to none, with what to do."""
+        return self._strays
+
+    def crm_variables(self, name: str, kind: str) -> dict[str, str]:
+        """What the environment says of one CRM of a kind: fields of its model, as they were written. Nothing is checked."""
+        model = _kinds().get(kind)
+        return _fields(self._said, name, model) if model is not None else {}
 
     @field_validator("database_url")
     @classmethod
@@ -155,12 +170,14 @@ def read_settings(
     slack_in: bool = False,
     programme: bool = False,
     crms: bool = True,
+    remembered: Remembered | None = None,
     env_file: Path | None = Path(".env"),
 ) -> Settings:
     """Settings from the environment and ``.env``. ``required``: fields that this command cannot do without.
 
     ``slack_in``: Slack has to reach us, over HTTP (signing secret) or by socket (app token): one of the two is needed.
-    ``crms`` False: what is wrong with a CRM is left to whoever opens it, and does not stop the rest.
+    ``crms`` False: what is wrong with a CRM is left to whoever opens it, and does not stop the rest. ``remembered``: the CRMs
+    that the database remembers; single variables of theirs are no fault.
 
     Raises ConfigurationError with every fault at once: missing, malformed, and a programme file that is not there.
     """
@@ -171,7 +188,7 @@ def read_settings(
     except ValidationError as error:
         for fault in error.errors():
             name = str(fault["loc"][0])
-            reason = _said(fault["type"], fault["msg"])
+            reason = in_plain_words(fault)
             faults.append(f"FULLSTEAM_{name.upper()} {reason}: {_ADVICE.get(name, 'see README.md')}")
         broken = {str(fault["loc"][0]) for fault in error.errors()}
         settings = _without(broken, env_file)
@@ -188,40 +205,39 @@ def read_settings(
             f"FULLSTEAM_SLACK_SIGNING_SECRET is not set: {_ADVICE['slack_signing_secret']}; "
             f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
         )
-    settings._crm_faults[:] = _read_crms(settings, env_file)  # noqa: SLF001 - read once, here
+    kept = remembered(settings) if remembered is not None else {}
+    settings._said.update(_environment(env_file))  # noqa: SLF001 - read once, here
+    settings._crm_faults[:] = _read_crms(settings, kept)  # noqa: SLF001 - the same
+    settings._strays[:], unknown = _unknown(settings, kept)  # noqa: SLF001 - the same
     if crms:
         faults += settings.crm_faults
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
     if strict:
-        faults = [*_unknown(os.environ, settings), *faults]
+        faults = [*unknown, *settings.strays, *faults]
     if faults:
         raise ConfigurationError(faults, title="Some settings are missing or wrong")
     return settings
 
 
-def _said(kind: str, message: str) -> str:
-    """What pydantic found, in plain words."""
-    if kind.startswith(("int_", "float_")):
-        return "is no number"
-    if kind == "string_pattern_mismatch":
-        return "is not written as it should be"
-    if kind.startswith(("greater_", "less_")):
-        return "is out of range"
-    return message.removeprefix("Value error, ")
+Remembered = Callable[[Settings], Mapping[str, str]]
+"""Kinds of the CRMs that the database remembers, by name."""
 
 
-def _read_crms(settings: Settings, env_file: Path | None) -> list[str]:
-    """Find the CRMs that the environment names, and keep what it says of each. Returns faults."""
-    said = _environment(env_file)
+def _read_crms(settings: Settings, kept: Mapping[str, str]) -> list[str]:
+    """Find the CRMs that the environment names, and keep what it says of each. Returns faults.
+
+    ``kept``: kinds of those that the database remembers: it may know what the environment leaves out.
+    """
+    said = settings._said  # noqa: SLF001 - ours
     kinds = _kinds()
     faults: list[str] = []
     names: dict[str, str] = {}
     for each in filter(None, (part.strip() for part in settings.crms.split(","))):
         name, _, kind = (part.strip() for part in each.partition("="))
-        kind = kind or name
+        kind = kind.lower() or name
         if not _NAME.fullmatch(name):
-            faults.append(f"FULLSTEAM_CRMS: {name!r} is no name of a CRM: letters, digits, - and _")
+            faults.append(f"FULLSTEAM_CRMS: {name!r} is no name of a CRM: {_LETTERS}")
         elif kind not in kinds:
             faults.append(f"FULLSTEAM_CRMS: {kind!r} is no kind of CRM; there are {', '.join(sorted(kinds))}")
         elif variable(name).partition("_")[0] in _OURS - {variable(each) for each in kinds}:
@@ -243,14 +259,11 @@ def _read_crms(settings: Settings, env_file: Path | None) -> list[str]:
             check_settings(kinds[kind], given)
         except ConfigurationError as error:
             found = error.faults
+            if kept.get(name) == kind:
+                continue
         settings._named[name] = NamedCrm(kind, given, found)  # noqa: SLF001 - read once, here
         faults += found
     return faults
-
-
-def crm_variables(name: str, kind: str, env_file: Path | None = Path(".env")) -> dict[str, str]:
-    """What the environment says of one CRM of a kind: fields of its model, as they were written. Nothing is checked."""
-    return _fields(_environment(env_file), name, _kinds()[kind])
 
 
 def is_name(name: str) -> bool:
@@ -262,7 +275,9 @@ def is_name(name: str) -> bool:
 def _environment(env_file: Path | None) -> dict[str, str]:
     """``.env``, and the environment over it; names in capitals."""
     said = (
-        {name.upper(): value for name, value in dotenv_values(env_file).items() if value} if env_file else {}
+        {name.upper(): value for name, value in dotenv_values(env_file).items() if value is not None}
+        if env_file
+        else {}
     )
     return said | {name.upper(): value for name, value in os.environ.items()}
 
@@ -273,26 +288,73 @@ def _kinds() -> dict[str, Any]:
 
 
 def _fields(said: Mapping[str, str], name: str, model: Any) -> dict[str, str]:
-    return {
-        field: value
+    """``name``'s variables by field. An empty one counts as not set, but where only so a field can be empty."""
+    found = {
+        field: said[written]
         for field in model.model_fields
-        if field not in GIVEN and (value := said.get(f"FULLSTEAM_{variable(name)}_{field.upper()}"))
+        if field not in GIVEN and (written := f"FULLSTEAM_{variable(name)}_{field.upper()}") in said
     }
+    return {field: value for field, value in found.items() if value or may_be_emptied(model, field)}
 
 
-def _unknown(environ: Iterable[str], settings: Settings) -> list[str]:
-    """Variables that begin with our prefix and mean nothing: a typing error would pass unseen."""
+def _unknown(settings: Settings, kept: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Variables that begin with our prefix and mean nothing: a typing error would pass unseen.
+
+    Two lists: of those that may be a CRM's, what would make them one; of the others, that they are none of ours.
+    """
     known = {f"FULLSTEAM_{name.upper()}" for name in Settings.model_fields}
-    kinds = _kinds()
-    for name, crm in settings.named_crms.items():
-        fields = kinds[crm.kind].model_fields.keys() - GIVEN
-        known |= {f"FULLSTEAM_{variable(name)}_{field.upper()}" for field in fields}
-    return [
+    models = _kinds()
+    names = dict(kept) | {name: crm.kind for name, crm in settings.named_crms.items()}
+    for name, kind in names.items():
+        known |= _variables(name, models[kind]) if kind in models else set()
+    said = settings._said  # noqa: SLF001 - ours
+    unknown = {
+        name
+        for name, value in said.items()
+        if value and name.startswith("FULLSTEAM_") and name not in known and name != "FULLSTEAM_SHARED"
+    }
+    strays: list[str] = []
+    for name in sorted(_would_be_names(unknown, models) - {variable(each).lower() for each in names}):
+        own = sorted(each for each in unknown if each.startswith(f"FULLSTEAM_{name.upper()}_"))
+        fitting = [kind for kind, model in sorted(models.items()) if {*own} <= _variables(name, model)]
+        mistyped = get_close_matches(name, [variable(each).lower() for each in (*names, *models)], 1, 0.8)
+        if not fitting or (mistyped and name not in models) or not is_name(name):
+            continue
+        unknown -= set(own)
+        entries = [
+            each if each == crm.kind else f"{each}={crm.kind}" for each, crm in settings.named_crms.items()
+        ]
+        kind = name if name in models else fitting[0] if len(fitting) == 1 else "KIND"
+        entries.append(name if name == kind else f"{name}={kind}")
+        strays.append(
+            f"{', '.join(own)}: there is no CRM of that name; if there is to be one, "
+            f'FULLSTEAM_CRMS="{", ".join(entries)}" makes it'
+            + (f" (KIND is one of {', '.join(fitting)})" if kind == "KIND" else "")
+        )
+    return strays, [
         f"{name} is no setting of ours"
         + (f"; did you mean {close[0]}?" if (close := get_close_matches(name, known, 1, 0.8)) else "")
-        for name in sorted(environ)
-        if name.startswith("FULLSTEAM_") and name not in known and name != "FULLSTEAM_SHARED"
+        for name in sorted(unknown)
     ]
+
+
+def _variables(name: str, model: Any) -> set[str]:
+    return {f"FULLSTEAM_{variable(name)}_{field.upper()}" for field in model.model_fields.keys() - GIVEN}
+
+
+def _would_be_names(unknown: Iterable[str], models: Mapping[str, Any]) -> set[str]:
+    """Of which CRMs variables would be, by the fields that kinds have: FULLSTEAM_EMEA_API_KEY is of ``emea``.
+
+    Where a part of a field's name is a field too, the longer one counts.
+    """
+    fields = {field.upper() for model in models.values() for field in model.model_fields.keys() - GIVEN}
+    found = set()
+    for each in unknown:
+        parts = each.removeprefix("FULLSTEAM_").split("_")
+        at = next((at for at in range(1, len(parts)) if "_".join(parts[at:]) in fields), None)
+        if at is not None:
+            found.add("_".join(parts[:at]).lower())
+    return found
 
 
 def _given(settings: Settings, name: str) -> bool:

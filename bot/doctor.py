@@ -22,6 +22,7 @@ from bot.domain.matching import OVERRIDE, STEP_NAMES
 from bot.domain.people import MATCHED, Person, SlackUser
 from bot.domain.ports import Probe
 from bot.domain.programme import Programme
+from bot.domain.usage import CoverageStatus
 from bot.services.list_unmatched import Standing, list_unmatched
 from bot.vault import is_open_to_others
 from bot.wiring import (
@@ -31,6 +32,7 @@ from bot.wiring import (
     let_go,
     people_known,
     probed,
+    remembered_crms,
     sending_stopped,
     vault_of,
 )
@@ -42,11 +44,22 @@ WORKING = ("secret", "slack_bot_token")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``ok`` False: mend it before you run. ``text`` says what is there, or what to do."""
+    """``ok`` False: mend it before you run. ``text`` says what is there, or what to do.
+
+    ``look``: everything runs, and somebody or something is left out: worth a look.
+    """
 
     about: str
     ok: bool
     text: str
+    look: bool = False
+
+    @property
+    def mark(self) -> str:
+        """``ok``, ``look`` or ``mend``."""
+        if not self.ok:
+            return "mend"
+        return "look" if self.look else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +74,12 @@ def examine() -> Examined:
     """Every finding, in the order in which one sets things up."""
     found: list[Finding] = []
     try:
-        settings = read_settings(*WORKING, slack_in=True, programme=True)
+        settings = read_settings(*WORKING, slack_in=True, programme=True, remembered=remembered_crms)
         found.append(Finding("settings", True, "complete"))
     except ConfigurationError as error:
         found += [Finding("settings", False, fault) for fault in error.faults]
         try:
-            settings = read_settings(crms=False)
+            settings = read_settings(crms=False, remembered=remembered_crms)
         except ConfigurationError:
             return Examined(tuple(found))  # what is malformed was said; nothing else can be looked at
     content, programme = _files(settings, found)
@@ -193,8 +206,17 @@ async def _crm(
             f"crm {name}",
             True,
             "the environment's settings are used; what `fullsteam connect` keeps under this name is not",
+            look=True,
         )
         for name in sources.unused
+    ]
+    found += [
+        Finding(
+            f"crm {name}",
+            True,
+            f"{', '.join(over)} of the environment counts over what `fullsteam connect` keeps",
+        )
+        for name, over in sources.changed.items()
     ]
     if not sources.names:
         found.append(Finding("crm", False, NOTHING_TO_READ))
@@ -204,7 +226,14 @@ async def _crm(
     for name, probe in zip(asked, probes, strict=True):
         statuses = Counter(str(each.status) for each in probe.metrics)
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-        found.append(Finding(f"crm {name}", probe.ok, probe.advice or f"metrics: {counts}"))
+        missing = any(each.status not in _NOTHING_TO_DO for each in probe.metrics)
+        words = [probe.advice] if probe.advice else []
+        words += [f"metrics: {counts}"] if probe.ok or not words else []
+        look = bool(probe.advice) or missing
+        found.append(Finding(f"crm {name}", probe.ok, "; ".join(words), look=look))
+
+
+_NOTHING_TO_DO = frozenset({CoverageStatus.OK, CoverageStatus.UNSUPPORTED})
 
 
 def upkeep(uow: UnitOfWork) -> list[Finding]:
@@ -221,6 +250,7 @@ def upkeep(uow: UnitOfWork) -> list[Finding]:
                 if row.state == outbox.UNCERTAIN
                 else "it is not sent again"
             ),
+            look=True,
         )
         for row in outbox.unresolved(uow)
     ]
@@ -247,15 +277,15 @@ def _reach(people: Sequence[Person], standing: Standing, settings: Settings) -> 
     if by:
         text += f"; as things are now, {by}"
     if standing.matched != len(reached) or not reached:
-        text += (
-            "; `fullsteam import` matches them where the bot token is set, and every poll of `fullsteam run`"
-        )
+        text += "; `fullsteam poll` and `import` match them where the bot token is set, and every poll of `fullsteam run`"
     yield Finding("people", bool(reached), text)
     if by_file := standing.reached.get(OVERRIDE):
         yield Finding(f"people: by {STEP_NAMES[OVERRIDE]}", True, ", ".join(by_file))
     for group in standing.groups:
         who = ", ".join(group.who)
-        yield Finding(f"people: {group.state}", True, f"never written to: {who}. {group.what_to_do}")
+        yield Finding(
+            f"people: {group.state}", True, f"never written to: {who}. {group.what_to_do}", look=True
+        )
     identities = settings.identities.name if settings.identities is not None else ""
     for fault in standing.faults:
         yield Finding("identities", False, f"{identities}, {fault}")
@@ -264,4 +294,5 @@ def _reach(people: Sequence[Person], standing: Standing, settings: Settings) -> 
             f"team of {boss}",
             True,
             f"{count} active people report to somebody who is not active in the CRM: name their manager there",
+            look=True,
         )

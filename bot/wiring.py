@@ -24,6 +24,8 @@ from bot import loop as event_loop
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
 from bot.config import Settings
+from bot.connectors.settings import read_settings as read_source
+from bot.connectors.settings import variable
 from bot.content.identities import load_identities
 from bot.content.load import Content, load
 from bot.content.programme import load_programme
@@ -107,6 +109,8 @@ class House:
     workspace: str = "workspace"
     poll_every: timedelta = timedelta(hours=1)
     vault: Vault = field(default_factory=Vault)
+    said: Callable[[str, str], Mapping[str, str]] = lambda _name, _kind: {}
+    """What the environment says of a source that the database remembers, by name and kind."""
     pacing: Bucket = field(default_factory=Bucket)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -270,6 +274,7 @@ class House:
             record_link=self.programme.record_link,
             zone=self.programme.zone,
             clock=self.clock,
+            said=self.said,
         )
         self.connectors |= found.opened
         self.kept |= {name: new[name] for name in found.opened}
@@ -392,11 +397,13 @@ class Sources:
     """``opened``: connectors by source name. ``faults``: of those that could not be opened, why, with what to do.
 
     ``unused``: names that the database remembers and the environment says anew: the environment's word counts.
+    ``changed``: names that the database remembers, with the variables of the environment that count over single settings.
     """
 
     opened: dict[str, Connector]
     faults: dict[str, tuple[str, ...]]
     unused: tuple[str, ...] = ()
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -480,6 +487,40 @@ def kept_sources(uow: UnitOfWork) -> dict[str, Kept]:
     }
 
 
+def remembered_crms(settings: Settings) -> dict[str, str]:
+    """Kinds of the CRMs that the database remembers, by name; none where there is no database yet, or it does not answer."""
+    try:
+        database = open_database(settings.database_url)
+    except FullsteamError:
+        return {}
+    try:
+        return {name: kind for name, (kind, _) in database.read_now(kept_sources).items()}
+    except FullsteamError:
+        return {}
+    finally:
+        database.close()
+
+
+Overrides = Callable[[str, str], Mapping[str, str]]
+"""What the environment says of a source, by its name and kind."""
+
+
+def settled(name: str, kind: str, kept: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a source that the database remembers: what the environment says counts over each of them.
+
+    Where the environment says all that is needed, nothing is taken from what is kept: two ways to log in do not mix.
+    """
+    model = connector_kinds()[kind].settings
+    if model is None or not said:
+        return dict(kept)
+    alone = {**said, "name": name}
+    try:
+        read_source(model, alone)
+    except ConfigurationError:
+        return {**kept, **alone}
+    return alone
+
+
 def open_kept(
     known: Mapping[str, Kept],
     vault: Vault,
@@ -487,19 +528,23 @@ def open_kept(
     record_link: str | None = None,
     zone: str | None = None,
     clock: Clock | None = None,
+    said: Overrides = lambda _name, _kind: {},
 ) -> Sources:
     """Open what the database remembers; what cannot be opened (no key, a file that is gone) is left out, and why is said."""
     opened: dict[str, Connector] = {}
     faults: dict[str, tuple[str, ...]] = {}
+    changed: dict[str, tuple[str, ...]] = {}
     for name, (kind, kept) in known.items():
         try:
-            given = vault.unseal(name, kept)
+            given = settled(name, kind, vault.unseal(name, kept), over := said(name, kind))
+            if over:
+                changed[name] = tuple(f"FULLSTEAM_{variable(name)}_{each.upper()}" for each in over)
             opened[name] = open_source(kind, given, record_link, zone=zone, clock=clock)
         except ConfigurationError as error:
             faults[name] = error.faults
         except Permanent as error:
             faults[name] = (str(error),)
-    return Sources(opened, faults)
+    return Sources(opened, faults, changed=changed)
 
 
 async def all_sources(
@@ -512,11 +557,19 @@ async def all_sources(
         return named
     known = await database.read(kept_sources)
     new = {name: kept for name, kept in known.items() if name not in named.names}
-    kept = open_kept(new, vault_of(settings), record_link=record_link, zone=zone, clock=clock)
+    kept = open_kept(
+        new,
+        vault_of(settings),
+        record_link=record_link,
+        zone=zone,
+        clock=clock,
+        said=settings.crm_variables,
+    )
     return Sources(
         named.opened | kept.opened,
         named.faults | kept.faults,
         tuple(sorted(known.keys() - new.keys())),
+        kept.changed,
     )
 
 
@@ -531,7 +584,8 @@ async def how_to_open(
     if name not in known:
         return kinds[SPREADSHEET], {}
     kind, kept = known[name]
-    return kinds[kind], vault_of(settings).unseal(name, kept)
+    given = vault_of(settings).unseal(name, kept)
+    return kinds[kind], settled(name, kind, given, settings.crm_variables(name, kind))
 
 
 NOTHING_TO_READ = "nothing to read: set FULLSTEAM_IMPORT_DIR, or a CRM's variables (docs/connectors/), or `fullsteam import MAPPING`"
@@ -690,6 +744,7 @@ async def _serve(
             workspace="",
             poll_every=timedelta(minutes=settings.poll_minutes),
             vault=vault,
+            said=settings.crm_variables,
         )
         stack.push_async_callback(let_go, house.connectors)
         if "web" in parts:

@@ -13,6 +13,11 @@ from bot.domain.ports import Closable, Connector, Meter, Metered, Probe
 from bot.domain.usage import Collected, RecordRef, RowFault, Window
 
 
+def variable(name: str) -> str:
+    """A name as it stands in the environment: ``sales-emea`` is ``SALES_EMEA``."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+
+
 class Renamed:
     """Another connector, in whose words each variable that begins with ``usual`` begins with ``own``. It is not changed."""
 

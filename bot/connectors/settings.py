@@ -6,10 +6,10 @@ in no repr, no traceback and no log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Final, Protocol, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from bot.connectors.http import check_base_url
 from bot.connectors.renaming import Renamed
+from bot.connectors.renaming import variable as variable  # noqa: PLC0414 - offered to all who name settings
 from bot.domain.errors import ConfigurationError
 from bot.domain.ports import Clock, Connector
 
@@ -63,6 +64,8 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 ExistingFile = Annotated[Path, AfterValidator(_existing)]
 PathPrefix = Annotated[str, AfterValidator(_prefix)]
 """What stands before every path, "" for nothing: "/crm" of a gateway, say."""
+ASKED: Final[dict[str, Any]] = {"asked": True}
+"""``json_schema_extra`` of a field that has a default and is asked for all the same: some installations need it."""
 
 
 class CrmSettings(BaseModel):
@@ -101,19 +104,49 @@ def read_settings(model: type[SettingsT], given: Mapping[str, Any]) -> SettingsT
         return model(**given)
     except ValidationError as error:
         prefix = f"FULLSTEAM_{variable(str(given.get('name') or model.model_fields['name'].default))}_"
+        found = error.errors(include_input=False, include_url=False)
         raise ConfigurationError(
-            [_fault(model, each, prefix) for each in error.errors(include_input=False, include_url=False)]
+            [_fault(model, each, prefix) for each in (*found, *_of_the_whole(model, given, found))]
         ) from None  # the values stand in pydantic's error, secrets among them
 
 
-def variable(name: str) -> str:
-    """A name as it stands in the environment: ``sales-emea`` is ``SALES_EMEA``."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+_STAND_IN = "https://stand-in.example"
+"""What takes the place of a value that is missing or wrong, while the rest is looked at: an address, and a word."""
+
+
+def _of_the_whole(model: type[CrmSettings], given: Mapping[str, Any], found: Sequence[Any]) -> list[Any]:
+    """What a model says of all its fields together, also where single ones are wrong: pydantic stops at these."""
+    wrong = {str(each["loc"][0]) for each in found if each["loc"]}
+    if not wrong:
+        return []
+    needed = {name for name in wrong & model.model_fields.keys() if model.model_fields[name].is_required()}
+    rest = {name: value for name, value in given.items() if name not in wrong}
+    try:
+        model(**rest, **dict.fromkeys(needed, _STAND_IN))
+    except ValidationError as error:
+        more = error.errors(include_input=False, include_url=False)
+        return [
+            each
+            for each in more
+            if not each["loc"] and not any(f"<{name.upper()}>" in each["msg"] for name in wrong)
+        ]
+    return []
+
+
+def may_be_emptied(model: type[CrmSettings], field: str) -> bool:
+    """Whether "" means something else than nothing set: the field has a default, and may be empty all the same."""
+    if model.model_fields[field].default in ("", None) or model.model_fields[field].is_required():
+        return False
+    try:
+        model(**{"name": "x", field: ""})
+    except ValidationError as error:
+        return all(each["loc"][:1] != (field,) for each in error.errors(include_input=False))
+    return True
 
 
 def _fault(model: type[CrmSettings], error: Any, prefix: str) -> str:
     """One fault of pydantic's in plain words. A fault of the whole names its variables as ``<FIELD>``."""
-    said = str(error["msg"]).removeprefix("Value error, ")
+    said = in_plain_words(error)
     if not error["loc"]:
         for name in model.model_fields:
             said = said.replace(f"<{name.upper()}>", prefix + name.upper())
@@ -122,21 +155,38 @@ def _fault(model: type[CrmSettings], error: Any, prefix: str) -> str:
     known = model.model_fields.get(field)
     if known is None:
         return f"{prefix}{field.upper()} is no setting of this CRM"
-    kind = error["type"]
-    if kind == "missing":
-        said = "is not set"
-    elif kind.startswith(("int_", "float_")):
-        said = "is no number"
-    elif kind == "string_pattern_mismatch":
-        said = "is not written as it should be"
-    elif kind.startswith(("greater_", "less_")):
-        said = "is out of range"
     return f"{prefix}{field.upper()} {said}" + (f": {known.description}" if known.description else "")
+
+
+def in_plain_words(error: Any) -> str:
+    """One of pydantic's findings, so that the name of a variable may stand before it."""
+    kind = str(error["type"])
+    if kind == "literal_error":
+        return f"is none of {error['ctx']['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    for beginning, words in _WORDS.items():
+        if kind.startswith(beginning):
+            return words
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+_WORDS = {
+    "missing": "is not set",
+    "int_": "is no number",
+    "float_": "is no number",
+    "finite_": "is no number",
+    "bool_": "is neither true nor false",
+    "date_": "is no day",
+    "string_pattern_mismatch": "is not written as it should be",
+    "string_too_short": "is too short",
+    "too_short": "is too short",
+    "greater_": "is out of range",
+    "less_": "is out of range",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A setting that somebody may be asked for: ``required``, or a ``secret`` or a file that stands for one."""
+    """A setting that somebody may be asked for: ``required``, a ``secret``, a file, or what some installations need."""
 
     field: str
     description: str
@@ -151,7 +201,10 @@ def wanted(model: type[CrmSettings]) -> tuple[Wanted, ...]:
         for name, each in model.model_fields.items()
         if name not in GIVEN
         and (
-            each.is_required() or _speaks_of(each.annotation, SecretStr) or _speaks_of(each.annotation, Path)
+            each.is_required()
+            or each.json_schema_extra == ASKED
+            or _speaks_of(each.annotation, SecretStr)
+            or _speaks_of(each.annotation, Path)
         )
     )
 

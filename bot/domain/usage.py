@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+PERCENT = "percent"
+"""The unit of what does not add up over people."""
+
 
 class MetricKind(StrEnum):
     """How a metric adds up: ``event`` sums over days, ``snapshot`` is a state as of a day, ``presence`` is 0 or 1."""
@@ -84,8 +87,8 @@ def _vocabulary() -> dict[str, Metric]:
             "open longer than the 75th percentile of the owner's own won opportunities (at least 5 won)",
         ),
         Metric("tasks_overdue", snapshot, "tasks", "open tasks past their due date"),
-        Metric("quota_attainment", snapshot, "percent", "won in the running period, of that period's quota"),
-        Metric("field_completeness", snapshot, "percent", "required fields filled on own open records"),
+        Metric("quota_attainment", snapshot, PERCENT, "won in the running period, of that period's quota"),
+        Metric("field_completeness", snapshot, PERCENT, "required fields filled on own open records"),
     ]
     return {row.key: row for row in rows}
 

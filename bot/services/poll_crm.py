@@ -8,13 +8,24 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
+from math import fsum
+from statistics import fmean
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.ports import Connector, Historical
 from bot.domain.programme import Programme
-from bot.domain.usage import METRICS, Collected, Coverage, CoverageStatus, MetricKind, RowFault, Window
+from bot.domain.usage import (
+    METRICS,
+    PERCENT,
+    Collected,
+    Coverage,
+    CoverageStatus,
+    MetricKind,
+    RowFault,
+    Window,
+)
 from store import matching, people, usage
 from store.database import Database, UnitOfWork
 
@@ -35,9 +46,10 @@ class PollReport:
     """What a poll brought.
 
     ``facts``: (person, day) rows kept. ``by_metric``: how many of them have that metric. ``totals``: sums of each event
-    metric. ``coverage``: status per metric on ``through``. ``gaps``: on how many days of the poll an event metric had another
-    status than ``ok``. ``failure``: why nothing more could be read, None if all went
-    well; ``retry_after``: when to try again. ``unknown``: facts of people who are not in the CRM's list of people.
+    metric. ``now``: of each snapshot as of ``through`` its sum over people, of one in percent the mean. ``coverage``: status
+    per metric on ``through``. ``gaps``: on how many days of the poll an event metric had another status than ``ok``.
+    ``failure``: why nothing more could be read, None if all went well; ``code``: the same as a word, "" where there is none;
+    ``retry_after``: when to try again. ``unknown``: facts of people who are not in the CRM's list of people.
     """
 
     source: str
@@ -48,11 +60,13 @@ class PollReport:
     unknown: int = 0
     by_metric: Mapping[str, int] = field(default_factory=dict)
     totals: Mapping[str, float] = field(default_factory=dict)
+    now: Mapping[str, float] = field(default_factory=dict)
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     gaps: Mapping[str, Mapping[CoverageStatus, int]] = field(default_factory=dict)
     faults: tuple[RowFault, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     failure: str | None = None
+    code: str = ""
     retry_after: timedelta | None = None
 
 
@@ -103,7 +117,7 @@ async def poll(
         owed = Window(through if watermark is None else min(watermark + timedelta(days=1), through), through)
         await database.write(_keep_failure, connector.name, owed, error, now)
         after = error.after if isinstance(error, Retryable) else None
-        return replace(report, failure=str(error), retry_after=after)
+        return replace(report, failure=str(error), code=error.code, retry_after=after)
     if known is not None and known.error is not None:
         log.info("poll.recovered", extra={"source": connector.name})
     return report
@@ -188,6 +202,7 @@ async def _read(
     window = Window(report.since, report.through)
     by_metric: Counter[str] = Counter()
     totals: defaultdict[str, float] = defaultdict(float)
+    states: defaultdict[str, list[float]] = defaultdict(list)
     notes: Counter[str] = Counter()
     faults = list(report.faults)
     coverage: dict[str, Coverage] = {}
@@ -201,8 +216,10 @@ async def _read(
             for fact in part.facts:
                 by_metric.update(fact.values.keys())
                 for key, value in fact.values.items():
-                    if METRICS[key].kind != "snapshot":
+                    if METRICS[key].kind is not MetricKind.SNAPSHOT:
                         totals[key] += value
+                    elif fact.day == window.through:
+                        states[key].append(value)
             notes.update(part.notes)
             faults.extend(part.faults)
             coverage |= {row.metric: row for row in part.coverage if row.day == window.through}
@@ -218,6 +235,10 @@ async def _read(
         unknown=unknown,
         by_metric=dict(sorted(by_metric.items())),
         totals=dict(sorted(totals.items())),
+        now={
+            key: fmean(values) if METRICS[key].unit == PERCENT else fsum(values)
+            for key, values in sorted(states.items())
+        },
         coverage=coverage,
         gaps={metric: dict(days) for metric, days in sorted(gaps.items())},
         faults=tuple(faults),

@@ -13,7 +13,7 @@ from bot.commands import NOT_AVAILABLE, switch_sending, told
 from bot.config import Settings, read_settings
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.services.plan_messages import Planned
-from bot.wiring import connectors_of
+from bot.wiring import connectors_of, settled
 
 SECRET = "s" * 32
 
@@ -139,6 +139,7 @@ def test_every_fault_of_the_salesforce_settings_comes_at_once(monkeypatch: pytes
         )
     assert sorted(fault.split()[0] for fault in caught.value.faults) == [
         "FULLSTEAM_SALESFORCE_API_VERSION",
+        "FULLSTEAM_SALESFORCE_CLIENT_SECRET",  # what only the whole can tell, beside what single settings can
         "FULLSTEAM_SALESFORCE_TIME_OUT",
         "FULLSTEAM_SALESFORCE_TOKEN_URL",
         "FULLSTEAM_SALESFORCE_URL",
@@ -197,3 +198,124 @@ def test_a_list_of_crms_that_is_wrong_is_answered(
 ) -> None:
     with pytest.raises(ConfigurationError, match=fault):
         of_org(monkeypatch, {**ORG, "CRMS": crms})
+
+
+def faults_of(monkeypatch: pytest.MonkeyPatch, *required: str, **variables: str) -> tuple[str, ...]:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        read(monkeypatch, *required)
+    return caught.value.faults
+
+
+def test_all_that_dynamics_lacks_is_said_at_once_and_what_each_of_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, rest = faults_of(monkeypatch, DYNAMICS_AT_ONCE="2")
+    assert url.startswith("FULLSTEAM_DYNAMICS_URL is not set: your environment")
+    for name in ("TENANT (the directory", "CLIENT_ID (the application", "CLIENT_SECRET (a client secret"):
+        assert f"FULLSTEAM_DYNAMICS_{name}" in rest
+
+
+def test_a_setting_that_is_wrong_is_not_said_to_be_missing_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [fault] = faults_of(
+        monkeypatch, INFOR_URL="https://crm.example.com", INFOR_IONAPI_FILE=str(tmp_path / "none")
+    )
+    assert fault.startswith("FULLSTEAM_INFOR_IONAPI_FILE names no file")
+
+
+DYNAMICS = {
+    "DYNAMICS_URL": "https://acme.crm4.dynamics.com",
+    "DYNAMICS_TENANT": "t",
+    "DYNAMICS_CLIENT_ID": "c",
+    "DYNAMICS_CLIENT_SECRET": "very-secret",
+}
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_what_may_be_empty_can_be_emptied_and_the_rest_counts_as_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_a_file: bool
+) -> None:
+    empty = {"DYNAMICS_API_VERSION": "", "DYNAMICS_TOKEN_URL": "", "DYNAMICS_AT_ONCE": ""}
+    file = tmp_path / ".env"
+    file.write_text(
+        "".join(f"FULLSTEAM_{name}={value}\n" for name, value in empty.items()) if in_a_file else ""
+    )
+    for name, value in (DYNAMICS if in_a_file else DYNAMICS | empty).items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    given = read_settings(env_file=file).named_crms["dynamics"].settings
+    assert given["api_version"] == ""
+    assert given.keys() == {"name", "url", "tenant", "client_id", "client_secret", "api_version"}
+
+
+def test_empty_variables_alone_make_no_crm(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, "secret", SECRET=SECRET, DYNAMICS_API_VERSION="").named_crms == {}
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        (
+            {"ODOO_URL": "https://o.example", "ODOO_API_KEY": "k", "ODOO_API": "soap"},
+            "FULLSTEAM_ODOO_API is none of auto, json2, jsonrpc: ",
+        ),
+        (
+            {"ODOO_URL": "https://o.example", "ODOO_API_KEY": "k", "ODOO_KEY_EXPIRES_ON": "soon"},
+            "FULLSTEAM_ODOO_KEY_EXPIRES_ON is no day: ",
+        ),
+        ({"LOG_LEVEL": "loud"}, "FULLSTEAM_LOG_LEVEL is none of debug, info, warning, error: "),
+    ],
+)
+def test_a_value_that_is_none_of_those_there_are_is_said_plainly(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], fault: str
+) -> None:
+    [said] = faults_of(monkeypatch, **variables)
+    assert said.startswith(fault)
+
+
+ODOO = {"ODOO_URL": "https://o.example", "ODOO_API_KEY": "k"}
+EMEA = {"EMEA_URL": "https://e.example", "EMEA_API_KEY": "k"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "value"),
+    [
+        (ODOO | EMEA, '"odoo, emea=odoo"'),
+        (ODOO | EMEA | {"CRMS": "emea=Odoo"}, '"emea=odoo, odoo"'),
+        (EMEA | {"EMEA_AT_ONCE": "2"}, '"emea=odoo"'),
+        ({"EMEA_CLIENT_ID": "c", "EMEA_CLIENT_SECRET": "s"}, '"emea=KIND"'),
+    ],
+)
+def test_variables_of_a_crm_that_nobody_named_say_how_to_name_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], value: str
+) -> None:
+    [fault] = faults_of(monkeypatch, "secret", **{"SECRET": SECRET, **variables})
+    assert f"FULLSTEAM_CRMS={value} makes it" in fault
+    assert "did you mean" not in fault
+
+
+def test_a_misspelt_name_of_a_crm_is_no_other_crm(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = faults_of(monkeypatch, "secret", SECRET=SECRET, **ODOO, ODO_DATABASE="acme")
+    assert faults == ("FULLSTEAM_ODO_DATABASE is no setting of ours; did you mean FULLSTEAM_ODOO_DATABASE?",)
+
+
+def test_what_the_database_remembers_takes_single_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SECRET": SECRET, "ODOO_API_KEY": "new", "EMEA_API_KEY": "newer"}.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    kept = {"odoo": "odoo", "emea": "odoo"}
+    settings = read_settings("secret", remembered=lambda _: kept, env_file=None)
+    assert (settings.named_crms, settings.crm_faults, settings.strays) == ({}, [], [])
+    assert settings.crm_variables("emea", "odoo") == {"api_key": "newer"}
+    assert settled("emea", "odoo", {"url": "https://e.example", "api_key": "old"}, {"api_key": "newer"}) == {
+        "name": "emea",
+        "url": "https://e.example",
+        "api_key": "newer",
+    }
+
+
+def test_settings_of_the_environment_that_are_enough_take_nothing_from_what_is_kept() -> None:
+    said = {"url": "https://o.example", "api_key": "k"}
+    kept = {"url": "https://old.example", "api_key": "old", "login": "bot", "name": "odoo"}
+    assert settled("odoo", "odoo", kept, said) == {**said, "name": "odoo"}
