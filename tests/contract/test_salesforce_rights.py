@@ -12,8 +12,9 @@ import pytest
 
 from bot.connectors.http import Answer, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden
+from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.salesforce.answers import client_credentials, judge
-from bot.connectors.salesforce.connector import SalesforceConnector
+from bot.connectors.salesforce.connector import SalesforceConnector, blank
 from bot.connectors.salesforce.queries import READ
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, CoverageStatus, Window
@@ -158,6 +159,21 @@ async def test_a_check_of_our_rights_that_fails_is_not_kept(org: Org, kind: str)
     assert {coverage[metric, TODAY][0] for metric in ("opps_open", "tasks_overdue")} == {DENIED}
 
 
+async def test_rights_that_were_known_hold_until_they_are_known_again(org: Org) -> None:
+    lived(org, people_of(org, 2))
+    assigned(org, everything=False)
+    permitted(org, SETS[0], OBJECTS, everything=False)
+    connector = org.connector()
+    await collected(connector, WEEK, ALL)
+    org.clock.move_to(FRIDAY + timedelta(days=1, hours=1))
+    org.trouble("crm_503_html", "PermissionSetAssignment", count=1)
+    tomorrow = TODAY + timedelta(days=1)
+    coverage = coverage_of(await collected(connector, Window(tomorrow, tomorrow), ALL))
+    assert {coverage[metric, tomorrow][0] for metric in ("opps_open", "tasks_overdue")} == {DENIED}
+    await collected(connector, Window(tomorrow, tomorrow), ALL)
+    assert asked(org, CHECKED) == 3
+
+
 async def test_where_object_permissions_are_not_known_everything_else_is_read_and_doctor_says_so(
     org: Org,
 ) -> None:
@@ -169,6 +185,15 @@ async def test_where_object_permissions_are_not_known_everything_else_is_read_an
     assert "could not be checked" in probe.advice
     said = {row.metric: row.status for row in probe.metrics}
     assert (said["opps_open"], said["tasks_overdue"]) == (OK, DENIED)
+
+
+async def test_a_rehearsal_shows_what_is_asked_of_our_rights_and_everything_else() -> None:
+    rehearsal = Rehearsal(blank)
+    org = Org()
+    await collected(org.connector(transport=rehearsal), Window(TODAY, TODAY), ALL)
+    queries = [each.query.get("q", "") for each in rehearsal.asked]
+    for words in (CHECKED, "FROM ObjectPermissions", "FROM Task", "FROM Opportunity "):
+        assert any(words in each for each in queries), words
 
 
 # --- fields of people --------------------------------------------------------------------------------------------------------

@@ -117,12 +117,14 @@ class Reception:
         return abs(self._api.server_now() - at) <= OFFER_LIFE
 
     async def _what_we_see(self) -> Rights | None:
-        """What we may see; None: that is not known, which is not to be kept."""
+        """What we may see; None: that is not known, which is not to be kept. Till it is, what was last known holds."""
         if self._rights is not None and self._is_fresh(self._rights[0]):
             return self._rights[1]
         rights = await self._read_rights()
         if rights is not None and rights.partly is not None:
             self._rights = self._api.server_now(), rights
+        elif self._rights is not None:
+            return self._rights[1]
         return rights
 
     async def _read_rights(self) -> Rights | None:
