@@ -34,7 +34,7 @@ from bot.connectors.salesforce.people import People
 from bot.connectors.salesforce.poll import Poll
 from bot.connectors.salesforce.queries import ACTIVITIES, PAST, UNSUPPORTED, Row
 from bot.connectors.salesforce.rows import LICENCES
-from bot.connectors.settings import Address, CrmSettings, ExistingFile, OptionalAddress, opener
+from bot.connectors.settings import ASKED, Address, CrmSettings, ExistingFile, OptionalAddress, opener
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -65,7 +65,9 @@ class SalesforceSettings(CrmSettings):
         min_length=1,
         description="the consumer secret of your external client app (client credentials flow)",
     )
-    username: str = Field("", description="the integration user's user name (JWT bearer flow)")
+    username: str = Field(
+        "", json_schema_extra=ASKED, description="the integration user's user name (JWT bearer flow)"
+    )
     private_key_file: ExistingFile | None = Field(
         None, description="the file with the private key of the app's certificate, PEM (JWT bearer flow)"
     )
