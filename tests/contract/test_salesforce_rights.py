@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +15,12 @@ from bot.connectors.http import Answer, SessionRefused
 from bot.connectors.refusals import Denied, FieldHidden
 from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.salesforce.answers import client_credentials, judge
-from bot.connectors.salesforce.connector import SalesforceConnector, blank
+from bot.connectors.salesforce.connector import blank
 from bot.connectors.salesforce.queries import READ
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, CoverageStatus, Window
 from tests.contract.test_salesforce import lived, people_of, recounted, told
+from tests.contract.test_salesforce_polls import KEY, by_key, pem
 from tests.orgs import FRIDAY, Org, collected, coverage_of
 
 pytestmark = pytest.mark.anyio
@@ -250,7 +252,7 @@ async def test_a_server_that_does_not_know_a_field_of_people_is_asked_without_it
     org: Org, message: str, gone: set[str]
 ) -> None:
     people = people_of(org, 1)
-    await _refusing(org, message, lambda query: any(each in query for each in gone))
+    refusing(org, message, lambda query: any(each in query for each in gone))
     users, faults = await org.connector(together=1).users(TODAY)
     assert {user.crm_id for user in users} == set(people)
     assert {fault.field for fault in faults} == gone
@@ -260,22 +262,26 @@ async def test_a_server_that_does_not_say_which_field_it_does_not_know_is_asked_
     org: Org,
 ) -> None:
     people = people_of(org, 1)
-    await _refusing(org, "unknown field", lambda query: "LocaleSidKey" in query)
+    refusing(org, "unknown field", lambda query: "LocaleSidKey" in query)
     users, faults = await org.connector(together=1).users(TODAY)
     assert {user.crm_id for user in users} == set(people)
     assert {"LocaleSidKey", "ManagerId"} <= {fault.field for fault in faults}
 
 
-async def _refusing(org: Org, message: str, is_refused: Callable[[str], bool]) -> None:
-    """Queries of users like these are refused: the line turns the answer into a 400."""
+def refusing(org: Org, message: str, is_refused: Callable[[str], bool]) -> None:
+    """Queries of users like these are refused."""
+    refusal = httpx.Response(400, json=[{"errorCode": "INVALID_FIELD", "message": message}])
+    instead(org, lambda query: refusal if "FROM User " in query and is_refused(query) else None)
+
+
+def instead(org: Org, answer: Callable[[str], httpx.Response | None]) -> None:
+    """What is answered to a query or path in place of the org's own answer; None: its own."""
     inner = org.line.handle_async_request
 
     async def handle(request: httpx.Request) -> httpx.Response:
         response = await inner(request)
-        query = org.line.asked[-1]
-        if "FROM User " in query and is_refused(query):
-            return httpx.Response(400, json=[{"errorCode": "INVALID_FIELD", "message": message}])
-        return response
+        given = answer(org.line.asked[-1])
+        return response if given is None else httpx.Response(given.status_code, content=given.content)
 
     org.line.handle_async_request = handle  # type: ignore[method-assign]  # the line itself, of this org only
 
@@ -334,33 +340,37 @@ async def test_an_org_without_the_licence_says_which_setting_to_change(org: Org)
 # --- who we are ----------------------------------------------------------------------------------------------------------------
 
 
-def without_id(org: Org, userinfo: Any = None) -> None:
+def without_id(org: Org) -> None:
     def rewrite(asked: str, body: bytes) -> bytes:
-        if asked.endswith("/oauth2/token"):
-            return json.dumps({k: v for k, v in json.loads(body).items() if k != "id"}).encode()
-        if asked.endswith("/oauth2/userinfo") and userinfo is not None:
-            return json.dumps(userinfo).encode()
-        return body
+        if not asked.endswith("/oauth2/token"):
+            return body
+        return json.dumps({key: value for key, value in json.loads(body).items() if key != "id"}).encode()
 
     org.line.rewrite = rewrite
 
 
-async def test_our_own_user_is_nobody_also_where_only_the_user_name_is_known(org: Org) -> None:
+async def test_our_own_user_is_nobody_also_where_only_the_user_name_is_known(
+    org: Org, tmp_path: Path
+) -> None:
     people = people_of(org, 1)
-    me = org.user("Bot", Username="Bot@example.com")
-    connector = org.connector()
-    connector.people = _named(connector, "bot@EXAMPLE.com")
+    me = org.user("Bot", Username="Bot@Example.com")
+    key_file = tmp_path / "app.key"
+    key_file.write_bytes(pem(KEY))
+    connector = by_key(org, key_file)
     without_id(org)
     users, _ = await connector.users(TODAY)
     assert {user.crm_id for user in users} == set(people)
     assert (await connector.people.known(TODAY)).me == me
 
 
-def _named(connector: SalesforceConnector, username: str) -> Any:
-    people = connector.people
-    return type(people)(
-        connector.api, connector.courier, licences=["Salesforce"], sandbox=False, username=username
-    )
+async def test_our_own_user_is_nobody_also_where_only_userinfo_says_who_we_are(org: Org) -> None:
+    people = people_of(org, 1)
+    me = org.user("Bot")
+    without_id(org)
+    said = httpx.Response(200, json={"user_id": me})
+    instead(org, lambda path: said if path.endswith("/oauth2/userinfo") else None)
+    users, _ = await org.connector().users(TODAY)
+    assert {user.crm_id for user in users} == set(people)
 
 
 @pytest.mark.parametrize(
