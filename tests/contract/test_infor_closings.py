@@ -62,8 +62,8 @@ async def test_every_closing_counts_once_over_polls_that_follow_each_other(
     await next_day()
     book(site, deals[3], rep, 30)
     await next_day(5)  # nobody polled for some days
-    site.row("opportunities", deals[2]).update(ModifyDate=site.clock.now())  # a note, and no closing
-    site.row("opportunities", deals[0]).update(ModifyDate=site.clock.now())
+    for deal in deals[:3]:
+        site.row("opportunities", deal).update(ModifyDate=site.clock.now())  # a note, and no closing
     book(site, deals[4], rep, 3)
     site.clock.move_to(site.clock.now() + timedelta(hours=12))
     await next_day()
@@ -122,16 +122,31 @@ async def won_on(site: Site, since: date, through: date) -> dict[date, float]:
     return {day: number for (_, day, _), number in numbers(parts).items()}
 
 
-async def test_a_deal_that_was_closed_before_counts_on_its_date(site: Site) -> None:
+async def test_a_deal_that_was_closed_before_counts_when_it_was_closed_again(site: Site) -> None:
     _, rep = people_of(site, 1)
     deal: Any = site.deal(rep, 60)
     site.changed(rep, deal, 20, ("Status", "Closed - Lost", "Open"))
     book(site, deal, rep, 7)
-    site.server.tables["history"].pop()
     closed = TODAY - timedelta(days=7)
+    assert await won_on(site, closed, TODAY) == {TODAY: 1}, (
+        "it was opened again, and this closing booked today"
+    )
+    site.server.tables["history"].pop()
     assert await won_on(site, closed, TODAY) == {closed: 1}
-    site.changed(rep, deal, 0, ("Stage", "Won", "Proposal"))
+    site.changed(rep, deal, 0, ("Stage", "Closed - Won", "Proposal"))
     assert await won_on(site, closed, TODAY) == {closed: 1}, "another change is no booking"
+
+
+@pytest.mark.parametrize(("closed", "counts"), [(2, 2), (3, 0), (90, 0), (91, 91)])
+async def test_how_late_a_closing_is_booked_decides_on_its_day(site: Site, closed: int, counts: int) -> None:
+    _, rep = people_of(site, 1)
+    book(site, site.deal(rep, 200), rep, closed)
+    site.clock.move_to(FRIDAY + timedelta(days=5))
+    for row in site.server.tables["opportunities"]:
+        row["ModifyDate"] = site.clock.now()
+    day = TODAY - timedelta(days=counts)
+    assert await won_on(site, TODAY - timedelta(days=100), TODAY + timedelta(days=5)) == {day: 1}
+    assert await won_on(site, TODAY, TODAY) == ({TODAY: 1} if counts == 0 else {})
 
 
 async def test_who_changed_what_is_not_audited_stays_as_it_was_read_on_the_day(database: Database) -> None:
