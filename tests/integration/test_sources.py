@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from bot.commands import connect_source
-from bot.connectors.settings import Wanted
+from bot.connectors.settings import Wanted, wanted
 from bot.domain.usage import METRICS
 from bot.progress import CallCounter, call_counter
 from bot.vault import new_key
+from bot.wiring import connector_kinds
 from sandbox.clock import SteeredClock
 from store import usage
 from store.database import Database, UnitOfWork, open_database
@@ -146,6 +147,7 @@ def test_a_day_that_is_none_or_is_to_come_is_wrong_use(fullsteam: Terminal, url:
         said = fullsteam(*words, **variables(url))
         assert (said.code, said.out) == (2, "")
         assert since in said.err
+        assert "%Y" not in said.err
 
 
 def test_a_name_that_is_none_lists_those_there_are(fullsteam: Terminal, url: str) -> None:
@@ -154,7 +156,7 @@ def test_a_name_that_is_none_lists_those_there_are(fullsteam: Terminal, url: str
         **variables(url, "EAST"),
         "FULLSTEAM_CRMS": "salesforce, east=salesforce",
     }
-    for words in (("poll", "siebel"), ("poll",), ("poll", "siebel", "--dry-run")):
+    for words in (("poll", "siebel"), ("poll", "siebel", "--dry-run")):
         said = fullsteam(*words, **two)
         assert (said.code, said.out) == (2, "")
         assert "there are east, salesforce" in said.err
@@ -162,6 +164,50 @@ def test_a_name_that_is_none_lists_those_there_are(fullsteam: Terminal, url: str
     none = fullsteam("poll")
     assert none.code == 2
     assert "nothing to read" in none.err
+
+
+def test_a_kind_that_is_not_set_up_says_what_sets_it_up(fullsteam: Terminal, url: str) -> None:
+    said = fullsteam("poll", "odoo", "--dry-run", **variables(url))
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("odoo is not set up:")
+    assert "FULLSTEAM_ODOO_URL, FULLSTEAM_ODOO_API_KEY" in said.err
+    assert "there is salesforce" in said.err
+
+
+def test_without_a_name_every_source_is_polled_and_one_that_fails_does_not_stop_the_others(
+    fullsteam: Terminal, url: str
+) -> None:
+    three = {
+        **variables(url),
+        **variables(url, "EAST"),
+        **variables(f"http://127.0.0.1:{free_port()}", "GONE"),
+        "FULLSTEAM_CRMS": "gone=salesforce, salesforce, east=salesforce, bad=salesforce",
+    }
+    body = fullsteam("poll", "--json", "-", *LATELY, **three)
+    assert body.code == 1
+    sources = json.loads(body.out)["sources"]
+    assert {name: each["failure"] is None for name, each in sources.items()} == {
+        "east": True,
+        "gone": False,
+        "salesforce": True,
+    }
+    assert "bad cannot be opened: FULLSTEAM_BAD_URL is not set" in body.err
+    shown = fullsteam("poll", "--dry-run", **three)
+    assert (shown.code, shown.out.count(" would ask this")) == (0, 3)
+
+
+def test_a_poll_says_what_is_wrong_with_the_list_of_crms(fullsteam: Terminal, url: str) -> None:
+    said = fullsteam(
+        "poll",
+        *LATELY,
+        FULLSTEAM_CRMS="emea=hubspot, salesforce, salesforce",
+        FULLSTEAM_ODOO_URL=url,
+        **variables(url),
+    )
+    assert said.code == 0
+    assert "'hubspot' is no kind of CRM" in said.err
+    assert "'salesforce' is named twice" in said.err
+    assert 'FULLSTEAM_CRMS="salesforce, odoo" makes it' in said.err
 
 
 def test_a_poll_that_fails_is_one_line_that_says_what_to_do(fullsteam: Terminal, url: str, org: Org) -> None:
@@ -313,13 +359,22 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
         assert (
             max(len(line) for line in listed if not line.startswith(("east,", "salesforce,", "the_"))) <= 80
         )
-    advice = re.findall(r"^east, denied: (.+)$", said.out, re.MULTILINE)
-    assert advice
-    assert len(advice) == len(set(advice)), "each advice once"
-    # What nobody can mend comes after what somebody can, in one paragraph.
-    assert len(re.findall(r"^east, unsupported ", said.out, re.MULTILINE)) == 1
-    assert said.out.rindex("east, denied: ") < said.out.index("east, unsupported ")
-    assert "opps_open_long is not read from Salesforce" in said.out
+    # What nobody can mend is one paragraph, each reason once.
+    told = re.findall(
+        r"^east, unsupported \(\d+ metrics that it does not offer here\): (.+)$", said.out, re.MULTILINE
+    )
+    assert len(told) == 1
+    assert told[0].count("opps_open_long is not read from Salesforce") == 1
+
+
+def test_what_can_be_mended_comes_first_with_its_own_mark(fullsteam: Terminal, url: str, org: Org) -> None:
+    org.server.crm.rights.denied.add("LoginHistory")
+    looked = fullsteam("doctor", **variables(url)).out
+    assert re.search("^look crm salesforce: .*metrics: 1 denied, ", looked, re.MULTILINE)
+    polled = fullsteam("poll", *LATELY, **variables(url)).out
+    for said in (looked, polled):
+        assert 'salesforce, denied: give the integration user the permission "Monitor Login History"' in said
+        assert said.index("salesforce, denied: ") < said.index("salesforce, unsupported (")
 
 
 def test_the_doctor_s_table_as_json(fullsteam: Terminal, url: str) -> None:
@@ -392,7 +447,9 @@ def test_what_does_not_work_is_not_kept(fullsteam: Terminal, url: str, database:
     [
         (("salesforce",), {}, "FULLSTEAM_KEYS is not set"),
         (("salesforce",), {"FULLSTEAM_KEYS": "no key"}, "`fullsteam keys new` prints one"),
-        (("siebel",), {"FULLSTEAM_KEYS": new_key()}, "--kind siebel: there are "),
+        (("siebel",), {"FULLSTEAM_KEYS": new_key()}, "siebel is none; say which with --kind: there are "),
+        (("a", "--kind", "siebel"), {"FULLSTEAM_KEYS": new_key()}, "--kind siebel: there are "),
+        (("a", "--kind", "Odoo"), {"FULLSTEAM_KEYS": new_key()}, "FULLSTEAM_A_API_KEY is not set"),
         (("slack", "--kind", "salesforce"), {"FULLSTEAM_KEYS": new_key()}, "cannot be a name"),
         (("salesforce",), {"FULLSTEAM_KEYS": new_key()}, "FULLSTEAM_SALESFORCE_CLIENT_ID is not set"),
     ],
@@ -424,9 +481,50 @@ def test_what_is_not_set_is_asked_for_and_secrets_are_asked_for_as_such(
     assert asked == {
         "client_id": (True, False),
         "client_secret": (False, True),
+        "username": (False, False),
         "private_key_file": (False, False),
     }
     assert _source(database, "emea")[0] == "salesforce"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("odoo", {"url", "database", "login", "api_key"}),
+        ("dynamics", {"url", "tenant", "client_id", "client_secret", "certificate", "certificate_password"}),
+        ("infor", {"url", "username", "password", "ionapi_file"}),
+    ],
+)
+def test_all_that_a_log_in_may_need_is_asked_for(kind: str, fields: set[str]) -> None:
+    model = connector_kinds()[kind].settings
+    assert {each.field for each in wanted(model)} == fields
+
+
+def test_single_variables_count_over_what_is_kept_whatever_its_name(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    keys = {"FULLSTEAM_KEYS": new_key()}
+    for name, variable in (("salesforce", "SALESFORCE"), ("emea", "EMEA")):
+        fullsteam("connect", name, "--kind", "salesforce", **variables(url, variable), **keys)
+        assert fullsteam("poll", name, *LATELY, **keys, **{f"FULLSTEAM_{variable}_AT_ONCE": "2"}).code == 0
+        other = {f"FULLSTEAM_{variable}_CLIENT_SECRET": "another"}
+        assert fullsteam("poll", name, *LATELY, **keys, **other).code == 1
+        doctor = fullsteam("doctor", **keys, **other)
+        assert f"FULLSTEAM_{variable}_CLIENT_SECRET of the environment counts over what" in doctor.out
+        assert "no setting of ours" not in doctor.out
+        shown = fullsteam("poll", name, "--dry-run", **keys, **other)
+        assert (shown.code, shown.err) == (0, "")
+
+
+def test_a_source_is_connected_once_more_as_what_it_is(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    given = variables(url, "EMEA")
+    fullsteam("connect", "emea", "--kind", "Salesforce", FULLSTEAM_KEYS=new_key(), **given)
+    fresh = {"FULLSTEAM_KEYS": new_key()}
+    again = fullsteam("connect", "emea", **fresh, **given)
+    assert (again.code, again.err) == (0, "")
+    assert fullsteam("poll", "emea", *LATELY, **fresh).code == 0
 
 
 def test_while_a_poll_runs_its_calls_and_rows_are_told() -> None:
@@ -451,7 +549,7 @@ def test_without_its_key_a_source_waits_and_the_others_go_on(
         assert (said.code, says in said.err) == (2, True)
         doctor = fullsteam("doctor", **keys, **variables(url))
         assert f"mend crm emea: {says}" in doctor.out
-        assert "look crm salesforce: metrics: " in doctor.out, "something cannot be read, all the rest can"
+        assert re.search("^(ok  |look) crm salesforce: .*metrics: ", doctor.out, re.MULTILINE)
 
 
 def test_the_environment_s_word_counts_over_what_is_kept(

@@ -146,7 +146,8 @@ class _Tally(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = urlsplit(whole_address(request)).path
-        assert request.headers["authorization"] == "Bearer k3y"
+        if request.headers["authorization"] != "Bearer k3y":
+            return httpx.Response(401)
         return httpx.Response(403 if path == self.closed else 200, json=self.lists[path])
 
 
@@ -202,5 +203,7 @@ def test_the_example_of_a_connector_works_as_printed(
         assert facts.keys() == {("U2", "opps_open"), ("U2", "opps_past_close")}
         _, coverage = await said(today - timedelta(days=1))
         assert coverage["opps_open"] == "unsupported"
+        other = module.CONNECTOR.open({**given, "key": "wrong", "name": "emea"}, None)
+        assert "check FULLSTEAM_EMEA_KEY" in (await other.probe()).advice
 
     asyncio.run(ask())
