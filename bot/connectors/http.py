@@ -32,6 +32,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+from bot.connectors.renaming import variable
 from bot.connectors.wire import Wire
 from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Retryable, Throttled
 from bot.domain.ports import Clock, Meter
@@ -134,6 +135,19 @@ class SystemTime:
         return datetime.now(UTC)
 
 
+def elsewhere(answer: Answer, setting: str) -> str:
+    """What a redirect says, which is never followed. ``setting``: the variable that has the address.
+
+    Where to is said as far as the host: what comes after it may hold a session.
+    """
+    try:
+        host = urlsplit(answer.headers.get("location", "")).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    where = f"to {host}" if host else "elsewhere"
+    return f"it sends us {where} ({answer.status}): set {setting} to the address that it has now"
+
+
 def check_base_url(url: str, name: str) -> str:
     """The address without a slash at its end. Raises ConfigurationError unless it is https, or http on this machine."""
     parts = urlsplit(url)
@@ -176,6 +190,7 @@ class Api:
         self._host = self._host.copy_with(path="/")
         self._cookies = httpx.Cookies()
         self._name = name
+        self._setting = f"FULLSTEAM_{variable(name)}_URL"
         self._log_in = log_in
         self._judge = judge
         self._read_used = used or (lambda _headers: None)
@@ -337,7 +352,8 @@ class Api:
             )
         if answer.status < 300 and not answer.is_json:
             raise self._failed(
-                "no-json", "its login's answer is no JSON, or was cut off: check where it logs in"
+                "no-json",
+                f"its login's answer is no JSON, or was cut off: check {self._address_of(target)}",
             )
         return answer
 
@@ -390,7 +406,7 @@ class Api:
             ) as error:
                 if attempt == self._policy.quick_tries:
                     if isinstance(error, httpx.ConnectError):
-                        raise self._failed("unreachable", _NOBODY_THERE) from error
+                        raise self._failed("unreachable", self._nobody_at(target)) from error
                     raise self._failed("dropped", "the connection was dropped") from error
                 await self._sleep(self._spread() * self._policy.quick_seconds)
             except httpx.TimeoutException as error:
@@ -399,6 +415,17 @@ class Api:
                 raise self._failed("transport", f"the connection failed ({type(error).__name__})") from error
         raise AssertionError("the last attempt returns or raises")
 
+    def _nobody_at(self, target: str) -> str:
+        """Whom we did not reach, and where that is set."""
+        host = httpx.URL(target) if _is_whole(target) else self._host
+        port = f":{host.port}" if host.port is not None else ""
+        return f"nobody answers at {host.host}{port}: check {self._address_of(target)}, and whether this machine may reach it"
+
+    def _address_of(self, target: str) -> str:
+        """What to check of a request's address: our variable, where the request goes to its host."""
+        here = not _is_whole(target) or httpx.URL(target).netloc == self._host.netloc
+        return self._setting if here else "where it logs in"
+
     async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         if self._transport is None:
             self._transport = self._given or Wire(
@@ -406,7 +433,7 @@ class Api:
             )
         request = (
             httpx.Request(method, url, headers={**_HEADERS, **headers}, content=body)
-            if url.startswith(("http://", "https://"))
+            if _is_whole(url)
             else httpx.Request(
                 method,
                 self._host,
@@ -483,17 +510,15 @@ class Api:
                 self._close_until(told, _TOLD, f"it answered {status}")
             raise error
         if 300 <= status < 400:
-            raise Permanent(
-                f"{self._name}: it sends us elsewhere ({status}): set its address to the one it has now",
-                code="redirected",
-            )
+            raise Permanent(f"{self._name}: {elsewhere(answer, self._setting)}", code="redirected")
         if status >= 400:
             raise Permanent(
-                f"{self._name}: it answered {status}: check address and API version", code=f"http-{status}"
+                f"{self._name}: it answered {status}: check {self._setting} and the API version",
+                code=f"http-{status}",
             )
         if not answer.is_json and not text:
             raise self._failed(
-                "no-json", "its answer is no JSON, or was cut off: if that stays, check its address"
+                "no-json", f"its answer is no JSON, or was cut off: if that stays, check {self._setting}"
             )
         self._failures = 0
         if self._said_closed and self._closed_until is None:
@@ -575,9 +600,13 @@ class Api:
 
 _SLOWER = "http-429"
 _TOLD = "told-to-wait"
-_NOBODY_THERE = "nobody answers at its address: check it, and whether this machine may reach it"
 _BRAKE = "{:.0%} of its API calls are used up"
 _RENEWED_BEFORE = timedelta(minutes=1)
+
+
+def _is_whole(url: str) -> bool:
+    """Whether it names a host: a link may also have an address in its query."""
+    return url.startswith(("http://", "https://"))
 
 
 def _no_number(said: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,6 +144,28 @@ def test_import_gives_the_same_as_json(folder: Path, settings: dict[str, str]) -
     assert first["who"] == ["Leo Lang (leo@example.com; U00000003; U00000004)"]
     assert "identity file" in first["what_to_do"]
     assert body["identity_faults"] == []
+
+
+def test_a_poll_by_hand_matches_as_an_import_does(folder: Path, settings: dict[str, str]) -> None:
+    unset = imports(folder, {key: each for key, each in settings.items() if "BOT_TOKEN" not in key})
+    assert "People were not matched to Slack: FULLSTEAM_SLACK_BOT_TOKEN is not set" in unset.out
+    for file in folder.glob("*.csv"):
+        os.utime(file, (0, 0))  # nobody is writing it any more
+    said = typed(("poll", "sheet"), settings, folder)
+    assert (said.code, said.err) == (0, "")
+    assert "2 people matched to Slack: 1 by the identity file, 1 by e-mail address." in said.out
+    assert "5 in the CRM, 2 matched to Slack" in typed(("doctor",), settings, folder).out
+    body = json.loads(typed(("poll", "sheet", "--json", "-"), settings, folder).out)
+    assert body["matched_by"] == {"override": 1, "email": 1}
+
+
+def test_the_doctor_marks_who_is_left_out_as_worth_a_look(folder: Path, settings: dict[str, str]) -> None:
+    assert imports(folder, settings).code == 0
+    said = typed(("doctor",), settings, folder)
+    assert "look people: guest: never written to: Ida Imm" in said.out
+    assert "ok   people: 5 in the CRM, 2 matched to Slack" in said.out
+    findings = json.loads(typed(("doctor", "--json", "-"), settings, folder).out)["findings"]
+    assert {(each["mark"], each["ok"]) for each in findings} >= {("ok", True), ("look", True)}
 
 
 def test_doctor_lists_the_same_and_the_lines_of_the_file_that_hold_nothing(

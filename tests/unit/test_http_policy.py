@@ -685,3 +685,39 @@ async def test_a_link_may_have_an_address_in_its_query() -> None:
     tenant = Tenant(said())
     await tenant.api().follow("/next?context=https://crm.example.com/$metadata")
     assert whole_address(tenant.asked[-1]).endswith("/next?context=https://crm.example.com/$metadata")
+
+
+@pytest.mark.parametrize(
+    ("location", "said_to_be"),
+    [
+        ("https://new.example.com/login?sid=00Dsecret", "it sends us to new.example.com (302)"),
+        ("https://user:secret@new.example.com/", "it sends us to new.example.com (302)"),
+        ("/login", "it sends us elsewhere (302)"),
+        ("https://[broken", "it sends us elsewhere (302)"),
+    ],
+)
+async def test_a_redirect_names_the_new_host_and_our_variable_and_nothing_else_of_it(
+    location: str, said_to_be: str
+) -> None:
+    tenant = Tenant(httpx.Response(302, headers={"location": location}))
+    with pytest.raises(Permanent) as thrown:
+        await tenant.api().get("/x")
+    assert str(thrown.value) == (
+        f"tenant: {said_to_be}: set FULLSTEAM_TENANT_URL to the address that it has now"
+    )
+
+
+async def test_of_nobody_who_answers_the_host_and_where_it_is_set_are_said() -> None:
+    async def elsewhere(send: Send) -> Session:
+        await send("POST", "https://login.example.com/token", {}, b"")
+        raise AssertionError
+
+    away = [httpx.ConnectError("x")] * 3
+    with pytest.raises(
+        Retryable, match=r"nobody answers at crm\.example\.com: check FULLSTEAM_TENANT_URL, and"
+    ):
+        await Tenant(*away).api().get("/x")
+    with pytest.raises(
+        Retryable, match=r"nobody answers at login\.example\.com: check where it logs in, and"
+    ):
+        await Tenant(*away).api(log_in=elsewhere).get("/x")

@@ -156,8 +156,12 @@ async def test_a_login_sends_the_client_s_credentials_and_says_who_we_are() -> N
         ),
         (Answer(400, {}, {"error": "unsupported_grant_type"}), "client credentials flow"),
         (Answer(400, {}, {}), "external client app"),
-        (Answer(200, {}, {"token": "?"}), "external client app"),
-        (Answer(200, {}, []), "external client app"),
+        (Answer(200, {}, {"token": "?"}), "no login at this address .* FULLSTEAM_SALESFORCE_URL"),
+        (Answer(200, {}, []), "no login at this address .* FULLSTEAM_SALESFORCE_URL"),
+        (
+            Answer(302, {"location": "https://new.example.com/?t=se=cret"}, None, is_json=False),
+            "sends us to new.example.com .*FULLSTEAM_SALESFORCE_URL",
+        ),
         (Answer(404, {}, None, is_json=False), "FULLSTEAM_SALESFORCE_URL"),
     ],
 )

@@ -29,7 +29,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from bot.connectors.dynamics.queries import Row
-from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused
+from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused, elsewhere
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.domain.errors import FullsteamError, Permanent, Retryable
 
@@ -238,7 +238,9 @@ def entra(credentials: Credentials, now: Callable[[], datetime]) -> LogIn:
         token = said.get("access_token")
         if answer.status == 200 and isinstance(token, str) and token:
             return Session(token, lasts=_lasts(said.get("expires_in")))
-        if not answer.is_json or answer.status == 404:
+        if 300 <= answer.status < 400:
+            raise SessionRefused(elsewhere(answer, "FULLSTEAM_DYNAMICS_AUTHORITY"), code="redirected")
+        if not answer.is_json or answer.status == 404 or (answer.status < 300 and not said.get("error")):
             raise SessionRefused(
                 f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_DYNAMICS_AUTHORITY,"
                 " FULLSTEAM_DYNAMICS_TENANT and FULLSTEAM_DYNAMICS_TOKEN_URL",

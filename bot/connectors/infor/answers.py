@@ -177,7 +177,9 @@ def refusal_of(answer: Answer, decide: Callable[[Answer], FullsteamError | None]
     if any(each.is_error for each in diagnoses_of(answer)):
         found = decide(answer)
         return found or Retryable("Infor CRM answers with an error of its own", code="application-diagnosis")
-    return Retryable("Infor CRM's answer has no rows", code="bad-answer")
+    return Retryable(
+        "Infor CRM's answer has no rows: if that stays, check FULLSTEAM_INFOR_URL", code="bad-answer"
+    )
 
 
 def metric_of(rows: list[Row]) -> Iterator[tuple[str, float]]:

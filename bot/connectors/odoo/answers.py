@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused
+from bot.connectors.http import Answer, LogIn, Send, Session, SessionRefused, elsewhere
 from bot.connectors.odoo.queries import GROUPS, Question, Row
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.domain.errors import FullsteamError, Permanent, Retryable
@@ -213,8 +213,7 @@ async def _older(ask: Any) -> str:
 def _check_address(answer: Answer) -> None:
     if 300 <= answer.status < 400:
         raise SessionRefused(
-            f"it sends us elsewhere ({answer.status}): set FULLSTEAM_ODOO_URL to the address it has now, and"
-            " FULLSTEAM_ODOO_DATABASE where there are several databases",
+            f"{elsewhere(answer, 'FULLSTEAM_ODOO_URL')}, and FULLSTEAM_ODOO_DATABASE where there are several databases",
             code="redirected",
         )
     if answer.status >= 400:

@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused
+from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused, elsewhere
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce.queries import Row
 from bot.connectors.salesforce.rows import is_id
@@ -42,7 +42,7 @@ _GRANTS = {
     "Event": 'give the integration user the permissions "Access Activities" and "View All Data" (to read Event)',
     "LoginHistory": 'give the integration user the permission "Monitor Login History"',
     "OpportunityFieldHistory": "turn on field history tracking for opportunities (Stage, Close Date, Next Step, Amount), and"
-    ' give the integration user "View All" on Opportunity',
+    ' give the integration user "View All Records" on Opportunity',
     "UserLogin": 'give the integration user the permission "Manage Users", or live with frozen users being taken for active',
 }
 
@@ -233,7 +233,9 @@ def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Ses
         link = str(said.get("instance_url") or url).rstrip("/")
         who = str(said.get("id") or "").rpartition("/")[2]
         return Session(token, who if is_id(who) else "", link)
-    if not answer.is_json:
+    if 300 <= answer.status < 400:
+        raise SessionRefused(elsewhere(answer, "FULLSTEAM_SALESFORCE_URL"), code="redirected")
+    if not answer.is_json or (answer.status < 300 and not said.get("error")):
         raise SessionRefused(
             f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
             code="wrong-address",
