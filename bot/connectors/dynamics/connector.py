@@ -40,7 +40,15 @@ from bot.connectors.dynamics.rows import id_of
 from bot.connectors.figures import Figures
 from bot.connectors.http import Api, LogIn, Policy, Send, Session
 from bot.connectors.open_records import OpenDeal, OpenTask, worst
-from bot.connectors.settings import Address, CrmSettings, ExistingFile, OptionalAddress, PathPrefix, opener
+from bot.connectors.settings import (
+    ASKED,
+    Address,
+    CrmSettings,
+    ExistingFile,
+    OptionalAddress,
+    PathPrefix,
+    opener,
+)
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -66,9 +74,14 @@ class DynamicsSettings(CrmSettings):
     tenant: str = Field(
         "",
         pattern=r"^[\w.-]*$",
+        json_schema_extra=ASKED,
         description="the directory (tenant) id or a domain of it, e.g. contoso.onmicrosoft.com",
     )
-    client_id: str = Field("", description="the application (client) id of your app registration")
+    client_id: str = Field(
+        "",
+        json_schema_extra=ASKED,
+        description="the application (client) id of your app registration",
+    )
     client_secret: SecretStr = Field(SecretStr(""), description="a client secret of your app registration")
     certificate: ExistingFile | None = Field(
         None, description="instead of a secret: a PEM file with the private key and the certificate"
@@ -116,13 +129,22 @@ class DynamicsSettings(CrmSettings):
             if urlsplit(self.url).scheme != "http":
                 raise ValueError("<LOGIN> is none: that is for a server on this machine only (http)")
             return self
-        missing = [name for name in ("client_id", "tenant") if not getattr(self, name)]
-        if self.token_url and "tenant" in missing:
-            missing.remove("tenant")
-        if missing:
-            raise ValueError(" and ".join(f"<{name.upper()}>" for name in missing) + " have to be set")
-        if bool(self.client_secret.get_secret_value()) == (self.certificate is not None):
+        secret, by_file = bool(self.client_secret.get_secret_value()), self.certificate is not None
+        if secret and by_file:
             raise ValueError("set either <CLIENT_SECRET> or <CERTIFICATE>")
+        missing = [
+            f"<{name.upper()}> ({type(self).model_fields[name].description})"
+            for name, there in (
+                ("tenant", bool(self.tenant or self.token_url)),
+                ("client_id", bool(self.client_id)),
+                ("client_secret", secret or by_file),
+            )
+            if not there
+        ]
+        if missing:
+            raise ValueError(
+                f"not set: {', '.join(missing)}; or <CERTIFICATE> instead of a secret; see docs/connectors/dynamics.md"
+            )
         return self
 
 
