@@ -204,6 +204,8 @@ class Dataverse:
     secured: dict[str, bool] = field(default_factory=dict)
     """Columns of opportunity that are secured -> whether the application user may read them. Their values are shown here all
     the same: nobody may count on them."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Ends of paths that are answered by an error: denied, or a status."""
     tracked: set[str] = field(default_factory=lambda: {"systemusers"})
     audited: set[str] = field(
         default_factory=lambda: {"opportunity", "account", "contact", "lead", "incident"}
@@ -463,6 +465,8 @@ class Dataverse:
             if method != "GET":
                 raise Fails(405, "0x80060888", "only reads are expected here")  # noqa: TRY301 - answered below
             if where == "$metadata":
+                if where in self.silent:
+                    raise Fails(int(self.silent[where]), "", "silent")  # noqa: TRY301 - answered below
                 if not self.metadata:
                     raise Fails(404, "0x80060888", "no metadata")  # noqa: TRY301 - answered below
                 return 200, metadata_of(self), {"content-type": "application/xml"}
@@ -608,6 +612,11 @@ class Dataverse:
     # -- the Web API ----------------------------------------------------------------------------------------------------
 
     def _api(self, where: str, path: str, options: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+        for end, kind in self.silent.items():
+            if path.endswith(end):
+                raise Fails(
+                    403 if kind == "denied" else int(kind), "0x80040220" * (kind == "denied"), "silent"
+                )
         if headers.get("odata-version") != "4.0":
             raise Fails(412, "0x80060888", "OData-Version header is expected")
         if where == "WhoAmI":

@@ -168,7 +168,7 @@ async def said_on(connector: Connector, window: Window, *, but: frozenset[str] =
 
 
 async def test_nothing_that_happens_after_a_day_changes_what_was_known_on_it(crm: Opened) -> None:
-    forgotten = crm.world.of_now
+    forgotten = crm.world.of_now | crm.world.settling
     before = await said_on(crm.connector, crm.window, but=forgotten)
     later = Window(crm.world.since, crm.world.through + timedelta(days=7))
     crm.world.go_on(crm.folder)

@@ -21,7 +21,7 @@ from defusedxml.ElementTree import fromstring
 from bot.connectors.dynamics.connector import CONNECTOR, DynamicsConnector, DynamicsSettings
 from bot.connectors.dynamics.environment import Way
 from bot.connectors.dynamics.poll import age_spans
-from bot.connectors.dynamics.queries import DEAL_STATES, Habits, unsupported
+from bot.connectors.dynamics.queries import DEAL_STATES, SECURABLE, Habits, unsupported
 from bot.connectors.http import Policy
 from bot.connectors.rehearsal import Rehearsal
 from bot.connectors.settings import read_settings
@@ -56,6 +56,8 @@ PARTIAL, UNSUPPORTED, THROTTLED = (
     CoverageStatus.THROTTLED,
 )
 READ = ALL - unsupported(Habits()).keys()
+SETTLED = READ - {"active_day"}
+"""What can be read of the running day: rows of access in the audit come late."""
 DEALS = frozenset(DEAL_STATES) & READ
 WAYS: dict[str, dict[str, Any]] = {
     "FetchXML": {},
@@ -93,7 +95,7 @@ def lived(crm: Dataverse, people: Sequence[str]) -> None:
         if n % 3 == 0 and n % 2:
             crm.activity("phonecall", who, n % 60, about=deal)
         if n % 8 == 0:
-            (crm.won if n % 16 else crm.lost)(deal, crm.ago(n % 9).date())
+            (crm.won if n % 16 else crm.lost)(deal, crm.ago(n % 7).date())
         crm.activity(("phonecall", "email", "task")[n % 3], who, n % 10 + 0.2)
         crm.activity("task", who, 30, due=n % 9 - 4.3, done=False)
         crm.activity("appointment", who, 9, due=1 - n % 8, done=False, statecode=(0, 1, 2, 3)[n % 4])
@@ -201,7 +203,7 @@ def told(parts: list[Collected]) -> dict[tuple[str, date, str], float]:
 
 
 def statuses(
-    parts: list[Collected], day: date = TODAY, among: frozenset[str] = READ
+    parts: list[Collected], day: date = TODAY, among: frozenset[str] = SETTLED
 ) -> dict[str, CoverageStatus]:
     said = coverage_of(parts)
     return {metric: said[metric, day][0] for metric in sorted(among)}
@@ -547,6 +549,66 @@ async def test_rows_are_counted_in_flat_memory_however_many(most: int) -> None:
     assert many < few * 1.2, "the measured peak does not grow with the number of rows"
 
 
+@pytest.mark.parametrize(
+    ("most", "order"),
+    [(16_800, "of days"), (16_800, "mixed"), pytest.param(1_001_000, "of days", marks=pytest.mark.slow)],
+)
+async def test_different_records_are_counted_in_the_memory_of_a_day(most: int, order: str) -> None:
+    import tracemalloc
+
+    from bot.connectors.dynamics.answers import Page
+
+    crm = Dataverse(knows=frozenset())
+    rep = crm.user("Rep")
+    window = Window(TODAY - timedelta(days=27), TODAY)
+
+    def a_day(query: Any, n: int) -> bool:
+        said = re.findall(r"createdon (?:ge|lt) (\d{4}-\d\d-\d\d)", query.get("$filter", ""))
+        return not said or said[0] <= (window.since + timedelta(days=n)).isoformat() < said[1]
+
+    async def peak(rows: int) -> int:
+        connector = crm.connector()
+        await connector.environment.start()
+        await connector.users(TODAY)
+        plain = connector.environment.pages
+
+        async def pages(path: str, query: Any, headers: Any) -> Any:
+            if not path.endswith("/audits") or "objectid" not in query.get("$select", ""):
+                async for page in plain(path, query, headers):
+                    yield page
+                return
+            whole = len([n for n in range(28) if a_day(query, n)]) == 28
+            for n in range(28):
+                if not a_day(query, n):
+                    continue
+                at = window.since + timedelta(days=27 - n if whole and order == "mixed" else n)
+                for start in range(0, rows // 28, 100):
+                    yield Page(
+                        [
+                            {
+                                "auditid": f"{n:08x}{each:024x}",
+                                "_userid_value": rep,
+                                "_objectid_value": f"{n:08x}{each // 2:024x}",
+                                "objecttypecode": "lead",
+                                "createdon": f"{at}T09:00:00Z",
+                            }
+                            for each in range(start, start + 100)
+                        ]
+                    )
+
+        connector.environment.pages = pages  # type: ignore[method-assign]  # rows without a server that has to hold them
+        tracemalloc.start()
+        try:
+            parts = await collected(connector, window, frozenset({"records_updated.lead"}))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            assert sum(told(parts).values()) == rows // 2
+
+    few, many = await peak(2_800), await peak(most)
+    assert many - few < 12 * (most - 2_800), "bytes a row, most of which are forgotten with their day"
+
+
 # --- the audit -------------------------------------------------------------------------------------------------------------
 
 
@@ -573,8 +635,8 @@ async def test_an_audit_that_is_off_is_unsupported_with_what_to_turn_on(crm: Dat
     for day in {day for _, day in said}:
         assert said["active_day", day][0] is UNSUPPORTED
         assert "user access auditing" in said["active_day", day][1]
-    changed = said["records_updated.opportunity", TODAY]
-    assert changed[0] is (PARTIAL if switch == "isauditenabled" else OK)
+    changed = [said["records_updated.opportunity", TODAY - timedelta(days=n)][0] for n in (0, 3)]
+    assert changed == ([OK, UNSUPPORTED] if switch == "isauditenabled" else [OK, OK])
 
 
 async def test_days_before_the_audit_was_turned_on_or_longer_ago_than_it_is_kept_are_unsupported(
@@ -585,16 +647,17 @@ async def test_days_before_the_audit_was_turned_on_or_longer_ago_than_it_is_kept
     crm.audit(crm.me, 3, 4, 112)
     said = coverage_of(await collected(crm.connector(), WEEK, frozenset({"active_day"})))
     found = [said["active_day", TODAY - timedelta(days=n)][0] for n in range(7)]
-    assert found == [OK, OK, OK, PARTIAL, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED]
+    assert found == [PARTIAL] * 3 + [PARTIAL, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED]
+    assert "turned on" in said["active_day", TODAY - timedelta(days=3)][1]
     crm = Dataverse()
     people_of(crm, 1)
     crm.change("organization", crm.organization, auditretentionperiodv2=4)
     said = coverage_of(
         await collected(crm.connector(), WEEK, frozenset({"active_day", "records_updated.lead"}))
     )
-    for metric in ("active_day", "records_updated.lead"):
+    for metric, fresh in (("active_day", PARTIAL), ("records_updated.lead", OK)):
         found = [said[metric, TODAY - timedelta(days=n)][0] for n in range(7)]
-        assert found == [OK] * 4 + [UNSUPPORTED] * 3
+        assert found == [fresh] * 3 + [OK] + [UNSUPPORTED] * 3
 
 
 async def test_a_table_that_began_to_be_audited_says_nothing_of_before(crm: Dataverse) -> None:
@@ -611,30 +674,77 @@ async def test_a_table_that_began_to_be_audited_says_nothing_of_before(crm: Data
     assert said["records_updated.contact", WEEK.since][0] is OK
 
 
-async def test_access_that_is_recorded_less_than_daily_is_partial(crm: Dataverse) -> None:
+@pytest.mark.parametrize(("hours", "status"), [(4, OK), (8, OK), (9, PARTIAL), (24, PARTIAL)])
+async def test_access_that_is_recorded_so_seldom_that_days_are_left_out_is_partial(
+    crm: Dataverse, hours: int, status: CoverageStatus
+) -> None:
     people_of(crm, 1)
-    crm.change("organization", crm.organization, useraccessauditinginterval=48)
+    crm.change("organization", crm.organization, useraccessauditinginterval=hours)
     said = coverage_of(await collected(crm.connector(), WEEK, frozenset({"active_day"})))
-    assert {row[0] for row in said.values()} == {PARTIAL}
-    assert "48 hours" in said["active_day", TODAY][1]
+    assert said["active_day", WEEK.since][0] is status
+    for _, detail in said.values() if status is PARTIAL else []:
+        assert f"{hours} hours" in detail
+        assert "to 4" in detail
 
 
-async def test_where_a_table_is_not_audited_the_last_change_counts_and_is_said_to_be_partial(
+async def test_a_day_of_access_may_be_read_when_its_audit_can_be_late_no_more(crm: Dataverse) -> None:
+    people_of(crm, 1)
+    metric = frozenset({"active_day"})
+    for hours in (0, 8, 9, 33):
+        crm.clock.move_to(FRIDAY + timedelta(hours=hours))
+        connector = crm.connector()
+        window = Window(crm.today - timedelta(days=connector.overlap_days - 1), crm.today)
+        said = coverage_of(await collected(connector, window, metric))
+        found = [said["active_day", crm.today - timedelta(days=n)][0] for n in range(connector.overlap_days)]
+        assert found == [PARTIAL, PARTIAL, PARTIAL, OK, OK], hours
+
+
+async def test_changes_whose_audit_is_late_are_seen_at_once_and_counted_once(crm: Dataverse) -> None:
+    ada, rep = people_of(crm, 1)
+    first, second = (crm.add("lead", createdby=ada, createdon=crm.ago(9), statecode=0) for _ in range(2))
+    for lead in (first, second):
+        crm.change("lead", lead, modifiedby=rep, modifiedon=crm.ago(1))  # no row of the audit yet
+    day, metric = TODAY - timedelta(days=1), frozenset({"records_updated.lead"})
+    for came in (None, first, second):
+        if came is not None:
+            crm.audit(rep, 1, 2, 2, came, "lead")
+        parts = await collected(crm.connector(), WEEK, metric)
+        assert told(parts) == {(rep, day, "records_updated.lead"): 2}
+        assert set(statuses(parts, day, metric).values()) == {OK}
+    crm.change("lead", first, modifiedby=ada, modifiedon=crm.ago(0))
+    assert told(await collected(crm.connector(), WEEK, metric))[rep, day, "records_updated.lead"] == 2
+
+
+async def test_newest_days_of_an_audit_that_fails_are_no_zero_by_who_changed_last(crm: Dataverse) -> None:
+    people_of(crm, 1)
+    crm.trouble("aggregate", "audits")
+    metrics = frozenset({"records_updated.lead", "records_created.lead"})
+    said = statuses(await collected(crm.connector(), WEEK, metrics), among=metrics)
+    assert said == {"records_updated.lead": ERROR, "records_created.lead": OK}
+
+
+async def test_where_a_table_is_not_audited_the_last_change_counts_while_the_day_is_fresh(
     crm: Dataverse,
 ) -> None:
     ada, rep = people_of(crm, 1)
     crm.audited -= {"lead"}
     lead = crm.add("lead", createdby=ada, createdon=crm.ago(9), modifiedon=crm.ago(9), statecode=0)
     crm.edit(ada, 2, lead, "lead")
-    crm.edit(rep, 1, lead, "lead")
+    crm.edit(rep, 0.1, lead, "lead")
     crm.add("lead", createdby=ada, modifiedby=ada, createdon=crm.ago(1), modifiedon=crm.ago(1), statecode=0)
+    yesterday = TODAY - timedelta(days=1)
     for knows in ({"fetch"}, {"apply"}, set[str]()):
         crm.knows = frozenset(knows)
         parts = await collected(crm.connector(), WEEK, frozenset({"records_updated.lead"}))
-        assert told(parts) == {(rep, TODAY - timedelta(days=1), "records_updated.lead"): 1}
-        said = coverage_of(parts)["records_updated.lead", TODAY]
-        assert said[0] is PARTIAL
-        assert "turn on auditing" in said[1]
+        assert told(parts) == {(rep, TODAY, "records_updated.lead"): 1}
+        said = coverage_of(parts)
+        assert said["records_updated.lead", TODAY][0] is OK
+        assert said["records_updated.lead", yesterday][0] is UNSUPPORTED
+        assert "turn on auditing" in said["records_updated.lead", yesterday][1]
+    for hours, status in ((20.9, OK), (21, UNSUPPORTED)):  # the day ended at midnight
+        crm.clock.move_to(FRIDAY + timedelta(hours=hours))
+        said = coverage_of(await collected(crm.connector(), WEEK, frozenset({"records_updated.lead"})))
+        assert said["records_updated.lead", TODAY][0] is status
 
 
 async def test_rows_of_the_audit_that_come_late_are_in_the_days_that_are_read_again(crm: Dataverse) -> None:
@@ -808,20 +918,23 @@ async def test_a_table_that_is_refused_costs_its_metrics_only(crm: Dataverse) ->
     crm.trouble("denied", "leads")
     parts = await collected(crm.connector(), WEEK, ALL)
     lost = {metric for metric, status in statuses(parts).items() if status is not OK}
-    assert lost == {"records_created.lead"}
-    status, detail = coverage_of(parts)["records_created.lead", TODAY]
-    assert (status, "prvReadLead" in detail) == (DENIED, True)
+    assert lost == {"records_created.lead", "records_updated.lead"}
+    for metric in lost:
+        status, detail = coverage_of(parts)[metric, TODAY]
+        assert (status, "prvReadLead" in detail) == (DENIED, True)
+    assert coverage_of(parts)["records_updated.lead", TODAY - timedelta(days=3)][0] is OK, "by the audit"
 
 
 @pytest.mark.parametrize(
     ("right", "depth", "lost"),
     [
-        ("prvReadLead", None, {"records_created.lead"}),
+        ("prvReadLead", None, {"records_created.lead", "records_updated.lead"}),
         (
             "prvReadOpportunity",
             "Basic",
             DEALS
             | {"records_created.opportunity", "won_count", "lost_count", "won_amount", "cycle_days"}
+            | {"records_updated.opportunity"}
             | {"pipeline_amount", "field_completeness"},
         ),
         ("prvReadGoal", "Deep", {"quota_attainment"}),
@@ -846,15 +959,19 @@ async def test_a_right_to_a_part_of_the_records_is_denied_and_never_read_as_all(
     assert not {metric for _, _, metric in told(parts)} & lost
 
 
-async def test_an_audit_that_may_not_be_read_is_denied_and_changes_are_partial(crm: Dataverse) -> None:
+async def test_an_audit_that_may_not_be_read_is_denied_and_changes_are_of_the_newest_day_only(
+    crm: Dataverse,
+) -> None:
     lived(crm, people_of(crm, 2))
     crm.trouble("denied", "audits")
-    parts = await collected(crm.connector(), ONE, ALL)
-    said = statuses(parts)
-    assert said["active_day"] is DENIED
-    assert {said[metric] for metric in READ if metric.startswith("records_updated")} == {PARTIAL}
-    assert "prvReadAuditSummary" in coverage_of(parts)["active_day", TODAY][1]
-    assert {status for metric, status in said.items() if not re.match("active|records_up", metric)} == {OK}
+    parts = await collected(crm.connector(), WEEK, ALL)
+    updates = frozenset(metric for metric in READ if metric.startswith("records_updated"))
+    for day, status in ((TODAY, OK), (TODAY - timedelta(days=1), UNSUPPORTED)):
+        assert set(statuses(parts, day, updates).values()) == {status}
+        assert statuses(parts, day, READ)["active_day"] is DENIED
+        assert "prvReadAuditSummary" in coverage_of(parts)["active_day", day][1]
+    assert "prvReadAuditSummary" in coverage_of(parts)["records_updated.lead", WEEK.since][1]
+    assert set(statuses(parts).values()) == {OK}
 
 
 @pytest.mark.parametrize(
@@ -893,6 +1010,95 @@ async def test_a_column_that_is_secured_looks_empty_and_is_not_taken_for_it(crm:
     assert set(statuses(parts).values()) == {OK}
 
 
+@pytest.mark.parametrize("shape", ["denied", "400", "empty"])
+async def test_where_dataverse_does_not_say_what_we_may_read_nothing_is_taken_for_all(
+    crm: Dataverse, shape: str
+) -> None:
+    people = people_of(crm, 2)
+    lived(crm, people)
+    if shape == "empty":
+        crm.rewrite = lambda _, answer: {} if "RolePrivileges" in answer else answer
+    else:
+        crm.silent = {"RetrieveUserPrivileges()": shape}
+    connector = crm.connector()
+    users, (fault,) = await connector.users(TODAY)
+    assert (len(users), fault.dropped) == (3, True), "who is not listed is not taken for gone"
+    parts = await collected(connector, ONE, ALL)
+    assert set(statuses(parts).values()) == {PARTIAL}
+    assert "RetrieveUserPrivileges" in coverage_of(parts)["won_count", TODAY][1]
+    probe = await connector.probe()
+    assert any("RetrieveUserPrivileges" in row.detail for row in probe.metrics)
+    crm.rewrite, crm.silent = None, {}
+    assert set(statuses(await collected(crm.connector(), ONE, ALL)).values()) == {OK}
+
+
+@pytest.mark.parametrize("shape", ["denied", "400"])
+async def test_where_dataverse_does_not_say_which_columns_are_secured_none_is_taken_for_open(
+    crm: Dataverse, shape: str
+) -> None:
+    lived(crm, people_of(crm, 2))
+    crm.silent = {"/Attributes": shape}
+    parts = await collected(crm.connector(), ONE, ALL)
+    unsure = {metric for metric, status in statuses(parts).items() if status is PARTIAL}
+    assert unsure == (SECURABLE & READ)
+    assert {status for metric, status in statuses(parts).items() if metric not in unsure} == {OK}
+    assert all("secured" in coverage_of(parts)[metric, TODAY][1] for metric in unsure)
+    parts = await collected(crm.connector(next_step="new_nextstep"), ONE, ALL)
+    assert statuses(parts)["opps_no_next_step"] is PARTIAL
+
+
+async def test_a_server_that_is_no_dataverse_has_no_rights_to_be_unsure_of(crm: Dataverse) -> None:
+    lived(crm, people_of(crm, 2))
+    crm.silent = {"WhoAmI": "400", "RetrieveUserPrivileges()": "400", "/Attributes": "400"}
+    assert set(statuses(await collected(crm.connector(), ONE, ALL)).values()) == {OK}
+
+
+async def test_metadata_that_cannot_be_read_just_now_does_not_end_the_poll(crm: Dataverse) -> None:
+    lived(crm, people_of(crm, 2))
+    crm.hidden.add(("task", "scheduledend"))
+    crm.silent = {"$metadata": "500"}
+    connector = crm.connector()
+    said = statuses(await collected(connector, ONE, ALL))
+    assert {metric for metric, status in said.items() if status is not OK} == {"tasks_overdue"}
+    assert "now" in connector.environment.unread_schema
+    crm.silent = {}
+    crm.clock.move_to(FRIDAY + timedelta(hours=1))
+    await connector.users(TODAY)
+    assert connector.environment.unread_schema == ""
+    known = connector.environment.schema.tables
+    crm.silent = {"$metadata": "500"}
+    crm.clock.move_to(FRIDAY + timedelta(days=2))
+    await connector.users(crm.today)
+    assert connector.environment.schema.tables == known
+    assert known is not None
+    crm.silent = {"$metadata": "429"}
+    crm.clock.move_to(FRIDAY + timedelta(days=4))
+    with pytest.raises(Throttled):
+        await connector.users(crm.today)
+
+
+@pytest.mark.parametrize("where", ["timezonedefinitions", "usersettingscollection"])
+async def test_settings_of_people_that_cannot_be_read_just_now_do_not_end_the_poll(
+    crm: Dataverse, where: str
+) -> None:
+    _, rep = people_of(crm, 1)
+    crm.settle(rep, 110, 1031)
+    crm.trouble("500", where)
+    users, (fault,) = await crm.connector().users(TODAY)
+    assert ({user.zone for user in users}, fault.dropped) == ({None}, False)
+    crm.faults.clear()
+    connector = crm.connector()
+    before, _ = await connector.users(TODAY)
+    crm.trouble("500", "usersettingscollection")
+    users, (fault,) = await connector.users(TODAY)
+    assert users == before
+    assert "last time" in fault.reason
+    crm.faults.clear()
+    crm.trouble("429", "usersettingscollection")
+    with pytest.raises(Throttled):
+        await connector.users(TODAY)
+
+
 async def test_a_column_that_vanishes_under_a_known_schema_is_denied_by_its_name(crm: Dataverse) -> None:
     lived(crm, people_of(crm, 2))
     connector = crm.connector()
@@ -908,7 +1114,7 @@ async def test_tables_that_are_not_there_are_unsupported(crm: Dataverse) -> None
     lived(crm, people_of(crm, 2))
     crm.lacks = {"incidents", "goals", "audits", "emails", "usersettingscollection", "timezonedefinitions"}
     parts = await collected(crm.connector(), ONE, ALL)
-    said = statuses(parts)
+    said = statuses(parts, among=READ)
     gone = {"records_created.case", "quota_attainment", "active_day", "activities_completed.email"}
     assert {metric for metric, status in said.items() if status is UNSUPPORTED} == {
         *gone,
@@ -950,9 +1156,9 @@ async def test_an_answer_that_cannot_be_read_is_an_error_of_its_metrics_and_neve
     crm.trouble(kind, "leads")
     parts = await collected(crm.connector(), ONE, ALL)
     lost = {metric for metric, status in statuses(parts).items() if status is not OK}
-    assert lost == {"records_created.lead"}
-    assert statuses(parts)["records_created.lead"] is ERROR
-    assert not any("records_created.lead" in values for values in facts_of(parts).values())
+    assert lost == {"records_created.lead", "records_updated.lead"}
+    assert {statuses(parts)[metric] for metric in lost} == {ERROR}
+    assert not any(lost & values.keys() for values in facts_of(parts).values())
 
 
 async def test_a_page_that_fails_leaves_no_part_of_its_numbers() -> None:
@@ -1305,7 +1511,7 @@ def test_settings_that_do_not_fit_are_named_by_their_variables(tmp_path: Path) -
         ({"certificate": str(pem)}, "either FULLSTEAM_DYNAMICS_CLIENT_SECRET"),
         ({"certificate": str(tmp_path / "none.pem"), "client_secret": ""}, "names no file"),
         ({"tenant": ""}, "FULLSTEAM_DYNAMICS_TENANT"),
-        ({"client_id": "", "tenant": ""}, "FULLSTEAM_DYNAMICS_CLIENT_ID and FULLSTEAM_DYNAMICS_TENANT"),
+        ({"client_id": "", "tenant": ""}, "FULLSTEAM_DYNAMICS_CLIENT_ID (the application"),
         ({"login": "none"}, "this machine only"),
         ({"url": "http://crm.example.com"}, "https://"),
         ({"api_version": "9.2"}, "FULLSTEAM_DYNAMICS_API_VERSION"),
@@ -1445,6 +1651,7 @@ PLACES = {
     "2026-11-20T00:00:00Z": "{today}",
     "2026-11-14T00:00:00Z": "{grace}",
     "2026-10-22T00:00:00Z": "{quiet}",
+    "2026-10-24": "{late}",
     "2026-11-18": "{first}",
     "2026-11-21": "{next}",
     "2026-11-20": "{today}",

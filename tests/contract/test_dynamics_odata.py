@@ -29,7 +29,7 @@ from odatapy.server.inmemory import InMemoryDataStore, InMemoryProcessor
 from bot.connectors.dynamics.connector import DynamicsConnector, DynamicsSettings
 from bot.connectors.dynamics.environment import Way
 from bot.domain.usage import CoverageStatus, Window
-from tests.contract.test_dynamics import ALL, DEALS, READ, lived, people_of, recounted, told
+from tests.contract.test_dynamics import ALL, DEALS, READ, SETTLED, lived, people_of, recounted, told
 from tests.dataverse import LOOKUP, TABLES, Dataverse, collected, coverage_of
 from tests.serving import on_loopback
 
@@ -115,8 +115,8 @@ async def test_a_foreign_server_is_read_whole(crm: Dataverse, connector: Dynamic
         assert {key: number for key, number in told(parts).items() if key[2] not in UPDATES} == expected
         assert {metric for _, _, metric in expected} == READ - UPDATES
         said = coverage_of(parts)
-        assert {said[metric, crm.today][0] for metric in UPDATES} == {CoverageStatus.PARTIAL}
-        assert {said[metric, crm.today][0] for metric in READ - UPDATES} == {CoverageStatus.OK}
+        assert {said[metric, window.since][0] for metric in UPDATES} == {CoverageStatus.UNSUPPORTED}
+        assert {said[metric, crm.today][0] for metric in SETTLED} == {CoverageStatus.OK}
         people = [user.crm_id for user in users]
         for metric in sorted({*DEALS, "tasks_overdue"}):
             found = await connector.evidence(metric, people, 3, crm.today)

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from bot.connectors.dynamics.environment import Environment
 from bot.connectors.dynamics.people import People
 from bot.connectors.dynamics.poll import PAST, Poll
 from bot.connectors.dynamics.queries import (
+    CLOSINGS,
     DEAL_STATES,
     OPPORTUNITY,
     PROBE_FETCH,
@@ -38,7 +39,7 @@ from bot.connectors.dynamics.queries import (
 from bot.connectors.dynamics.records import OpenRecords
 from bot.connectors.dynamics.rows import id_of
 from bot.connectors.figures import Figures
-from bot.connectors.http import Api, LogIn, Policy, Send, Session
+from bot.connectors.http import Api, LogIn, Policy, Send, Session, SessionRefused
 from bot.connectors.open_records import OpenDeal, OpenTask, worst
 from bot.connectors.settings import (
     ASKED,
@@ -47,6 +48,7 @@ from bot.connectors.settings import (
     ExistingFile,
     OptionalAddress,
     PathPrefix,
+    ends_before,
     opener,
 )
 from bot.domain.errors import Permanent, Retryable
@@ -70,7 +72,9 @@ class DynamicsSettings(CrmSettings):
     """
 
     name: str = "dynamics"
-    url: Address = Field(description="your environment, e.g. https://ORG.crm4.dynamics.com")
+    url: Annotated[Address, ends_before("/api/data", "/main.aspx")] = Field(
+        description="your environment, e.g. https://ORG.crm4.dynamics.com"
+    )
     tenant: str = Field(
         "",
         pattern=r"^[\w.-]*$",
@@ -152,8 +156,8 @@ class DynamicsConnector:
     """Reads one environment; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_dynamics`."""
 
     lag_days = 0
-    overlap_days = 4
-    """Rows of the audit may come up to two days late; so today and the three days before it are read again."""
+    overlap_days = 5
+    """Rows of the audit may come up to two days late; so today and the four days before it are read again, in any zone."""
 
     def __init__(
         self,
@@ -232,7 +236,10 @@ class DynamicsConnector:
         return roster.users, roster.faults
 
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
-        """Everything in about thirty queries, up to four at once; then facts day by day."""
+        """Everything in about forty queries, up to four at once; then facts day by day.
+
+        Where deals were booked in the window that were closed before it, the closings of those days come as well, first.
+        """
         crm = self.environment
         await crm.start()
         roster = self._people.known(window.through)
@@ -248,6 +255,20 @@ class DynamicsConnector:
         access = [int(each) for each in self.settings.access_actions.split(",")]
         poll = Poll(crm, figures, window, metrics, roster, access)
         await poll.read(self._is_today(window.through))
+        earlier = await poll.booked_late()
+        again = None
+        if earlier is not None:
+            closings = metrics & CLOSINGS
+            again = Figures(earlier, closings, {}, past=PAST)
+            try:
+                await Poll(crm, again, earlier, closings, roster, access).read(snapshots=False)
+            except SessionRefused:
+                raise
+            except (Retryable, Permanent) as error:
+                poll.failures.append(
+                    error
+                )  # those days stay as they were read; the next poll asks for them again
+                again = None
         log.info(
             "dynamics.collected",
             extra={
@@ -258,8 +279,10 @@ class DynamicsConnector:
             },
         )
         listed_since = {user.crm_id: user.access_since for user in roster.users}
-        for part in figures.parts(listed_since, left_out=roster.left_out):
-            yield part
+        for found in (again, figures):
+            if found is not None:
+                for part in found.parts(listed_since, left_out=roster.left_out):
+                    yield part
 
     async def evidence(
         self, metric: str, owners: Sequence[str], limit: int, through: date

@@ -35,9 +35,11 @@ from bot.connectors.dynamics.rows import SHOWN, id_of
 from bot.connectors.dynamics.schema import Schema, read_metadata
 from bot.connectors.http import Api
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered
-from bot.domain.errors import Permanent, Retryable
+from bot.domain.errors import Permanent, Retryable, Throttled
 
 SCHEMA_LIFE = timedelta(days=1)
+SCHEMA_TRIED_AGAIN = timedelta(hours=1)
+"""How long to do without $metadata where it could not be read just now."""
 FORMATTED = f'odata.include-annotations="{SHOWN[1:]}"'
 """A wish: values as people see them, beside the values."""
 HEADERS = {"OData-Version": "4.0", "OData-MaxVersion": "4.0", "If-None-Match": "null"}
@@ -72,6 +74,10 @@ class Environment:
         """The id of the application user; "" where the server does not say."""
         self.unread_schema = ""
         """Why its tables are taken for the standard ones, if they are."""
+        self.unsure_rights = ""
+        """Why it is not known what we may read, where the server is a Dataverse: any number may be a part then."""
+        self.unsure_columns = ""
+        """Why it is not known which columns are closed to us: any that may be secured can look empty then."""
         self._rights: Mapping[str, str] | None = None
         self._root = root
         self._batch = batch
@@ -102,8 +108,20 @@ class Environment:
                 ) from error
             except (NotUnderstood, NotOffered):
                 absent = True  # an OData server that is no Dataverse
+            known = now
             try:
-                self.schema, self.unread_schema = await self._read_schema(), ""
+                schema = await self._read_schema()
+                self.schema, self.unread_schema = replace(schema, closed=self.schema.closed), ""
+            except Throttled:
+                raise
+            except Retryable:
+                if absent:
+                    raise  # nothing says yet that there is a Web API at all
+                if self.schema.tables is None:
+                    self.unread_schema = (
+                        "its $metadata cannot be read now: its tables are taken for the standard ones"
+                    )
+                known = now - SCHEMA_LIFE + SCHEMA_TRIED_AGAIN
             except (NotUnderstood, NotOffered, Denied, ValueError) as error:
                 if absent:
                     raise Permanent(
@@ -111,12 +129,12 @@ class Environment:
                         " and FULLSTEAM_DYNAMICS_API_VERSION",
                         code="wrong-address",
                     ) from error
-                self.schema = Schema()
+                self.schema = Schema(closed=self.schema.closed)
                 self.unread_schema = (
                     "its $metadata cannot be read: its tables are taken for the standard ones"
                 )
             self.way = await self._find_way()
-            self._started = now
+            self._started = known
 
     async def _read_schema(self) -> Schema:
         answer = await self.api.get(
@@ -160,14 +178,21 @@ class Environment:
     async def _read_rights(self) -> Mapping[str, str] | None:
         """Our privileges, in lower case, and how deep each goes; None where the server does not say.
 
-        Without this a right to one's own records only would look like a CRM in which nobody else has any.
+        Without this a right to one's own records only would look like a CRM in which nobody else has any: so a Dataverse
+        that does not say makes us unsure. A server without ``WhoAmI`` is none, and has no such rights.
         """
+        self.unsure_rights = ""
         if not self.me:
             return None
+        unsure = (
+            "Dataverse does not say which privileges the application user has (RetrieveUserPrivileges), so this may be a"
+            " part of the records only: let its role read Users at organization level"
+        )
         path = f"{self.of(TABLES['systemuser'])}({self.me})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"
         try:
             said = (await self.api.get(path, headers=HEADERS)).body
         except (NotUnderstood, NotOffered, Denied):
+            self.unsure_rights = unsure
             return None
         rows = said.get("RolePrivileges") if isinstance(said, Mapping) else None
         found: dict[str, str] = {}
@@ -177,13 +202,17 @@ class Environment:
                 # By several roles and teams the same right may come more than once: the deepest counts.
                 if found.get(name) != _WHOLE:
                     found[name] = _WHOLE if depth in {_WHOLE, _WHOLE_NUMBER} else str(depth)
-        return found or None
+        if not found:
+            self.unsure_rights = unsure
+            return None
+        return found
 
     async def _read_closed(self) -> frozenset[tuple[str, str]]:
         """Columns of opportunities that are secured and not ours to read: Dataverse shows them as empty, and says nothing.
 
         Source: Microsoft Learn, "Column-level security"; RetrievePrincipalAttributePrivileges, FieldPermissionType.
         """
+        self.unsure_columns = ""
         if not self.me:
             return frozenset()
         query = {"$select": "LogicalName,MetadataId", "$filter": "IsSecured eq true"}
@@ -195,6 +224,10 @@ class Environment:
                 for row in page.rows
             }
         except (NotUnderstood, NotOffered, Denied):
+            self.unsure_columns = (
+                "Dataverse does not say which columns of opportunity are secured, and those look empty: let the"
+                " application user's role read Entity and Attribute (customizations)"
+            )
             return frozenset()
         if not secured:
             return frozenset()

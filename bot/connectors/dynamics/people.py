@@ -17,7 +17,7 @@ from bot.connectors.dynamics.environment import FORMATTED, Environment, no_users
 from bot.connectors.dynamics.queries import TABLES, USER, Row
 from bot.connectors.dynamics.rows import Roster, Tastes, id_of, read_tastes, read_users
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered
-from bot.domain.errors import Retryable
+from bot.domain.errors import Retryable, Throttled
 from bot.domain.usage import RowFault
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class People:
         self._crm = crm
         self._source = source
         self._definitions: Sequence[Row] | None = None
+        self._tastes = Tastes({}, {})
         self._people: dict[str, Row] = {}
         self._delta = ""
         self._tracks = True
@@ -56,7 +57,10 @@ class People:
         if self._crm.refused(TABLES["systemuser"]) is not None:
             raise no_users(Denied("", code="denied"))
         roster = read_users(rows, tastes, me=self._crm.me, through=through)
-        roster = replace(roster, faults=(*roster.faults, *unknown))
+        unsure = self._crm.unsure_rights
+        # Whoever is not in a list that may be a part of it is not taken for gone: so the fault is that rows are missing.
+        part = (RowFault("systemusers", 0, "", unsure),) if unsure else ()
+        roster = replace(roster, faults=(*roster.faults, *unknown, *part))
         self._roster = self._crm.api.server_now(), through, roster
         return roster
 
@@ -114,7 +118,10 @@ class People:
         self._people, self._delta = people, delta
 
     async def _read_tastes(self) -> tuple[Tastes, Sequence[RowFault]]:
-        """Zones and languages; where they cannot be read, nobody's is known, and that is said."""
+        """Zones and languages; where they may not be read, nobody's is known, and that is said.
+
+        Where they cannot be read just now, those of the last time are taken: nobody is less known for it.
+        """
         try:
             if self._definitions is None:
                 self._definitions = await self._crm.all_rows(
@@ -123,9 +130,15 @@ class People:
             settings = await self._crm.all_rows(
                 "usersettingscollection", ("systemuserid", "timezonecode", "uilanguageid")
             )
+        except Throttled:
+            raise
+        except Retryable as error:
+            why = f"time zones and languages cannot be read now, those of the last time are taken: {error}"
+            return self._tastes, (RowFault("usersettingscollection", 0, "timezonecode", why, dropped=False),)
         except (Denied, NotOffered, NotUnderstood, FieldHidden):
             why = "time zones and languages cannot be read: give the application user Read on User Settings"
             return Tastes({}, {}), (
                 RowFault("usersettingscollection", 0, "timezonecode", why, dropped=False),
             )
-        return read_tastes(settings, self._definitions), ()
+        self._tastes = read_tastes(settings, self._definitions)
+        return self._tastes, ()

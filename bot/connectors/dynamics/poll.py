@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +17,8 @@ from bot.connectors.dynamics.queries import (
     ACTIVITY,
     AUDIT,
     AUDIT_STARTED,
+    CLOSED,
+    CLOSINGS,
     CYCLE,
     DEAL_STATES,
     EVENTS,
@@ -26,11 +28,13 @@ from bot.connectors.dynamics.queries import (
     OPPORTUNITY,
     PLANNED,
     RECORDS,
+    SECURABLE,
     TASK,
     Condition,
     Question,
     accessed,
     audited,
+    day_begins,
     deal_columns,
     grant,
     modified,
@@ -42,6 +46,7 @@ from bot.connectors.dynamics.records import last_activities
 from bot.connectors.dynamics.rows import Reader, Roster, attainment, id_of, utc_day
 from bot.connectors.dynamics.schema import property_of
 from bot.connectors.figures import Figures, days_of, halves
+from bot.connectors.http import SessionRefused
 from bot.connectors.open_records import is_flawed
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable
@@ -49,6 +54,15 @@ from bot.domain.usage import CoverageStatus, RowFault, Window
 
 AGES = (30, 90, 180, 365, 730)
 """Days ago between which open opportunities are counted apart where they are too many to be counted at once."""
+AUDIT_LATE = timedelta(hours=48)
+"""How long after the end of a day rows of the audit may still come."""
+BOOKED_LATE = timedelta(days=27)
+"""How long ago a deal may have been closed that is booked now, and still counts on the day of its closing."""
+FRESH = timedelta(hours=12)
+"""How long after the end of a day who changed a record last is taken for who changed it that day."""
+MOST_HOURS = 8
+"""Longest interval of access rows with which a day at work has one: with more, somebody who comes a little earlier each day
+has none every second day."""
 PAST = "Dataverse tells this as of now only, not for a day gone by"
 
 
@@ -70,13 +84,13 @@ class Poll(Asking):
         self._metrics = metrics
         self._roster = roster
         self._access = access
-        self._lost: set[str] = set()
-        """Metrics that are not in this CRM, or that we may not read."""
+        self._by_audit: dict[tuple[str, str, date], float] = {}
+        """Changed records by the audit: (metric, user, day) -> how many."""
 
     async def read(self, snapshots: bool) -> None:
         """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
         first, last = self._window.since, self._window.through
-        tasks: list[Coroutine[Any, Any, None]] = [
+        tasks: list[Coroutine[Any, Any, Any]] = [
             self._events(question, first, last) for question in EVENTS if self._wants(question)
         ]
         if self._wants(CYCLE):
@@ -116,13 +130,12 @@ class Poll(Asking):
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
-    async def _events(self, question: Question, first: date, last: date, partial: str = "") -> None:
-        """Events of a span. ``partial``: why less is known than was done."""
+    async def _events(self, question: Question, first: date, last: date) -> list[date]:
+        """Events of a span; the days that were answered."""
         fit = self._fitted(question, days_of(Window(first, last)))
-        if fit is not None:
-            await self._span(fit, first, last, partial)
+        return [] if fit is None else await self._span(fit, first, last)
 
-    async def _span(self, question: Question, first: date, last: date, partial: str = "") -> None:
+    async def _span(self, question: Question, first: date, last: date) -> list[date]:
         """What is too much for the server is asked in halves; a day that is still too much is read row by row."""
         days = days_of(Window(first, last))
         until = self._crm.api.server_now()
@@ -136,17 +149,13 @@ class Poll(Asking):
         except TooSlow as error:
             if first == last:
                 self._fail(question, days, error)
-                return
-            for half in halves(first, last):
-                await self._span(question, *half, partial)
-            return
+                return []
+            return [day for half in halves(first, last) for day in await self._span(question, *half)]
         except (Retryable, Permanent) as error:
             self._fail(question, days, error)
-            return
-        if partial:
-            for metric in question.metrics:
-                self.figures.mark(metric, days, CoverageStatus.PARTIAL, partial)
+            return []
         self._keep(tally, days)
+        return days
 
     async def _cycles(self) -> None:
         """Days from creation to winning, row by row."""
@@ -178,6 +187,37 @@ class Poll(Asking):
         for (who, won), number in found.items():
             if who in self._roster.known and won in days:
                 self.figures.add("cycle_days", who, won, number)
+
+    async def booked_late(self) -> Window | None:
+        """Days before the window on which deals were closed that were booked in it: closings of these days are to be
+        counted again, all of them. A deal counts on the day of its closing, whichever poll finds it.
+        """
+        first, last = self._window.since, self._window.through
+        oldest = last - BOOKED_LATE
+        if oldest >= first or not CLOSINGS & self._metrics:
+            return None
+        fit, _ = CLOSED.fitted(self._crm.schema)
+        if fit is None or self._crm.refused(OPPORTUNITY) is not None:
+            return None
+        if not self._crm.schema.has(OPPORTUNITY.rows, "modifiedon"):
+            return None
+        booked = (
+            Condition("modifiedon", "ge", first),
+            Condition("modifiedon", "lt", last + timedelta(days=1)),
+        )
+        late = replace(fit, where=(*fit.where, *booked), sums={})
+        before = first - timedelta(days=1)
+        try:
+            tally = await tallied(self._crm, late, oldest, before)
+        except TooSlow:
+            return Window(oldest, before)
+        except SessionRefused:
+            raise
+        except (Retryable, Permanent) as error:
+            self.failures.append(error)  # what it would have found, the next polls are asked for as well
+            return None
+        days = [day for _, day, _ in tally.counts if day is not None and oldest <= day <= before]
+        return Window(min(days), before) if days else None
 
     # -- the audit ------------------------------------------------------------------------------------------------------
 
@@ -219,10 +259,17 @@ class Poll(Asking):
         read = self._since(["active_day"], kept, started)
         if not read:
             return
-        if kept.interval > 24:
-            why = f"access is recorded every {kept.interval} hours only: set the interval to 24 or less"
+        late = "rows of the audit may come up to two days late: read again until then"
+        self.figures.mark("active_day", self._younger(read, AUDIT_LATE), CoverageStatus.PARTIAL, late)
+        if kept.interval > MOST_HOURS:
+            why = f"access is recorded every {kept.interval} hours only, which leaves days out: set the interval to 4"
             self.figures.mark("active_day", read, CoverageStatus.PARTIAL, why)
         await self._events(accessed(self._access), read[0], read[-1])
+
+    def _younger(self, days: Sequence[date], age: timedelta) -> list[date]:
+        """Those of the days that run, or ended less than so long ago."""
+        now = self._crm.api.server_now()
+        return [day for day in days if now < day_begins(day + timedelta(days=1), None) + age]
 
     def _since(self, metrics: Sequence[str], kept: Organisation, started: Sequence[datetime]) -> list[date]:
         """Days that the audit can tell about: not before it was turned on, and not longer ago than it is kept."""
@@ -277,17 +324,39 @@ class Poll(Asking):
         asked = sorted({day for days in reaches.values() for day in days})
         if not asked:
             return
-        await self._events(audited(names), asked[0], asked[-1])
+        answered = await self._events(audited(names), asked[0], asked[-1])
+        await all_of(
+            [self._overtake(name, reaches[f"records_updated.{RECORDS[name]}"], answered) for name in names]
+        )
         for metric, days in reaches.items():
             early = [day for day in asked if day not in days]
             why = "the audit does not reach back to this day"
             self.figures.mark(metric, early, CoverageStatus.UNSUPPORTED, why)
 
+    async def _overtake(self, name: str, days: Sequence[date], answered: Sequence[date]) -> None:
+        """Changes of the newest days, of which the audit may be late: by who changed a record last, at once.
+
+        The larger of both numbers counts; when the day is read again the audit has what the other does not see.
+        """
+        late = self._younger(days, AUDIT_LATE)
+        if late and set(late) <= set(answered):
+            await self._events(modified(name), late[0], late[-1])
+
     async def _modified(self, names: Sequence[str], why: str) -> None:
-        """Changed records by who changed them last: an earlier change of somebody else is not seen."""
-        first, last = self._window.since, self._window.through
-        said = f"only the last change of each record is known: {why}"
-        await all_of([self._events(modified(name), first, last, said) for name in names])
+        """Changed records by who changed them last, on days so new that this is nearly who changed them then.
+
+        Of older days it is not asked: what was read on the day itself stays.
+        """
+        days = days_of(self._window)
+        fresh = self._younger(days, FRESH)
+        said = f"only the last change of each record is known, and that by now is of a later day: {why}"
+        for name in names:
+            metric = f"records_updated.{RECORDS[name]}"
+            self.figures.mark(
+                metric, [day for day in days if day not in fresh], CoverageStatus.UNSUPPORTED, said
+            )
+        if fresh:
+            await all_of([self._events(modified(name), fresh[0], fresh[-1]) for name in names])
 
     # -- snapshots ------------------------------------------------------------------------------------------------------
 
@@ -460,6 +529,16 @@ class Poll(Asking):
 
     # -- keeping --------------------------------------------------------------------------------------------------------
 
+    def keep(self, metrics: Iterable[str], days: Sequence[date], rows: int) -> None:
+        """As for every CRM; but what may be a part only, for all that Dataverse says of our rights, is said to be one."""
+        metrics = list(metrics)
+        super().keep(metrics, days, rows)
+        for metric in metrics:
+            securable = metric in SECURABLE or (metric == "opps_no_next_step" and self._crm.habits.next_step)
+            why = self._crm.unsure_rights or (self._crm.unsure_columns if securable else "")
+            if why:
+                self.figures.mark(metric, days, CoverageStatus.PARTIAL, why)
+
     def _keep(self, tally: Tally, days: Sequence[date]) -> None:
         """Numbers of people; what belongs to a team, or to nobody who is known, is counted as such."""
         question, figures, inside = tally.question, self.figures, frozenset(days)
@@ -480,7 +559,19 @@ class Poll(Asking):
                 figures.fault(RowFault(question.table.rows, 0, "", str(error)), question.metrics, days)
                 continue
             for metric, number in numbers:
-                figures.add(metric, who, day or self._window.through, number)
+                figures.add(
+                    metric, who, day or self._window.through, self._more(question, metric, who, day, number)
+                )
+
+    def _more(self, question: Question, metric: str, who: str, day: date | None, number: float) -> float:
+        """What a number adds to what the audit has said of the same day: changes come from both, and count once."""
+        if day is None or not metric.startswith("records_updated."):
+            return number
+        key = metric, who, day
+        if question.table is AUDIT:
+            self._by_audit[key] = self._by_audit.get(key, 0.0) + number
+            return number
+        return max(number - self._by_audit.get(key, 0.0), 0.0)
 
     def _fail(self, question: Question, days: Sequence[date], error: Retryable | Permanent) -> None:
         self.fail(question.metrics, days, error, grant(question.table))

@@ -304,6 +304,7 @@ CYCLE = Question(
     by=("createdon",),
 )
 """Asked row by row: neither FetchXML nor OData subtracts dates."""
+CLOSINGS = frozenset({*CLOSED.metrics, *CYCLE.metrics})
 EVENTS: tuple[Question, ...] = (*(created(name) for name in RECORDS), *ACTIVITIES, CLOSED)
 OPEN = Condition("statecode", "eq", 0)
 PLANNED = (Condition("statecode", "in", (0, 3)),)
@@ -443,6 +444,15 @@ DEAL = (
 )
 OVERDUE = ("activityid", "subject", "owner", "scheduledend")
 GOALS = ("goalownerid", "goalstartdate", "goalenddate", "targetmoney", "actualmoney")
+SECURABLE = CLOSINGS | {
+    "pipeline_amount",
+    "field_completeness",
+    "opps_past_close",
+    "opps_missing_amount",
+    "opps_missing_account",
+    "opps_stuck_step",
+}
+"""Metrics of opportunities by columns that an organisation may secure; dates of its rows and owners it may not."""
 AUDIT_STARTED = (105, 107, 112)
 """Audit actions: of a table started, of the organisation enabled, of user access started."""
 

@@ -57,12 +57,12 @@ def go_on(folder: Path) -> None:
 
 
 def spoil(folder: Path) -> str:
-    """A group of new contacts on a day that is none."""
+    """A group of phone calls on a day that is none."""
     crm = WORLDS[folder]
     jonas = next(key for key, row in crm.tables["systemuser"].items() if row["fullname"] == "Jonas Weber")
 
     def rewrite(where: str, answer: Any) -> Any:
-        if where == "contacts":
+        if where == "phonecalls":
             answer["value"].append({"u": jonas, "y": 2026, "m": 31, "d": 12, "n": 1})
         return answer
 
@@ -75,4 +75,14 @@ def take_away(folder: Path) -> None:
     WORLDS[folder].line.cut = True
 
 
-WORLD = World("dynamics", SINCE, THROUGH, build, go_on, spoil, take_away, states_are_of_now=True)
+WORLD = World(
+    "dynamics",
+    SINCE,
+    THROUGH,
+    build,
+    go_on,
+    spoil,
+    take_away,
+    states_are_of_now=True,
+    settling=frozenset({"active_day"}),
+)

@@ -19,7 +19,8 @@ class World:
     ``through``: new records, closings, new people's first rows. ``spoil(folder)``: one row that cannot be read, beside the
     good ones; gives a word that its fault must say. ``take_away(folder)``: nothing can be read any more.
     ``states_are_of_now``: the CRM keeps no history of what is open; ``go_on`` then ends more than a week after ``through``.
-    ``sampled``: other metrics that it tells of the running day only.
+    ``sampled``: other metrics that it tells of the running day only. ``settling``: metrics whose rows come late, so that of
+    the newest days they may not be read yet.
     """
 
     name: str
@@ -31,6 +32,7 @@ class World:
     take_away: Callable[[Path], None]
     states_are_of_now: bool = False
     sampled: frozenset[str] = frozenset()
+    settling: frozenset[str] = frozenset()
 
     @property
     def of_now(self) -> frozenset[str]:
