@@ -112,7 +112,9 @@ def _files(settings: Settings, found: list[Finding]) -> tuple[Content | None, Pr
         found += [Finding("identities", False, fault) for fault in error.faults]
         return content, programme
     if settings.identities is not None:
-        found.append(Finding("identities", True, f"{settings.identities.name}: {len(identities)} lines"))
+        lines = "1 line" if len(identities) == 1 else f"{len(identities)} lines"
+        text = f"{settings.identities.name}: {lines}" + ("" if identities else ", so it names nobody")
+        found.append(Finding("identities", True, text, look=not identities))
     return content, replace(programme, identities=identities)
 
 

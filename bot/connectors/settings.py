@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol, TypeVar, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -64,6 +65,21 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 ExistingFile = Annotated[Path, AfterValidator(_existing)]
 PathPrefix = Annotated[str, AfterValidator(_prefix)]
 """What stands before every path, "" for nothing: "/crm" of a gateway, say."""
+
+
+def ends_before(*paths: str) -> AfterValidator:
+    """Of an address: refuses one that goes on with a path which is added to it, or is a page of the CRM's, anyway."""
+
+    def check(url: str) -> str:
+        said = f"{urlsplit(url).path}/".casefold()
+        for path in paths:
+            if f"{path}/" in said:
+                raise ValueError(f"has too much path: end it before {path}")
+        return url
+
+    return AfterValidator(check)
+
+
 ASKED: Final[dict[str, Any]] = {"asked": True}
 """``json_schema_extra`` of a field that has a default and is asked for all the same: some installations need it."""
 

@@ -101,6 +101,8 @@ def _override(line: int, cells: Mapping[str, str], faults: list[str]) -> Overrid
         slack = slack.casefold()
     elif slack.casefold() == NOBODY:
         slack = NOBODY
+    elif _MEMBER.fullmatch(slack.upper()) and any(letter.isdigit() for letter in slack):
+        slack = slack.upper()
     elif not _MEMBER.fullmatch(slack):
         said = f"{slack!r} is no Slack account" if slack else "the column slack is empty"
         faults.append(

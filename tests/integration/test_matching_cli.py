@@ -200,3 +200,13 @@ def test_a_broken_identity_file_is_said_with_its_line_and_nothing_is_matched_by_
     looked = typed(("doctor",), settings, folder)
     assert looked.code == 1
     assert "mend identities: who.csv, line 2" in looked.out
+
+
+def test_an_identity_file_that_names_nobody_is_worth_a_look(folder: Path, settings: dict[str, str]) -> None:
+    for text, said in (
+        ("", "look identities: who.csv: 0 lines, so it names nobody"),
+        ("crm,slack\n", "look identities: who.csv: 0 lines, so it names nobody"),
+        ("crm,slack\nana@example.com,u00000002\n", "ok   identities: who.csv: 1 line\n"),
+    ):
+        (folder / "who.csv").write_text(text)
+        assert said in typed(("doctor",), settings, folder).out

@@ -46,7 +46,7 @@ def test_a_source_and_a_note_may_stand_there_and_cells_be_parted_as_excel_does(s
         ("crm,slack\nana@,U012345AB\n", "line 2: 'ana@' is no e-mail address; write one, or the id"),
         ("crm,slack\nana,Ana Sand\n", "line 2: 'Ana Sand' is no Slack account; write a member id"),
         ("crm,slack\nana,\n", "line 2: the column slack is empty; write a member id"),
-        ("crm,slack\nana,u012345ab\n", "line 2: 'u012345ab' is no Slack account; write a member id"),
+        ("crm,slack\nana,walter\n", "line 2: 'walter' is no Slack account; write a member id"),
         ("crm,slack\nana,U012345AB,x\n", "line 2: has 3 cells for 2 columns; put quotation marks"),
         ('crm,slack\n"ana"x,U012345AB\n', "mend the quotation marks"),
         (
@@ -85,3 +85,8 @@ def test_a_file_that_is_not_there_or_not_utf8_is_a_readable_fault(tmp_path: Path
 def test_without_a_file_there_are_no_overrides() -> None:
     assert load_identities(None) == ()
     assert read_identities("") == ((), [])
+
+
+def test_a_member_id_may_be_written_in_small_letters() -> None:
+    (override,), faults = read_identities("crm,slack\nana@example.com,u0123abcd\n")
+    assert (override.slack, faults) == ("U0123ABCD", [])

@@ -11,9 +11,10 @@ import pytest
 
 from bot.commands import NOT_AVAILABLE, switch_sending, told
 from bot.config import Settings, read_settings
+from bot.connectors.settings import read_settings as read_crm_settings
 from bot.domain.errors import ConfigurationError, Permanent
 from bot.services.plan_messages import Planned
-from bot.wiring import connectors_of, settled
+from bot.wiring import connector_kinds, connectors_of, settled
 
 SECRET = "s" * 32
 
@@ -319,3 +320,23 @@ def test_settings_of_the_environment_that_are_enough_take_nothing_from_what_is_k
     said = {"url": "https://o.example", "api_key": "k"}
     kept = {"url": "https://old.example", "api_key": "old", "login": "bot", "name": "odoo"}
     assert settled("odoo", "odoo", kept, said) == {**said, "name": "odoo"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "end"),
+    [
+        ("infor", "https://crm.example.com/sdata/slx", "/sdata"),
+        ("dynamics", "https://org.crm4.dynamics.com/api/data/v9.2/", "/api/data"),
+        ("salesforce", "https://x.lightning.force.com/lightning/page/home", "/lightning"),
+        ("salesforce", "https://gate.example.com/crm/services/data/v68.0", "/services"),
+    ],
+)
+def test_an_address_with_the_path_that_is_added_anyway_is_refused(kind: str, url: str, end: str) -> None:
+    model = connector_kinds()[kind].settings
+    assert model is not None
+    with pytest.raises(ConfigurationError) as refused:
+        read_crm_settings(model, {"name": kind, "url": url})
+    assert f"FULLSTEAM_{kind.upper()}_URL has too much path: end it before {end}" in str(refused.value)
+    with pytest.raises(ConfigurationError) as other:
+        read_crm_settings(model, {"name": kind, "url": "https://gate.example.com/crm/services2"})
+    assert "too much path" not in str(other.value), "a path of a gateway's is kept"

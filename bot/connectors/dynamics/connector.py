@@ -49,6 +49,7 @@ from bot.connectors.settings import (
     OptionalAddress,
     PathPrefix,
     ends_before,
+    ends_before,
     opener,
 )
 from bot.domain.errors import Permanent, Retryable

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
 from pydantic import Field, SecretStr, model_validator
@@ -35,6 +35,7 @@ from bot.connectors.settings import (
     ExistingFile,
     OptionalAddress,
     PathPrefix,
+    ends_before,
     opener,
     variable,
 )
@@ -54,7 +55,7 @@ class InforSettings(CrmSettings):
 
     name: str = "infor"
     at_once: int = Field(2, ge=1, le=4, description="requests at the same time, 1 to 4")
-    url: Address = Field(
+    url: Annotated[Address, ends_before("/sdata")] = Field(
         description="the server, https://crm.example.com, or the gateway with tenant and suite, see docs/connectors/infor.md"
     )
     path: PathPrefix = Field("/sdata/slx", description="where SData is on the server, e.g. /sdata/slx")

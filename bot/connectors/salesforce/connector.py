@@ -17,7 +17,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -34,7 +34,15 @@ from bot.connectors.salesforce.people import People
 from bot.connectors.salesforce.poll import Poll
 from bot.connectors.salesforce.queries import ACTIVITIES, PAST, UNSUPPORTED, Row
 from bot.connectors.salesforce.rows import LICENCES
-from bot.connectors.settings import ASKED, Address, CrmSettings, ExistingFile, OptionalAddress, opener
+from bot.connectors.settings import (
+    ASKED,
+    Address,
+    CrmSettings,
+    ExistingFile,
+    OptionalAddress,
+    ends_before,
+    opener,
+)
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -55,7 +63,9 @@ class SalesforceSettings(CrmSettings):
     """
 
     name: str = "salesforce"
-    url: Address = Field(description="your org's My Domain, https://MYDOMAIN.my.salesforce.com")
+    url: Annotated[Address, ends_before("/services", "/lightning")] = Field(
+        description="your org's My Domain, https://MYDOMAIN.my.salesforce.com"
+    )
     client_id: str = Field(
         min_length=1,
         description="the consumer key of your external client app, see docs/connectors/salesforce.md",
