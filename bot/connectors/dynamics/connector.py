@@ -49,7 +49,6 @@ from bot.connectors.settings import (
     OptionalAddress,
     PathPrefix,
     ends_before,
-    ends_before,
     opener,
 )
 from bot.domain.errors import Permanent, Retryable
