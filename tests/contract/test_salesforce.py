@@ -663,7 +663,7 @@ async def test_a_quiet_weekend_is_no_missing_right(org: Org) -> None:
 async def test_records_that_may_not_be_read_say_what_to_grant(org: Org) -> None:
     people = people_of(org, 1)
     org.crm.rights.denied.add("Opportunity")
-    with pytest.raises(Permanent, match='"View All" on Opportunity'):
+    with pytest.raises(Permanent, match='"View All Records" on Opportunity'):
         await org.connector().evidence("opps_open", people, 3, TODAY)
 
 

@@ -58,7 +58,7 @@ NOT_HERE: Mapping[str, str] = {
 
 def grant(entity: str) -> str:
     """What an admin has to change so that an object can be read."""
-    return _GRANTS.get(entity, f'give the integration user "View All" on {entity}')
+    return _GRANTS.get(entity, f'give the integration user "View All Records" on {entity}')
 
 
 class LocatorGone(Retryable):
