@@ -179,7 +179,13 @@ def _by_override(
         active = [each for each in named if each.active]
         if crowd and not named:
             where = f"in {override.source}" if override.source else "in the CRM"
-            faults.append(f"line {override.line}: nobody {where} is {override.crm}; mend it, or take it out")
+            there = sorted({each.source for each in crowd})
+            faults.append(
+                f"line {override.line}: nobody {where} is {override.crm}; mend it, or take it out"
+                if override.source is None or override.source in there
+                else f"line {override.line}: nobody was read from a source {override.source}; there are people of"
+                f" {', '.join(there)}: mend the column source, or poll it first"
+            )
         if override.slack is not None and (doubt := _doubt(override, active)):
             unclear.add(override)
             faults.append(f"line {override.line}: {override.crm} {doubt}")

@@ -163,11 +163,17 @@ def test_a_line_about_an_account_that_is_not_there_is_a_finding_and_no_other_ste
 
 def test_a_line_about_nobody_of_the_crm_is_a_finding() -> None:
     found = match(
-        [ANA, LEO], [account("U1", "leo@example.com")], [line("eva", "U1"), line("ana", None, "odoo")]
+        [ANA, LEO],
+        [account("U1", "leo@example.com")],
+        [line("eva", "U1"), line("eva", None, "salesforce"), line("ana", None, "odoo")],
     )
     assert found.faults == (
         "line 2: nobody in the CRM is eva; mend it, or take it out",
-        "line 2: nobody in odoo is ana; mend it, or take it out",
+        "line 2: nobody in salesforce is eva; mend it, or take it out",
+        (
+            "line 2: nobody was read from a source odoo; there are people of salesforce: mend the column source, or"
+            " poll it first"
+        ),
     )
     assert tie(found, LEO) == (MATCHED, "U1", EMAIL, "")
     assert match([], [], [line("eva", "U1")]).faults == (), "the CRM was not read yet"
