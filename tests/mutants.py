@@ -239,7 +239,6 @@ def _wave_of_everybody(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _seen_a_day_early(function: Callable[..., Any]) -> Callable[..., Any]:
     def mutated(uow: Any, now: Any, **rest: Any) -> Any:
-        from datetime import timedelta
 
         return function(uow, now + timedelta(days=1), **rest)
 
@@ -432,6 +431,7 @@ MUTANTS = [
     Mutant("Salesforce: a history without rows may be off", "bot.connectors.salesforce.poll:_is_kept", always(True), "tests/contract/test_salesforce.py::test_zero_is_said_for_everybody_who_is_listed_where_the_crm_has_spoken"),
     Mutant("Salesforce: what is forecast a month ago is no quota", "bot.connectors.salesforce.poll:running_period", lambda _: lambda starts, today: max((day for day in starts if day <= today), default=None), f"{SALESFORCE}::test_a_quota_is_that_of_the_running_period"),
     Mutant("Salesforce: a close date moved earlier is no push", "bot.connectors.salesforce.poll:pushed", lambda _: lambda row: date.fromisoformat(str(row["CreatedDate"])[:10]), "tests/contract/test_salesforce.py::test_every_number_is_that_of_a_recount_in_sql"),
+    Mutant("Salesforce: a deal closes on the day of its last change of stage", "bot.connectors.salesforce.queries:_closed_on", lambda _: lambda row: date.fromisoformat(str(row["CloseDate"])), "tests/contract/test_salesforce_polls.py::test_a_deal_that_is_won_counts_once_however_its_close_date_lies_and_whichever_days_are_read"),
     Mutant("Salesforce: a login that failed is no day of work", "bot.connectors.salesforce.poll:by_a_person", always(True), f"{SALESFORCE}::test_a_crowd_is_asked_otherwise_and_counted_alike"),
     Mutant("Salesforce: what travels together may go alone", "bot.connectors.salesforce.courier:_parts", always(None), f"{SALESFORCE}::test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most"),
     Mutant("Salesforce: a group that comes twice is one", "bot.connectors.salesforce.courier:_group", lambda _: lambda _question, row: (str(id(row)),), f"{SALESFORCE}::test_groups_in_another_order_than_ours_are_each_counted_once"),
@@ -441,7 +441,7 @@ MUTANTS = [
     Mutant("Odoo: a right to everybody's deals is one without any", "bot.connectors.odoo.rights:_has_group", later(False), f"{ODOO}::test_a_crm_without_deals_has_zeros_for_who_would_see_them"),
     Mutant("Odoo: every company is ours", "bot.connectors.odoo.rights:_check_companies", later(None), f"{ODOO}::test_deals_of_a_company_that_is_not_ours_are_no_zeros"),
     Mutant("Odoo: some of the others' deals are all of them", "bot.connectors.odoo.rights:_has_group", later(True), f"{ODOO}::test_who_sees_some_of_the_others_deals_does_not_see_all"),
-    Mutant("Odoo: changes of long ago are those of their day", "bot.connectors.odoo.poll:FRESH", lambda _: timedelta(days=99), f"{ODOO}::test_reading_ninety_days_again_leaves_the_changes_that_were_seen_on_their_day"),
+    Mutant("Odoo: changes of long ago are those of their day", "bot.connectors.odoo.poll:is_fresh", always(True), f"{ODOO}::test_reading_ninety_days_again_leaves_the_changes_that_were_seen_on_their_day"),
     Mutant("Odoo: what is created is not changed too", "bot.connectors.odoo.queries:_is_older", always(True), f"{ODOO}::test_every_number_is_that_of_a_recount_of_the_records"),
     Mutant("Odoo: dates that are not tracked were not moved", "bot.connectors.odoo.poll:_check_tracked", later(None), f"{ODOO}::test_date_changes_need_tracking_and_a_right"),
     Mutant("Odoo: what a secret protects is hidden in a rehearsal", "bot.connectors.rehearsal:_without_key", lambda _: lambda body: body, f"{ODOO}::test_a_rehearsal_shows_every_query_and_no_key"),

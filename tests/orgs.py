@@ -228,7 +228,14 @@ class Org:
             [{"QuotaOwnerId": user, "StartDate": start, "QuotaAmount": amount, "ForecastingTypeId": kind}],
         )
 
-    def login(self, user: str, days: float, kind: str = "Application", status: str = "Success") -> None:
+    def login(
+        self,
+        user: str,
+        days: float,
+        kind: str = "Application",
+        status: str = "Success",
+        application: str = "Browser",
+    ) -> None:
         self.crm.insert(
             "LoginHistory",
             [
@@ -237,7 +244,7 @@ class Org:
                     "LoginTime": self.ago(days),
                     "LoginType": kind,
                     "Status": status,
-                    "Application": "Browser",
+                    "Application": application,
                 }
             ],
         )

@@ -714,6 +714,30 @@ async def test_a_row_that_arrives_late_counts_on_its_day_and_a_deal_closed_late_
     assert (after[rep, TODAY]["won_count"], after[rep, TODAY]["cycle_days"]) == (1, 30)
 
 
+async def test_a_deal_that_is_won_counts_once_however_its_close_date_lies_and_whichever_days_are_read(
+    org: Org,
+) -> None:
+    _, rep = people_of(org, 1)
+    metrics = frozenset({"won_count", "won_amount"})
+    deals = [org.deal(rep, 60, Amount=10) for _ in range(6)]
+    kept: dict[tuple[str, date, str], float] = {}
+    start = org.clock.now()
+    for passed in range(9):
+        org.clock.move_to(start + timedelta(days=passed))
+        today = org.clock.now().date()
+        if passed < len(deals):
+            close = today + timedelta(days=(-40, -12, -1, 0, 2, 20)[passed])
+            org.crm.change(
+                "Opportunity", deals[passed], rep, org.ago(0.1), StageName="Closed Won", CloseDate=close
+            )
+        for days in (2, 6):  # every poll, and one that reads further back
+            window = Window(today - timedelta(days=days), today)
+            kept |= told(await collected(org.connector(), window, metrics))
+    won = {day: number for (_, day, metric), number in kept.items() if metric == "won_count" and number}
+    assert won == {(start + timedelta(days=n)).date(): 1 for n in range(len(deals))}
+    assert sum(number for (_, _, metric), number in kept.items() if metric == "won_amount") == 60
+
+
 async def test_an_empty_org_says_nothing_of_anybody(org: Org) -> None:
     parts = await collected(org.connector(), WEEK, ALL)
     assert facts_of(parts) == {}

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,6 @@ from bot.connectors.odoo.queries import (
     CHANGES,
     EVENTS,
     FLAWS,
-    FRESH,
     MAILS,
     ON_LEADS,
     PIPELINE,
@@ -40,6 +39,7 @@ from bot.connectors.odoo.queries import (
     day_of,
     done,
     filled,
+    is_fresh,
     number_of,
     pushes,
     span,
@@ -142,11 +142,8 @@ class Poll(Asking):
             self._metrics -= wanted
 
     def _fresh(self) -> list[date]:
-        """Days of which most changes are a record's last one still: those that are not over for long, by UTC."""
         now = self._database.api.server_now()
-        return [
-            day for day in self._days if now < datetime.combine(day + timedelta(days=1), time(), UTC) + FRESH
-        ]
+        return [day for day in self._days if is_fresh(day, now)]
 
     def _wants(self, metrics: Collection[str]) -> bool:
         return not self._metrics.isdisjoint(metrics)

@@ -204,7 +204,7 @@ _CLOSED_IN_SPAN = [["date_closed", ">=", "{a}"], ["date_closed", "<", "{b}"]]
 
 CREATED = _records("records_created", "create_uid", "create_date")
 UPDATED = tuple(map(_not_when_created, _records("records_updated", "write_uid", "write_date")))
-"""What was created on the day itself is no change. Odoo keeps a record's last change only: asked of days that are FRESH."""
+"""What was created on the day itself is no change. Odoo keeps a record's last change only: asked of fresh days."""
 CHANGES = frozenset(metric for question in UPDATED for metric in question.metrics)
 FRESH = timedelta(hours=12)
 """How long a day's changes can be read once it is over: later, most of what was changed on it has been changed again."""
@@ -473,6 +473,11 @@ def instant(day: date) -> str:
 def written(moment: datetime) -> str:
     """An instant as Odoo writes it: naive UTC, whole seconds."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def is_fresh(day: date, now: datetime) -> bool:
+    """Whether most changes of a day are a record's last one still: it is not over for long, by UTC."""
+    return now < datetime.combine(day + timedelta(days=1), time(), UTC) + FRESH
 
 
 def span(first: date, last: date, now: datetime) -> dict[str, str]:

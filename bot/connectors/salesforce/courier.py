@@ -138,8 +138,8 @@ class Courier:
         if question.is_single(where) and len({row.get(question.key) for row in page}) == len(page):
             return page, None if nobody_after else str(last)
         settled = question.settled
-        if nobody_after and settled and any(settled(row) for row in page if row.get(question.key) == last):
-            return page, None
+        if settled and any(settled(row) for row in page if row.get(question.key) == last):
+            return page, None if nobody_after else str(last)
         whole = [row for row in page if row.get(question.key) != last]
         if not whole:
             raise TooSlow("one person has more groups than a query gives", code="too-many-groups")
@@ -292,8 +292,11 @@ def _ranges(read: tuple[str | None, str], upto: str | None, known: Sequence[str]
     begin = places[after] + 1 if after in places else 0
     end = places[upto] + 1 if upto in places else len(known)
     here = places[reached] + 1
-    width = int((here - begin) * _MARGIN)
-    if width < 1:
+    full = here - begin
+    width = int(full * _MARGIN)
+    if (
+        width < 1 or end - here <= full
+    ):  # one query more, if this one does not hold them, is what two would take
         return [(reached, upto)]
     cuts = [known[place - 1] for place in range(here + width, end, width)]
     return list(zip([reached, *cuts], [*cuts, upto], strict=True))

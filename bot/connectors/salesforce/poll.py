@@ -39,7 +39,6 @@ from bot.connectors.salesforce.queries import (
     REQUIRED,
     SINGLY,
     STATES,
-    TOLD,
     TRACKED,
     WON,
     Question,
@@ -156,7 +155,7 @@ class Poll(Asking):
             tasks += [self._features(page) for page in pages]
         if self._wants(MOBILE.metrics):
             crowd = self._is_crowd(2 * len(self._days))
-            tasks.append(self._mobile() if crowd else self._features(FEATURES["feature_use.mobile"]))
+            tasks.append(self._features(MOBILE if crowd else FEATURES["feature_use.mobile"]))
         return tasks
 
     # -- kinds of questions ---------------------------------------------------------------------------------------------
@@ -219,13 +218,9 @@ class Poll(Asking):
         until = self._server_now() if question.entity == "Event" else None
         where, days = span(first, last, until), days_of(Window(first, last))
         try:
-            answers = [(question, await self._asked(question, where, len(days)))]
-            for other in question.also:
-                try:
-                    answers.append((other, await self._asked(other, where, len(days))))
-                except FieldHidden as error:
-                    if error.field != "LastStageChangeDate":
-                        raise
+            answers = [
+                (each, await self._asked(each, where, len(days))) for each in (question, *question.also)
+            ]
             if question.entity in _RECORDS and not answers[0][1]:
                 await self._check_tracked(question)
         except TooSlow as error:
@@ -319,7 +314,7 @@ class Poll(Asking):
         for question in questions:
             word = PAGES[question.metrics[0]]
             own = [row for row in rows if word in str(row.get("PageName")).casefold()]
-            self._opened(question, own, own)
+            self._opened(question, own)
 
     async def _features(self, question: Question) -> None:
         try:
@@ -327,32 +322,16 @@ class Poll(Asking):
         except (Retryable, Permanent) as error:
             self._fail(question.entity, question.metrics, self._days, error)
             return
-        self._opened(question, rows, rows)
+        self._opened(question, rows)
 
-    async def _mobile(self) -> None:
-        """Who used the mobile app, in a crowd: first which days are told, whatever was used, then who used this."""
-        where = span(self._days[0], self._days[-1])
-        try:
-            if not self._offer.has(MOBILE.entity):
-                raise Denied("", code="denied")
-            told = await self._courier.rows(TOLD.format_map(where))
-            rows = await self._asked(MOBILE, where) if told else ()
-        except (Retryable, Permanent) as error:
-            self._fail(MOBILE.entity, MOBILE.metrics, self._days, error)
-            return
-        self._opened(MOBILE, rows, told)
-
-    def _opened(self, question: Question, rows: Sequence[Row], telling: Sequence[Row]) -> None:
-        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet.
-
-        ``telling``: rows of which the newest is the newest day that is told.
-        """
+    def _opened(self, question: Question, rows: Sequence[Row]) -> None:
+        """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet."""
         days, (metric,) = self._days, question.metrics
-        newest = max((str(row.get("MetricsDate")) for row in telling), default="")
+        newest = max((str(row.get("MetricsDate")) for row in rows), default="")
         told = [day for day in days if day.isoformat() <= newest]
         self._keep(question, rows, told)
         self.answered = True
-        why = NEXT_DAY if telling else "nothing of the kind was opened by anybody on these days"
+        why = NEXT_DAY if rows else "nothing of the kind was opened by anybody on these days"
         self.figures.mark(metric, days[len(told) :], CoverageStatus.UNSUPPORTED, why)
 
     async def _state(self, question: Question) -> None:
@@ -513,7 +492,7 @@ class Poll(Asking):
         for line, row in enumerate(rows, 1):
             who = row.get(question.key)
             try:
-                numbers = question.numbers(row, days[0]) if is_id(who) else None
+                numbers = question.read(row) if is_id(who) else None
                 why = f"{who!r} is no id"
             except ValueError as error:
                 numbers, why = None, str(error)

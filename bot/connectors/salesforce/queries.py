@@ -22,8 +22,6 @@ from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
 
 GROUPS = 2000
 """Most groups that an aggregate query gives: there is no next page, only a next key."""
-LATE_DAYS = 31
-"""How many days before the span a close date may lie of a deal that was closed within it."""
 QUOTA_DAYS = 92
 """How long ago the running period can have begun: a quarter."""
 PAST = "Salesforce tells this as of now only, not for a day gone by"
@@ -47,12 +45,10 @@ class Question:
 
     ``key``: the person that groups are counted for, and paged by. ``read``: a group -> its numbers; raises ValueError.
     ``spare``: field that may be hidden -> the question to ask instead, for the metrics that do not need it. ``also``: what
-    has to be answered as well before the metrics may be read; it may be left out where a field of it is hidden. ``most``:
-    groups that are read at most, 0 for all. ``simpler``: what to ask instead for a day that has more.
+    has to be answered as well before the metrics may be read. ``most``: groups that are read at most, 0 for all. ``simpler``: what to ask instead for a day that has more.
 
     ``daily``: everybody has one group a day at most. ``parts``: the same in questions that are daily, for a day of a crowd.
-    ``settled``: a group that says all that its person's groups can say. ``read_from``: as ``read``, where a number's day
-    depends on the first day that is asked for.
+    ``settled``: a group that says all that its person's groups can say.
     """
 
     metrics: tuple[str, ...]
@@ -69,7 +65,6 @@ class Question:
     daily: bool = False
     parts: tuple[Question, ...] = ()
     settled: Callable[[Row], bool] | None = None
-    read_from: Callable[[Row, date], Sequence[Number]] | None = None
 
     def soql(self, span: Mapping[str, str], after: str | None = None, upto: str | None = None) -> str:
         """The query for a span, for people after ``after`` and up to ``upto``."""
@@ -83,10 +78,6 @@ class Question:
     def is_single(self, span: Mapping[str, str]) -> bool:
         """Whether everybody has one group at most in a span."""
         return self.group == self.key or (self.daily and span.get("first") == span.get("last"))
-
-    def numbers(self, row: Row, first: date) -> Sequence[Number]:
-        """What a group says. ``first``: the first day that was asked for. Raises ValueError."""
-        return self.read(row) if self.read_from is None else self.read_from(row, first)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -183,8 +174,8 @@ def quota_of(row: Row) -> tuple[str, date, float]:
 
 
 def _closed_on(row: Row) -> date:
-    """The close date, or, of what was closed later than that, the day on which it was."""
-    return _day(row, "d" if "d" in row else "CloseDate")
+    """The day on which the stage was changed for the last time; where that is not known, the close date."""
+    return _day(row, "d" if row.get("d") is not None else "CloseDate")
 
 
 def _cycle(row: Row) -> Sequence[Number]:
@@ -201,6 +192,11 @@ def _closing(row: Row) -> Sequence[Number]:
     if row.get("IsWon") is False:
         return (("lost_count", day, count),)
     raise ValueError(f"IsWon is {row.get('IsWon')!r}")
+
+
+def _outcome(row: Row) -> Sequence[Number]:
+    """A group of closed deals: outcome, amount and, of won ones, how long they took."""
+    return (*_closing(row), *(_cycle(row) if row.get("IsWon") is True else ()))
 
 
 def _by_day(
@@ -229,97 +225,81 @@ def _by_day(
     )
 
 
-_BY_CLOSE = "IsClosed = true AND CloseDate >= {first} AND CloseDate <= {last}"
-_LATE = (
-    "IsClosed = true AND CloseDate >= {late} AND CloseDate < {first}"
-    " AND LastStageChangeDate >= {a} AND LastStageChangeDate < {b}"
-)
-"""Closed within the span, with a close date before it: counted on the day on which it was closed."""
+_MOVED = "LastStageChangeDate >= {a} AND LastStageChangeDate < {b}"
+_UNMOVED = "LastStageChangeDate = null AND CloseDate >= {first} AND CloseDate <= {last}"
+_BY_CLOSE = "CloseDate >= {first} AND CloseDate <= {last}"
 
 
-def _closings(amount: str, read: Callable[[Row], Sequence[Number]]) -> Question:
-    """Deals closed, by close date, and what was closed later than its close date. ``amount``: "" where it is hidden."""
-    metrics = ("won_count", "lost_count", *(("won_amount",) if amount else ()))
-    late = Question(
-        metrics,
-        "Opportunity",
-        "OwnerId",
-        f"OwnerId, DAY_ONLY(LastStageChangeDate) d, IsWon, COUNT(Id) n{amount}",
-        _LATE,
-        "OwnerId, DAY_ONLY(LastStageChangeDate), IsWon",
-        read,
-    )
-    return Question(
-        metrics,
-        "Opportunity",
-        "OwnerId",
-        f"OwnerId, CloseDate, IsWon, COUNT(Id) n{amount}",
-        _BY_CLOSE,
-        "OwnerId, CloseDate, IsWon",
-        read,
-        also=(late,),
-    )
+def _closings(
+    metrics: Sequence[str],
+    select: str,
+    group: str,
+    condition: str,
+    read: Callable[[Row], Sequence[Number]],
+    *,
+    moved: bool,
+    most: int = 0,
+) -> Question:
+    """Deals closed, in fewer groups. ``moved``: whether it may be seen when the stage was changed."""
 
-
-_OUTCOMES = replace(
-    _closings(", SUM(Amount) amt", _closing),
-    spare={"Amount": _closings("", _closing)},
-)
-_CYCLES = Question(
-    ("cycle_days",),
-    "Opportunity",
-    "OwnerId",
-    "OwnerId, CloseDate, DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
-    _BY_CLOSE.replace("IsClosed = true", "IsWon = true"),
-    "OwnerId, CloseDate, DAY_ONLY(CreatedDate)",
-    _cycle,
-    also=(
-        Question(
-            ("cycle_days",),
+    def asked(day: str, grouped: str, when: str, also: tuple[Question, ...] = ()) -> Question:
+        return Question(
+            tuple(metrics),
             "Opportunity",
             "OwnerId",
-            "OwnerId, DAY_ONLY(LastStageChangeDate) d, DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
-            _LATE.replace("IsClosed = true", "IsWon = true"),
-            "OwnerId, DAY_ONLY(LastStageChangeDate), DAY_ONLY(CreatedDate)",
-            _cycle,
-            most=10 * GROUPS,
-        ),
-    ),
-    most=10 * GROUPS,
-)
-
-
-def _on_time_or_late(row: Row, first: date) -> Sequence[Number]:
-    """A group of closed deals: outcome, amount and, of won ones, how long they took."""
-    on_time = _day(row, "CloseDate") >= first
-    group = {key: value for key, value in row.items() if not on_time or key != "d"}
-    return (*_closing(group), *(_cycle(group) if row.get("IsWon") is True else ()))
-
-
-def _closed(*, amount: bool = True, late: bool = True) -> Question:
-    """Deals closed, all that is asked of them in one. ``amount``, ``late``: whether the fields for it may be seen."""
-    total = ", SUM(Amount) amt" if amount else ""
-    moved = ("DAY_ONLY(LastStageChangeDate) d, ", "DAY_ONLY(LastStageChangeDate), ") if late else ("", "")
-    in_time = "CloseDate >= {first}"
-    spare = {"Amount": (False, late)} if amount else {}
-    if late:
-        in_time = (
-            "CloseDate >= {late} AND ("
-            "CloseDate >= {first} OR (LastStageChangeDate >= {a} AND LastStageChangeDate < {b}))"
+            f"OwnerId, {day}, {select}",
+            f"{condition} = true AND {when}",
+            f"OwnerId, {grouped}, {group}",
+            read,
+            also=also,
+            most=most,
         )
+
+    if not moved:
+        return asked("CloseDate", "CloseDate", _BY_CLOSE)
+    of_moved = "DAY_ONLY(LastStageChangeDate)"
+    return asked(f"{of_moved} d", of_moved, _MOVED, (asked("CloseDate", "CloseDate", _UNMOVED),))
+
+
+def _closed(*, amount: bool = True, moved: bool = True) -> Question:
+    """Deals closed, all that is asked of them in one. ``amount``, ``moved``: whether the fields for it may be seen.
+
+    A deal closes when its stage is changed for the last time. Its close date is what somebody wrote: it may lie before or
+    after that day, and be written anew. It counts where the stage was never changed, or may not be seen.
+    """
+    total = ", SUM(Amount) amt" if amount else ""
+    day, grouped, when = "CloseDate", "CloseDate", _BY_CLOSE
+    spare = {"Amount": (False, moved)} if amount else {}
+    if moved:
+        day, grouped = (
+            "CloseDate, DAY_ONLY(LastStageChangeDate) d",
+            "CloseDate, DAY_ONLY(LastStageChangeDate)",
+        )
+        when = f"(({_MOVED}) OR ({_UNMOVED}))"
         spare["LastStageChangeDate"] = amount, False
+    outcomes = ("won_count", "lost_count", *(("won_amount",) if amount else ()))
     return Question(
-        ("won_count", "lost_count", *(("won_amount",) if amount else ()), "cycle_days"),
+        (*outcomes, "cycle_days"),
         "Opportunity",
         "OwnerId",
-        f"OwnerId, CloseDate, {moved[0]}IsWon, DAY_ONLY(CreatedDate) begun, COUNT(Id) n{total}",
-        f"IsClosed = true AND CloseDate <= {{last}} AND {in_time}",
-        f"OwnerId, CloseDate, {moved[1]}IsWon, DAY_ONLY(CreatedDate)",
-        lambda _row: (),
-        spare={name: _closed(amount=sums, late=moves) for name, (sums, moves) in spare.items()},
+        f"OwnerId, {day}, IsWon, DAY_ONLY(CreatedDate) begun, COUNT(Id) n{total}",
+        f"IsClosed = true AND {when}",
+        f"OwnerId, {grouped}, IsWon, DAY_ONLY(CreatedDate)",
+        _outcome,
+        spare={name: _closed(amount=sums, moved=moves) for name, (sums, moves) in spare.items()},
         most=10 * GROUPS,
-        simpler=(_OUTCOMES, _CYCLES),
-        read_from=_on_time_or_late,
+        simpler=(
+            _closings(outcomes, f"IsWon, COUNT(Id) n{total}", "IsWon", "IsClosed", _closing, moved=moved),
+            _closings(
+                ("cycle_days",),
+                "DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
+                "DAY_ONLY(CreatedDate)",
+                "IsWon",
+                _cycle,
+                moved=moved,
+                most=10 * GROUPS,
+            ),
+        ),
     )
 
 
@@ -488,27 +468,33 @@ LOGINS = Question(
     ("active_day",),
     "LoginHistory",
     "UserId",
-    "UserId, Status, LoginType, COUNT(Id) n",
+    "UserId, Status, LoginType, Application, COUNT(Id) n",
     "LoginTime >= {a} AND LoginTime < {b}",
-    "UserId, Status, LoginType",
+    "UserId, Status, LoginType, Application",
     lambda _row: (),
 )
-"""Asked day by day: LoginTime cannot be grouped, and Status cannot be filtered."""
+"""Asked day by day: LoginTime cannot be grouped, Status and Application cannot be filtered."""
 INTERACTIVE = ("Application", "Lightning Login", "SAML", "Third Party SSO", "Employee Login", "Passwordless")
 """How LoginType begins when a person logged in; the others are integrations (LoginHistory, Object Reference)."""
+REMOTE = "Remote Access"
+"""How LoginType begins of what logs in by OAuth: integrations, and Salesforce's own app on a phone."""
+APPS = ("Salesforce for", "Salesforce1")
+"""How Application begins when it is that app ("Salesforce for iOS"). Not confirmed offline."""
 
 
 def by_a_person(row: Row) -> bool:
     """Whether logins of a group are those of a person who got in."""
-    return row.get("Status") == "Success" and str(row.get("LoginType") or "").startswith(INTERACTIVE)
+    kind, application = (str(row.get(name) or "") for name in ("LoginType", "Application"))
+    on_a_phone = kind.startswith(REMOTE) and application.startswith(APPS)
+    return row.get("Status") == "Success" and (on_a_phone or kind.startswith(INTERACTIVE))
 
 
 LOGINS_OF_PEOPLE = replace(
     LOGINS,
-    where=f"{LOGINS.where} AND {_like('LoginType', (f'{kind}%' for kind in INTERACTIVE))}",
+    where=f"{LOGINS.where} AND {_like('LoginType', (f'{kind}%' for kind in (*INTERACTIVE, REMOTE)))}",
     settled=by_a_person,
 )
-"""The same without integrations, for a crowd."""
+"""The same without the older interfaces, for a crowd."""
 USER = (
     *(
         "Id",
@@ -607,11 +593,7 @@ MOBILE = replace(
     read=_counting("feature_use.mobile", "MetricsDate"),
     daily=True,
 )
-"""Only what was done with the mobile app, for a crowd; which days are told, TOLD says."""
-TOLD = (
-    "SELECT MetricsDate, COUNT(Id) n FROM LightningUsageByAppTypeMetrics"
-    " WHERE MetricsDate >= {first} AND MetricsDate <= {last} GROUP BY MetricsDate ORDER BY MetricsDate LIMIT 2000"
-)
+"""Only what was done with the mobile app, for a crowd: a day on which nobody used it says nothing."""
 QUOTAS = Question(
     ("quota_attainment",),
     "ForecastingQuota",
@@ -715,7 +697,6 @@ def span(first: date, last: date, until: datetime | None = None) -> dict[str, st
         "b": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "first": first.isoformat(),
         "last": last.isoformat(),
-        "late": (first - timedelta(days=LATE_DAYS)).isoformat(),
     }
 
 
