@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from urllib.parse import quote
 
 from bot.domain.usage import GRACE_DAYS, QUIET_DAYS, STUCK_DAYS, RecordRef
@@ -53,6 +53,21 @@ DEAL_FLAWS: Mapping[str, str] = {
     "opps_missing_account": "account",
 }
 """Snapshot metrics that count open deals, and the field of :class:`OpenDeal` that each is about."""
+
+
+def grace_day(today: date) -> date:
+    """Records that were created before this day have had a week."""
+    return today - timedelta(days=GRACE_DAYS - 1)
+
+
+def quiet_day(today: date) -> date:
+    """An activity since this day is one of the last 30 days."""
+    return today - timedelta(days=QUIET_DAYS - 1)
+
+
+def stuck_day(today: date) -> date:
+    """In its step since before this day: for 60 days."""
+    return today - timedelta(days=STUCK_DAYS - 1)
 
 
 def is_flawed(metric: str, deal: OpenDeal, today: date) -> bool:
@@ -122,3 +137,11 @@ def worst(
     counted = [each for each in records if isinstance(each, OpenTask) or is_flawed(metric, each, today)]
     first = sorted(counted, key=lambda each: (-badness(metric, each, today), each.id))[:limit]
     return len(counted), tuple(reference(metric, each, today, link) for each in first)
+
+
+def worst_of_each(
+    metric: str, records: Mapping[str, Iterable[OpenDeal | OpenTask]], limit: int, today: date, link: str
+) -> dict[str, tuple[int, tuple[RecordRef, ...]]]:
+    """The same for each owner in ``records``, as a connector's ``evidence`` gives it; who has none is not in it."""
+    found = {owner: worst(metric, own, limit, today, link) for owner, own in records.items()}
+    return {owner: named for owner, named in found.items() if named[0]}

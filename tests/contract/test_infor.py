@@ -1365,7 +1365,7 @@ async def test_a_poll_can_be_rehearsed_and_every_list_is_seen(tmp_path: Path) ->
     given = {"url": URL, "login_resource": "auditLogs", "transport": line}
     for log_in in ({"username": USER, "password": PASSWORD}, {"ionapi_file": ionapi(tmp_path)}):
         connector = CONNECTOR.open({**given, **log_in}, None)
-        today = connector.installation.today()  # type: ignore[attr-defined]
+        today = connector.installation.of_now.today()  # type: ignore[attr-defined]
         await connector.users(today)
         parts = [part async for part in connector.collect(Window(today, today), ALL)]
         await connector.evidence("opps_open", ["UDEMOA00000I"], 5, today)

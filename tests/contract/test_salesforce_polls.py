@@ -381,7 +381,7 @@ async def test_groups_in_another_order_than_ours_are_each_counted_once(org: Org)
     connector = org.connector()
     roster = await connector.people.known(TODAY)
     shuffled = replace(roster, known=tuple(reversed(roster.known)))
-    connector.people._roster = (org.clock.now(), TODAY, shuffled)
+    connector.people._roster.keep(shuffled, TODAY)
     facts = facts_of(await collected(connector, OVERLAP, frozenset({"records_created.contact"})))
     assert {values["records_created.contact"] for values in facts.values()} == {1.0}
     assert len(facts) == 3 * len(people)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -40,7 +40,8 @@ from bot.connectors.dynamics.records import OpenRecords
 from bot.connectors.dynamics.rows import id_of
 from bot.connectors.figures import Figures
 from bot.connectors.http import Api, LogIn, Policy, Send, Session, SessionRefused
-from bot.connectors.open_records import OpenDeal, OpenTask, worst
+from bot.connectors.of_now import OfNow
+from bot.connectors.open_records import OpenDeal, OpenTask, worst_of_each
 from bot.connectors.settings import (
     ASKED,
     Address,
@@ -60,9 +61,6 @@ log = logging.getLogger(__name__)
 
 API_VERSION = "v9.2"
 AUTHORITY = "https://login.microsoftonline.com"
-CLOCK_TOLERANCE = timedelta(minutes=15)
-EVIDENCE_DAYS = 7
-"""How old the day may be that a decision was made for; the records are read as of now in any case."""
 
 
 class DynamicsSettings(CrmSettings):
@@ -171,7 +169,7 @@ class DynamicsConnector:
     ) -> None:
         self.name = settings.name
         self.settings = settings
-        self.zone = ZoneInfo(settings.zone)
+        zone = ZoneInfo(settings.zone)
         self.habits = Habits(settings.next_step, settings.step_since)
         self._record_link = record_link
         self.api = Api(
@@ -188,11 +186,12 @@ class DynamicsConnector:
             self.api,
             root=f"{settings.prefix}/{settings.api_version}".rstrip("/"),
             batch=settings.batch,
-            zone=self.zone,
+            zone=zone,
             habits=self.habits,
         )
         self._people = People(self.environment, source=self.name)
         self._records = OpenRecords(self.environment)
+        self._of_now = OfNow(self.api.server_now, zone)
 
     def _log_in(self) -> LogIn:
         if self.settings.login == "none":
@@ -217,7 +216,7 @@ class DynamicsConnector:
         version = self.settings.api_version
         try:
             await self.environment.start()
-            today = self._today()
+            today = self._of_now.today()
             rows: list[Coverage] = []
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
                 rows += part.coverage
@@ -254,7 +253,7 @@ class DynamicsConnector:
         figures.leave_empty("quota_attainment")
         access = [int(each) for each in self.settings.access_actions.split(",")]
         poll = Poll(crm, figures, window, metrics, roster, access)
-        await poll.read(self._is_today(window.through))
+        await poll.read(self._of_now.is_today(window.through))
         earlier = await poll.booked_late()
         again = None
         if earlier is not None:
@@ -294,20 +293,14 @@ class DynamicsConnector:
         if not asked:
             return {}
         await self.environment.start()
-        today = self._today()
-        if not -1 <= (today - through).days <= EVIDENCE_DAYS:
-            raise Retryable(f"Dataverse is not asked about {through}: {PAST}", code="as-of-now")
+        self._of_now.check_recent(through, "Dataverse", PAST)
+        today = self._of_now.today()
         records: Mapping[str, Sequence[OpenDeal | OpenTask]]
         if metric == "tasks_overdue":
             records, link = await self._records.tasks(asked, today), self._link(TASK)
         else:
             records, link = await self._records.deals(metric, asked, today), self._link(OPPORTUNITY)
-        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
-        for owner, own in records.items():
-            count, named = worst(metric, own, limit, today, link)
-            if count:
-                found[owner] = count, named
-        return found
+        return worst_of_each(metric, records, limit, today, link)
 
     def meter(self) -> Meter:
         """What was asked; Dataverse does not say what is left."""
@@ -329,17 +322,6 @@ class DynamicsConnector:
 
     def _server_now(self) -> datetime:
         return self.api.server_now()
-
-    def _today(self) -> date:
-        return self.api.server_now().astimezone(self.zone).date()
-
-    def _is_today(self, day: date) -> bool:
-        """Whether it is that day in the programme's zone, give or take what two clocks may differ by."""
-        now = self.api.server_now()
-        return day in {
-            moment.astimezone(self.zone).date()
-            for moment in (now - CLOCK_TOLERANCE, now, now + CLOCK_TOLERANCE)
-        }
 
 
 async def _no_log_in(_send: Send) -> Session:

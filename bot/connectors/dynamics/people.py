@@ -9,20 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from bot.connectors.asking import all_of
 from bot.connectors.dynamics.answers import NotUnderstood, TokenExpired, is_gone, page_of
 from bot.connectors.dynamics.environment import FORMATTED, Environment, no_users
 from bot.connectors.dynamics.queries import TABLES, USER, Row
 from bot.connectors.dynamics.rows import Roster, Tastes, id_of, read_tastes, read_users
+from bot.connectors.kept import ROSTER_LIFE, Kept
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered
 from bot.domain.errors import Retryable, Throttled
 from bot.domain.usage import RowFault
 
 log = logging.getLogger(__name__)
-
-ROSTER_LIFE = timedelta(minutes=10)
 
 
 class People:
@@ -36,15 +35,11 @@ class People:
         self._people: dict[str, Row] = {}
         self._delta = ""
         self._tracks = True
-        self._roster: tuple[datetime, date, Roster] | None = None
+        self._roster: Kept[Roster] = Kept(crm.api.server_now, ROSTER_LIFE)
 
     def known(self, through: date) -> Roster | None:
         """Who is in the CRM, if that was read a moment ago."""
-        if self._roster is not None:
-            at, asked, roster = self._roster
-            if asked == through and abs(self._crm.api.server_now() - at) <= ROSTER_LIFE:
-                return roster
-        return None
+        return self._roster.get(through)
 
     async def read(self, through: date) -> Roster:
         """Who is in the CRM now; what we may read of it is looked up as well. Raises Permanent where users may not be read."""
@@ -61,8 +56,7 @@ class People:
         # Whoever is not in a list that may be a part of it is not taken for gone: so the fault is that rows are missing.
         part = (RowFault("systemusers", 0, "", unsure),) if unsure else ()
         roster = replace(roster, faults=(*roster.faults, *unknown, *part))
-        self._roster = self._crm.api.server_now(), through, roster
-        return roster
+        return self._roster.keep(roster, through)
 
     async def _read_people(self) -> Sequence[Row]:
         """Rows of users. After the first time only what has changed, while the server still knows it; else all of them."""

@@ -38,7 +38,6 @@ from bot.connectors.dynamics.queries import (
     deal_columns,
     grant,
     modified,
-    quiet_day,
     required,
     states,
 )
@@ -47,7 +46,7 @@ from bot.connectors.dynamics.rows import Reader, Roster, attainment, id_of, utc_
 from bot.connectors.dynamics.schema import property_of
 from bot.connectors.figures import Figures, days_of, halves
 from bot.connectors.http import SessionRefused
-from bot.connectors.open_records import is_flawed
+from bot.connectors.open_records import is_flawed, quiet_day
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import CoverageStatus, RowFault, Window

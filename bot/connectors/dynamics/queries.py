@@ -18,7 +18,8 @@ from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 from bot.connectors.dynamics.schema import Schema, is_lookup, property_of
-from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
+from bot.connectors.open_records import grace_day, quiet_day, stuck_day
+from bot.domain.usage import METRICS
 
 Row = Mapping[str, Any]
 Number = tuple[str, float]
@@ -337,21 +338,6 @@ def required(habits: Habits) -> Mapping[str, str]:
     """What every open opportunity should have filled in, by alias."""
     named = {"amounts": "estimatedvalue", "closings": "estimatedclosedate", "accounts": "account"}
     return {**named, "steps": habits.next_step} if habits.next_step else named
-
-
-def grace_day(today: date) -> date:
-    """Records that were created before this day have had a week."""
-    return today - timedelta(days=GRACE_DAYS - 1)
-
-
-def quiet_day(today: date) -> date:
-    """An activity since this day is one of the last 30 days."""
-    return today - timedelta(days=QUIET_DAYS - 1)
-
-
-def stuck_day(today: date) -> date:
-    """In its step since before this day: for 60 days."""
-    return today - timedelta(days=STUCK_DAYS - 1)
 
 
 def states(today: date, habits: Habits) -> tuple[Question, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from bot.connectors.asking import all_of
 from bot.connectors.dynamics.answers import NotUnderstood, TooMany
@@ -20,18 +20,16 @@ from bot.connectors.dynamics.queries import (
     Row,
     Table,
     deal_columns,
-    grace_day,
     grant,
-    quiet_day,
 )
 from bot.connectors.dynamics.rows import Reader, id_of, utc_day
 from bot.connectors.dynamics.schema import property_of
-from bot.connectors.open_records import OpenDeal, OpenTask
+from bot.connectors.kept import RECORDS_LIFE, Kept, KeptOfOwners
+from bot.connectors.open_records import OpenDeal, OpenTask, grace_day, quiet_day
 from bot.connectors.refusals import Denied
 
 OWNERS = 80
 """Owners in one filter: about 6 kB of address, under what any server takes (Dataverse: 32 kB)."""
-DEALS_LIFE = timedelta(seconds=1)
 ABOUT_ANYTHING = Condition("regardingobjectid", "not-null")
 
 
@@ -40,12 +38,13 @@ class OpenRecords:
 
     def __init__(self, crm: Environment) -> None:
         self._crm = crm
-        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
-        self._activities: tuple[datetime, dict[tuple[str, str], date]] | None = None
+        self._deals: KeptOfOwners[Row] = KeptOfOwners(crm.api.server_now)
+        self._activities: Kept[dict[tuple[str, str], date]] = Kept(crm.api.server_now, RECORDS_LIFE)
 
     def forget(self) -> None:
         """What was read a moment ago is of no use any more."""
-        self._deals = self._activities = None
+        self._deals.forget()
+        self._activities.forget()
 
     async def tasks(self, owners: Sequence[str], today: date) -> Mapping[str, Sequence[OpenTask]]:
         """Overdue tasks of these people."""
@@ -56,38 +55,30 @@ class OpenRecords:
         self, metric: str, owners: Sequence[str], today: date
     ) -> Mapping[str, Sequence[OpenDeal]]:
         """Open opportunities of these people, with what ``metric`` has to know of their activities."""
-        rows, reader = await self._open_deals(owners), self._reader()
+        # No younger than the opportunities: none of these is to be without its own.
+        known = self._activities.get()
+        if known is None:
+            known = self._activities.keep({})
+        rows, reader = await self._deals.of(owners, self._open_deals), self._reader()
         last: Mapping[str, date] = {}
         due: Mapping[str, date] = {}
         if metric == "opps_no_activity_30d":
-            last = await self._last_activities(owners, rows, (), quiet_day(today))
+            last = await self._last_activities(known, owners, rows, (), quiet_day(today))
         elif metric == "opps_no_next_step" and not self._crm.habits.next_step:
-            due = await self._last_activities(owners, rows, PLANNED, grace_day(today))
+            due = await self._last_activities(known, owners, rows, PLANNED, grace_day(today))
 
         def shaped(row: Row) -> OpenDeal:
             identity = id_of(row.get(OPPORTUNITY.key))
             return reader.deal(row, last.get(identity), planned=identity in due)
 
-        return {owner: [shaped(row) for row in rows.get(owner, ())] for owner in owners}
+        return {owner: [shaped(row) for row in own] for owner, own in rows.items()}
 
     def _reader(self) -> Reader:
         return Reader(self._crm.schema, self._crm.habits, self._crm.zone)
 
     async def _open_deals(self, owners: Sequence[str]) -> Mapping[str, Sequence[Row]]:
-        """Open opportunities by owner: one query for all their flaws, good for a second.
-
-        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
-        """
-        now = self._crm.api.server_now()
-        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
-            self._deals, self._activities = (now, {}), (now, {})
-        deals = self._deals[1]
-        missing = [owner for owner in owners if owner not in deals]
-        if missing:
-            found = await self._of_owners(OPPORTUNITY, deal_columns(self._crm.habits), (OPEN,), missing)
-            for owner in missing:
-                deals[owner] = found.get(owner, ())
-        return deals
+        """Open opportunities by owner: one query for all their flaws."""
+        return await self._of_owners(OPPORTUNITY, deal_columns(self._crm.habits), (OPEN,), owners)
 
     async def _overdue(self, owners: Sequence[str], today: date) -> Mapping[str, Sequence[Row]]:
         due = Condition("scheduledend", "lt", today, zoned=True)
@@ -115,13 +106,16 @@ class OpenRecords:
 
     async def _last_activities(
         self,
+        known: dict[tuple[str, str], date],
         owners: Sequence[str],
         deals: Mapping[str, Sequence[Row]],
         where: tuple[Condition, ...],
         before: date,
     ) -> Mapping[str, date]:
-        """Opportunity id -> the day of the last activity about it. ``before``: only older opportunities matter."""
-        known = self._activities[1] if self._activities is not None else {}
+        """Opportunity id -> the day of the last activity about it. ``before``: only older opportunities matter.
+
+        ``known``: what was read of it a moment ago, by kind of activity; what is read now is added.
+        """
         kind = "planned" if where else "any"
         missing = [owner for owner in owners if (kind, owner) not in known]
         found = await self._count_activities(missing, where)

@@ -46,7 +46,6 @@ from bot.domain.usage import METRICS, Collected, Coverage, RecordRef, RowFault, 
 
 log = logging.getLogger(__name__)
 
-EVIDENCE_DAYS = 7
 _NAME = r"^[A-Za-z$][\w$/]*$"
 
 
@@ -179,7 +178,7 @@ class InforConnector:
         version = "SData"
         try:
             session = await self.api.session()
-            today = self.installation.today()
+            today = self.installation.of_now.today()
             rows: list[Coverage] = []
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
                 rows += part.coverage
@@ -204,7 +203,7 @@ class InforConnector:
         figures = Figures(window, metrics, unsupported, past=PAST)
         figures.leave_empty("field_completeness")
         poll = Poll(self.installation, figures, window, metrics, roster)
-        await poll.read(snapshots=self.installation.is_today(window.through))
+        await poll.read(snapshots=self.installation.of_now.is_today(window.through))
         log.info(
             "infor.collected",
             extra={
@@ -225,10 +224,9 @@ class InforConnector:
         asked = [owner for owner in dict.fromkeys(owners) if is_id(owner)]
         if metric not in NAMED or not asked:
             return {}
-        today = self.installation.today()
-        if not -1 <= (today - through).days <= EVIDENCE_DAYS:
-            raise Retryable(f"Infor CRM is not asked about {through}: {PAST}", code="as-of-now")
-        return await self._evidence.of(metric, asked, limit, today)
+        of_now = self.installation.of_now
+        of_now.check_recent(through, "Infor CRM", PAST)
+        return await self._evidence.of(metric, asked, limit, of_now.today())
 
     def meter(self) -> Meter:
         """What was asked; the server has no budget that it tells."""

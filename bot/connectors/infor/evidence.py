@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from functools import partial
 
 from bot.connectors.infor.installation import Installation
@@ -24,13 +24,13 @@ from bot.connectors.infor.queries import (
     span,
 )
 from bot.connectors.infor.rows import Row, deal_of, has, is_id, is_true, moved_on, task_of, worked_on
-from bot.connectors.open_records import OpenDeal, OpenTask, worst
+from bot.connectors.kept import KeptOfOwners
+from bot.connectors.open_records import OpenDeal, OpenTask, worst_of_each
 from bot.connectors.refusals import Denied
 from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, RecordRef
 
 OWNERS = 20
 """Ids in one condition: each is a comparison of its own."""
-DEALS_LIFE = timedelta(seconds=1)
 NAMED = frozenset({*FLAWS, "tasks_overdue"})
 """Metrics whose records can be named."""
 
@@ -41,11 +41,11 @@ class Evidence:
     def __init__(self, installation: Installation, record_link: str | None) -> None:
         self._crm = installation
         self._link = record_link or ""
-        self._deals: tuple[datetime, dict[str, list[OpenDeal]]] | None = None
+        self._deals: KeptOfOwners[OpenDeal] = KeptOfOwners(installation.api.server_now)
 
     def forget(self) -> None:
         """What was read a moment ago is read anew."""
-        self._deals = None
+        self._deals.forget()
 
     async def of(
         self, metric: str, owners: Sequence[str], limit: int, today: date
@@ -63,30 +63,18 @@ class Evidence:
                     link = f"{self._crm.settings.web_url}/Opportunity.aspx?entityid={{id}}"
         except Denied as error:
             raise Denied(str(error) or grant(kind), code=error.code) from error
-        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
-        for owner in owners:
-            count, named = worst(metric, records.get(owner, ()), limit, today, link)
-            if count:
-                found[owner] = count, named
-        return found
+        return worst_of_each(metric, records, limit, today, link)
 
     async def _deals_of(
         self, owners: Sequence[str], metric: str, today: date
     ) -> Mapping[str, Sequence[OpenDeal]]:
-        """Open opportunities by owner: read once for all flaws, good for a second."""
+        """Open opportunities by owner: read once for all flaws."""
         question = self._crm.open_deals(OPEN_NAMED)
-        now = self._crm.api.server_now()
-        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
-            self._deals = now, {}
-        known = self._deals[1]
-        missing = [owner for owner in owners if owner not in known]
-        for begin in range(0, len(missing), OWNERS):
-            known |= await twice(partial(self._open_of, question, missing[begin : begin + OWNERS]))
+        deals = await self._deals.of(owners, partial(self._open_deals, question))
         if metric == "opps_no_next_step" and self._crm.lists.is_absent(
             question, self._crm.settings.next_step
         ):
             raise self._crm.no_next_step()
-        deals = {owner: known.get(owner, []) for owner in owners}
         if metric == "opps_no_activity_30d":
             return await self._dated(deals, today, WORKED_ON, worked_on, QUIET_DAYS, _last_worked)
         if metric == "opps_stuck_step":
@@ -96,6 +84,14 @@ class Evidence:
                 await self._crm.expect_audited_steps()
             return dated
         return deals
+
+    async def _open_deals(
+        self, question: Question, owners: Sequence[str]
+    ) -> Mapping[str, Sequence[OpenDeal]]:
+        found: dict[str, list[OpenDeal]] = {}
+        for begin in range(0, len(owners), OWNERS):
+            found |= await twice(partial(self._open_of, question, owners[begin : begin + OWNERS]))
+        return found
 
     async def _open_of(self, question: Question, owners: Sequence[str]) -> dict[str, list[OpenDeal]]:
         found: dict[str, list[OpenDeal]] = {owner: [] for owner in owners}
@@ -162,7 +158,7 @@ class Evidence:
 
             for task in await twice(read):
                 found[task.owner].append(task)
-        return found
+        return {owner: found.get(owner, []) for owner in owners}
 
     def _overdue(self, row: Row, today: date) -> OpenTask | None:
         """An open activity that was due before today; None for what is not, and for what comes again and again."""

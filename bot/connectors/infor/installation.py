@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from bot.connectors.http import Answer, Api
 from bot.connectors.infor.lists import Lists
 from bot.connectors.infor.queries import NOT_AUDITED, NOT_AUDITED_CODE, OPEN, Question, any_of, statuses_of
+from bot.connectors.of_now import OfNow
 from bot.connectors.refusals import FieldHidden, NotOffered
 from bot.domain.errors import FullsteamError
 
 if TYPE_CHECKING:
     from bot.connectors.infor.connector import InforSettings
-
-CLOCK_TOLERANCE = timedelta(minutes=15)
 
 
 class Installation:
@@ -29,25 +27,12 @@ class Installation:
         self.settings = settings
         self.api = api
         self.zone = ZoneInfo(settings.zone)
+        self.of_now = OfNow(api.server_now, self.zone)
         self.lists = Lists(api, decide, self._where_is, settings.page)
 
     def _where_is(self, question: Question) -> str:
         settings = self.settings
         return settings.path_of(settings.system if question.system else settings.dynamic, question.kind)
-
-    # -- time -----------------------------------------------------------------------------------------------------------
-
-    def today(self) -> date:
-        """The day in the programme's zone."""
-        return self.api.server_now().astimezone(self.zone).date()
-
-    def is_today(self, day: date) -> bool:
-        """Whether it is that day in the programme's zone, give or take what two clocks may differ by."""
-        now = self.api.server_now()
-        return day in {
-            moment.astimezone(self.zone).date()
-            for moment in (now - CLOCK_TOLERANCE, now, now + CLOCK_TOLERANCE)
-        }
 
     # -- opportunities --------------------------------------------------------------------------------------------------
 

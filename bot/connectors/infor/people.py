@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from bot.connectors.http import SessionRefused
 from bot.connectors.infor.installation import Installation
 from bot.connectors.infor.lists import twice
 from bot.connectors.infor.queries import PEOPLE, Question
 from bot.connectors.infor.rows import Roster, Row, read_users
+from bot.connectors.kept import ROSTER_LIFE, Kept
 from bot.connectors.refusals import Denied, NotOffered
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import RowFault
-
-ROSTER_LIFE = timedelta(minutes=10)
 
 
 class People:
@@ -22,15 +21,11 @@ class People:
 
     def __init__(self, installation: Installation) -> None:
         self._crm = installation
-        self._known: tuple[datetime, date, Roster] | None = None
+        self._known: Kept[Roster] = Kept(installation.api.server_now, ROSTER_LIFE)
 
     async def known(self, through: date) -> Roster:
         """Who is in the CRM, read a moment ago or now."""
-        if self._known is not None:
-            when, asked, roster = self._known
-            if asked == through and abs(self._crm.api.server_now() - when) <= ROSTER_LIFE:
-                return roster
-        return await self.read(through)
+        return self._known.get(through) or await self.read(through)
 
     async def read(self, through: date) -> Roster:
         """Who is in the CRM now. Raises Permanent where users cannot be read, Retryable where there are none."""
@@ -72,5 +67,4 @@ class People:
             )
             fault = RowFault("users", 0, "manager", advice, dropped=False)
             roster = replace(roster, faults=(*roster.faults, fault))
-        self._known = self._crm.api.server_now(), through, roster
-        return roster
+        return self._known.keep(roster, through)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -19,12 +19,14 @@ import httpx
 from pydantic import Field, SecretStr
 
 from bot.connectors.http import Policy
+from bot.connectors.kept import ROSTER_LIFE, Kept
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.people import read_roster
 from bot.connectors.odoo.poll import PAST, Poll
 from bot.connectors.odoo.queries import FLAWS, SINCE, STEP_SUBTYPES, Domain
 from bot.connectors.odoo.records import Records
 from bot.connectors.odoo.rows import Roster, day_or_none, is_id, text_of
+from bot.connectors.of_now import OfNow
 from bot.connectors.refusals import Denied, NotOffered
 from bot.connectors.settings import ASKED, Address, CrmSettings, opener, variable
 from bot.domain.errors import Permanent, Retryable
@@ -34,10 +36,6 @@ from bot.domain.usage import METRICS, Collected, Coverage, RecordRef, RowFault, 
 
 log = logging.getLogger(__name__)
 
-CLOCK_TOLERANCE = timedelta(minutes=15)
-EVIDENCE_DAYS = 7
-"""How old the day may be that a decision was made for; the records are read as of now in any case."""
-ROSTER_LIFE = timedelta(minutes=10)
 EXPIRY_NEAR = timedelta(days=14)
 """From when on somebody is told that the API key is about to end."""
 
@@ -93,7 +91,6 @@ class OdooConnector:
         self.key_setting = f"FULLSTEAM_{variable(settings.name)}_API_KEY"
         self._settings = settings
         self._zone = ZoneInfo(settings.zone)
-        self._roster: tuple[datetime, date, Roster] | None = None
         self._database = Database(
             settings.url,
             name=settings.name,
@@ -108,6 +105,8 @@ class OdooConnector:
         )
         self._records = Records(self._database, url=settings.url, record_link=record_link)
         self.api = self._database.api
+        self._of_now = OfNow(self.api.server_now, self._zone)
+        self._roster: Kept[Roster] = Kept(self.api.server_now, ROSTER_LIFE)
 
     # -- the port -------------------------------------------------------------------------------------------------------
 
@@ -115,7 +114,7 @@ class OdooConnector:
         """What can be read today, by reading it. ``version``: Odoo's own."""
         try:
             server = await self._database.server()
-            today = self._today()
+            today = self._of_now.today()
             rows: list[Coverage] = []
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
                 rows += part.coverage
@@ -148,7 +147,7 @@ class OdooConnector:
             self._zone,
             sees_all=self._settings.sees_all,
         )
-        await poll.read(now_is=self._is_today(window.through))
+        await poll.read(now_is=self._of_now.is_today(window.through))
         log.info(
             "odoo.collected",
             extra={
@@ -172,10 +171,8 @@ class OdooConnector:
             return {}
         if (await self._database.server()).major < SINCE.get(metric, 0):
             return {}
-        today = self._today()
-        if not -1 <= (today - through).days <= EVIDENCE_DAYS:
-            raise Retryable(f"Odoo is not asked about {through}: {PAST}", code="as-of-now")
-        return await self._records.behind(metric, asked, limit, today)
+        self._of_now.check_recent(through, "Odoo", PAST)
+        return await self._records.behind(metric, asked, limit, self._of_now.today())
 
     def meter(self) -> Meter:
         """What was asked; Odoo has no budget of calls."""
@@ -211,33 +208,15 @@ class OdooConnector:
             return ""
         return f"the API key ends on {expiry.isoformat()}: make a new one and set {self.key_setting} before that day"
 
-    # -- time -----------------------------------------------------------------------------------------------------------
-
-    def _today(self) -> date:
-        return self.api.server_now().astimezone(self._zone).date()
-
-    def _is_today(self, day: date) -> bool:
-        """Whether it is that day in the programme's zone, give or take what two clocks may differ by."""
-        now = self.api.server_now()
-        return day in {
-            moment.astimezone(self._zone).date()
-            for moment in (now - CLOCK_TOLERANCE, now, now + CLOCK_TOLERANCE)
-        }
-
     # -- people ---------------------------------------------------------------------------------------------------------
 
     async def _known_roster(self, through: date) -> Roster:
         """Who is in the CRM, read a moment ago or now."""
-        if self._roster is not None:
-            at, asked, roster = self._roster
-            if asked == through and abs(self.api.server_now() - at) <= ROSTER_LIFE:
-                return roster
-        return await self._read_roster(through)
+        return self._roster.get(through) or await self._read_roster(through)
 
     async def _read_roster(self, through: date) -> Roster:
         roster = await read_roster(self._database, through=through, login=self._settings.login)
-        self._roster = self.api.server_now(), through, roster
-        return roster
+        return self._roster.keep(roster, through)
 
 
 def open_odoo(

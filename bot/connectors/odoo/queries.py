@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
+from bot.connectors.open_records import grace_day, quiet_day, stuck_day
+from bot.domain.usage import METRICS
 
 GROUPS = 20_000
 """Groups in one answer; more are asked for by their offset. About 5 MB."""
@@ -494,7 +495,7 @@ def thresholds(today: date) -> dict[str, str]:
     """What the flaws are measured by on a day: the same ages as bot/domain/usage.py says them, in whole days."""
     return {
         "today": today.isoformat(),
-        "grace": instant(today - timedelta(days=GRACE_DAYS - 1)),
-        "quiet": instant(today - timedelta(days=QUIET_DAYS - 1)),
-        "stuck": instant(today - timedelta(days=STUCK_DAYS - 1)),
+        "grace": instant(grace_day(today)),
+        "quiet": instant(quiet_day(today)),
+        "stuck": instant(stuck_day(today)),
     }

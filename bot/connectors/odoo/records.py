@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from urllib.parse import quote
 
+from bot.connectors.kept import KeptOfOwners
 from bot.connectors.odoo.answers import Server, id_of
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import DEAL, FLAWS, RECENT, TASK, Domain, Row, filled, thresholds
@@ -23,12 +24,10 @@ from bot.connectors.odoo.rows import (
     text_of,
     with_ids,
 )
-from bot.connectors.open_records import worst
+from bot.connectors.open_records import OpenTask, worst_of_each
 from bot.connectors.refusals import Denied
 from bot.domain.errors import Retryable
 from bot.domain.usage import RecordRef
-
-DEALS_LIFE = timedelta(seconds=1)
 
 
 class Records:
@@ -38,11 +37,11 @@ class Records:
         self._database = database
         self._url = url
         self._record_link = record_link
-        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
+        self._deals: KeptOfOwners[Row] = KeptOfOwners(database.api.server_now)
 
     def forget(self) -> None:
         """What was read is read again."""
-        self._deals = None
+        self._deals.forget()
 
     async def behind(
         self, metric: str, owners: Sequence[str], limit: int, today: date
@@ -52,39 +51,23 @@ class Records:
         try:
             if metric == "tasks_overdue":
                 return await self._overdue(server, owners, limit, today)
-            rows = await self._open_deals(owners)
+            rows = await self._deals.of(owners, self._open_deals)
             last: Mapping[int, date] = {}
             if metric == "opps_no_activity_30d":
                 last = await self._last_activity([row["id"] for own in rows.values() for row in own])
         except Denied as error:
             raise Denied(str(error) or grant_for(FLAWS[metric][0]), code=error.code) from error
         link = self._record_link or page_of(self._url, server.major, "crm.lead", "{id}")
-        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
-        for owner in owners:
-            own = [deal_of(row, last.get(row["id"])) for row in rows.get(owner, ())]
-            count, named = worst(metric, own, limit, today, link)
-            if count:
-                found[owner] = count, named
-        return found
+        deals = {owner: [deal_of(row, last.get(row["id"])) for row in own] for owner, own in rows.items()}
+        return worst_of_each(metric, deals, limit, today, link)
 
     async def _open_deals(self, owners: Sequence[str]) -> Mapping[str, Sequence[Row]]:
-        """Open opportunities by owner: one query for all their flaws, good for a second.
-
-        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
-        """
-        now = self._database.api.server_now()
-        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
-            self._deals = now, {}
-        deals = self._deals[1]
-        missing = [owner for owner in owners if owner not in deals]
-        if missing:
-            domain = [*FLAWS["opps_open"][1], ["user_id", "in", [int(owner) for owner in missing]]]
-            found: defaultdict[str, list[Row]] = defaultdict(list)
-            for row in await self._named("crm.lead", domain, DEAL):
-                found[str(id_of(row.get("user_id")))].append(row)
-            for owner in missing:
-                deals[owner] = found.get(owner, ())
-        return deals
+        """Open opportunities by owner: one query for all their flaws."""
+        domain = [*FLAWS["opps_open"][1], ["user_id", "in", [int(owner) for owner in owners]]]
+        found: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in await self._named("crm.lead", domain, DEAL):
+            found[str(id_of(row.get("user_id")))].append(row)
+        return found
 
     async def _overdue(
         self, server: Server, owners: Sequence[str], limit: int, today: date
@@ -92,21 +75,20 @@ class Records:
         """Planned activities past their day. An activity has no page: the link is to what it is planned on."""
         model, where = FLAWS["tasks_overdue"]
         domain = [*filled(where, thresholds(today)), ["user_id", "in", [int(owner) for owner in owners]]]
-        found: defaultdict[str, list[Row]] = defaultdict(list)
+        found: defaultdict[str, list[OpenTask]] = defaultdict(list)
         pages: dict[str, str] = {}
         for row in await self._named(model, domain, TASK):
-            found[str(id_of(row.get("user_id")))].append(row)
+            found[str(id_of(row.get("user_id")))].append(task_of(row))
             about, number = text_of(row.get("res_model")), row.get("res_id")
             if about in PAGE_MODELS and is_number(number):
                 pages[str(row["id"])] = page_of(self._url, server.major, about, quote(str(number), safe=""))
-        told: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
-        for owner in owners:
-            count, named = worst(
-                "tasks_overdue", [task_of(row) for row in found.get(owner, ())], limit, today, ""
-            )
-            if count:
-                told[owner] = count, tuple(replace(each, link=pages.get(each.id)) for each in named)
-        return told
+        told = worst_of_each(
+            "tasks_overdue", {owner: found.get(owner, []) for owner in owners}, limit, today, ""
+        )
+        return {
+            owner: (count, tuple(replace(each, link=pages.get(each.id)) for each in named))
+            for owner, (count, named) in told.items()
+        }
 
     async def _named(self, model: str, domain: Domain, fields: Sequence[str]) -> list[Row]:
         """Records that have an id: what has none can be neither named nor opened, and a count without it would be too low.

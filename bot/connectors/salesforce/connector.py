@@ -16,7 +16,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.figures import Figures
 from bot.connectors.http import Api, LogIn, Policy
+from bot.connectors.of_now import OfNow
 from bot.connectors.salesforce.answers import api_used, client_credentials, judge, jwt_bearer
 from bot.connectors.salesforce.courier import AT_A_TIME, Courier
 from bot.connectors.salesforce.evidence import Evidence
@@ -51,7 +52,6 @@ from bot.domain.usage import METRICS, Collected, Coverage, RecordRef, RowFault, 
 log = logging.getLogger(__name__)
 
 API_VERSION = "v68.0"
-CLOCK_TOLERANCE = timedelta(minutes=15)
 EAC = "Einstein Activity Capture keeps e-mails and meetings where nobody can count them: FULLSTEAM_SALESFORCE_ACTIVITY_SOURCE"
 NO_ACTIVITIES = "activities are not kept in Salesforce, by FULLSTEAM_SALESFORCE_ACTIVITY_SOURCE"
 
@@ -144,7 +144,6 @@ class SalesforceConnector:
     ) -> None:
         self.name = settings.name
         self._settings = settings
-        self._zone = ZoneInfo(settings.zone)
         self._unsupported = dict(UNSUPPORTED)
         if settings.activity_source != "standard":
             why = EAC if settings.activity_source == "eac" else NO_ACTIVITIES
@@ -171,7 +170,8 @@ class SalesforceConnector:
             sandbox=".sandbox." in (urlsplit(settings.url).hostname or ""),
         )
         self._reception = Reception(self.api, self.courier, root)
-        self._records = Evidence(self.api, self.courier, link=record_link, today=self._today)
+        self._of_now = OfNow(self.api.server_now, ZoneInfo(settings.zone))
+        self._records = Evidence(self.api, self.courier, link=record_link, of_now=self._of_now)
 
     def _server_now(self) -> datetime:
         return self.api.server_now()
@@ -206,7 +206,7 @@ class SalesforceConnector:
                 newest = max(offered, key=float)
                 advice = f"the org has no API {version}: set FULLSTEAM_SALESFORCE_API_VERSION, e.g. v{newest}"
                 return Probe(self.name, version, ok=False, advice=advice)
-            today = self._today()
+            today = self._of_now.today()
             rows: list[Coverage] = []
             faults = [*(await self.people.known(today)).faults]
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
@@ -244,9 +244,9 @@ class SalesforceConnector:
             roster,
             offer,
             forecast_type=self._settings.forecast_type,
-            server_now=self._server_now,
+            server_now=self.api.server_now,
         )
-        await poll.read(self._is_today(window.through))
+        await poll.read(self._of_now.is_today(window.through))
         log.info(
             "salesforce.collected",
             extra={
@@ -273,19 +273,6 @@ class SalesforceConnector:
     async def close(self) -> None:
         """Let go of the connections."""
         await self.api.close()
-
-    # -- time -----------------------------------------------------------------------------------------------------------
-
-    def _today(self) -> date:
-        return self.api.server_now().astimezone(self._zone).date()
-
-    def _is_today(self, day: date) -> bool:
-        """Whether it is that day in the programme's zone, give or take what two clocks may differ by."""
-        now = self.api.server_now()
-        return day in {
-            moment.astimezone(self._zone).date()
-            for moment in (now - CLOCK_TOLERANCE, now, now + CLOCK_TOLERANCE)
-        }
 
     async def _versions(self) -> Sequence[Row]:
         body = (await self.api.get("/services/data/")).body

@@ -5,44 +5,39 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from bot.connectors.http import Api
-from bot.connectors.open_records import OpenDeal, OpenTask, worst
+from bot.connectors.kept import KeptOfOwners
+from bot.connectors.of_now import OfNow
+from bot.connectors.open_records import OpenDeal, OpenTask, worst_of_each
 from bot.connectors.refusals import Denied, FieldHidden
 from bot.connectors.salesforce.answers import grant
 from bot.connectors.salesforce.courier import Courier
 from bot.connectors.salesforce.queries import DEAL, FLAWS, PAST, TASK, Row, thresholds
 from bot.connectors.salesforce.rows import NEEDED, deal_of, is_id, task_of
-from bot.domain.errors import Retryable
 from bot.domain.usage import RecordRef
 
 OWNERS = 400
 """Owners in one IN list: about 11 kB of address, under the 16 kB that Salesforce takes (REST API limits)."""
-EVIDENCE_DAYS = 7
-"""How old the day may be that a decision was made for; the records are read as of now in any case."""
-DEALS_LIFE = timedelta(seconds=1)
 
 
 class Evidence:
-    """Reads open records of one org. ``link``: of a record, with ``{id}``; None: as the org shows them itself.
+    """Reads open records of one org. ``link``: of a record, with ``{id}``; None: as the org shows them itself."""
 
-    ``today``: the day in the programme's zone.
-    """
-
-    def __init__(self, api: Api, courier: Courier, *, link: str | None, today: Callable[[], date]) -> None:
+    def __init__(self, api: Api, courier: Courier, *, link: str | None, of_now: OfNow) -> None:
         self._api = api
         self._courier = courier
         self._record_link = link
-        self._today = today
+        self._of_now = of_now
         self._hidden: defaultdict[str, set[str]] = defaultdict(set)
-        self._deals: tuple[datetime, dict[str, Sequence[Row]]] | None = None
+        self._deals: KeptOfOwners[Row] = KeptOfOwners(api.server_now)
 
     def forget(self, hidden: Iterable[str]) -> None:
         """Rights may have been changed since. ``hidden``: fields of Opportunity that are known not to be shown."""
         self._hidden.clear()
         self._hidden["Opportunity"] |= set(hidden)
-        self._deals = None
+        self._deals.forget()
 
     async def of(
         self, metric: str, owners: Sequence[str], limit: int, through: date
@@ -54,37 +49,22 @@ class Evidence:
         if not asked:
             return {}
         session = await self._api.session()
-        today = self._today()
-        if not -1 <= (today - through).days <= EVIDENCE_DAYS:
-            raise Retryable(f"Salesforce is not asked about {through}: {PAST}", code="as-of-now")
+        self._of_now.check_recent(through, "Salesforce", PAST)
+        today = self._of_now.today()
         link = self._record_link or f"{session.link}/lightning/r/{FLAWS[metric][0]}/{{id}}/view"
         shape: Callable[[Row], OpenDeal | OpenTask] = deal_of
         if metric == "tasks_overdue":
             rows, shape = await self._overdue(asked, today), task_of
         else:
             rows = await self._open_deals(asked, NEEDED.get(metric, "Id"))
-        found: dict[str, tuple[int, tuple[RecordRef, ...]]] = {}
-        for owner in asked:
-            own = [shape(row) for row in rows.get(owner, ())]
-            count, named = worst(metric, own, limit, today, link)
-            if count:
-                found[owner] = count, named
-        return found
+        records = {owner: [shape(row) for row in rows.get(owner, ())] for owner in asked}
+        return worst_of_each(metric, records, limit, today, link)
 
     async def _open_deals(self, owners: Sequence[str], needed: str) -> Mapping[str, Sequence[Row]]:
-        """Open opportunities by owner: one query for all their flaws, good for a second. ``needed``: a field.
-
-        Whoever plans a batch asks for one metric after the other, and whoever sends it asks again at once: the same people.
-        """
-        now = self._api.server_now()
-        if self._deals is None or not timedelta(0) <= now - self._deals[0] <= DEALS_LIFE:
-            self._deals = now, {}
-        deals = self._deals[1]
-        missing = [owner for owner in owners if owner not in deals]
-        if missing:
-            found = await self._of_owners("Opportunity", "IsClosed = false", DEAL, "CloseDate", missing)
-            for owner in missing:
-                deals[owner] = found.get(owner, ())
+        """Open opportunities by owner: one query for all their flaws. ``needed``: a field."""
+        deals = await self._deals.of(
+            owners, lambda some: self._of_owners("Opportunity", "IsClosed = false", DEAL, "CloseDate", some)
+        )
         if needed in self._hidden["Opportunity"]:
             raise FieldHidden(needed, "Opportunity")
         return deals

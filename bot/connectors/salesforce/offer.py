@@ -6,13 +6,15 @@ ObjectPermissions).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from bot.connectors.asking import all_of
 from bot.connectors.http import Api, SessionRefused
+from bot.connectors.kept import Kept
 from bot.connectors.salesforce.courier import Courier
 from bot.connectors.salesforce.queries import FIELDS, HISTORIES, VIEW_ALL, VIEW_ALL_RECORDS, Row
 from bot.connectors.salesforce.rows import is_id, seen_in_part, sees_all
@@ -88,8 +90,8 @@ class Reception:
         self._api = api
         self._courier = courier
         self._root = root
-        self._kept: dict[str, tuple[datetime, Any]] = {}
-        self._rights: tuple[datetime, Rights] | None = None
+        self._said: defaultdict[str, Kept[Any]] = defaultdict(lambda: Kept(api.server_now, OFFER_LIFE))
+        self._rights: Kept[Rights] = Kept(api.server_now, OFFER_LIFE)
 
     async def offer(self) -> Offer:
         """What is there for us: asked once a day, and what was not answered at the next poll again.
@@ -113,19 +115,15 @@ class Reception:
             objects, fields, rights.blind, rights.partly or frozenset(), (UNCHECKED,) if unknown else ()
         )
 
-    def _is_fresh(self, at: datetime) -> bool:
-        return abs(self._api.server_now() - at) <= OFFER_LIFE
-
     async def _what_we_see(self) -> Rights | None:
         """What we may see; None: that is not known, which is not to be kept. Till it is, what was last known holds."""
-        if self._rights is not None and self._is_fresh(self._rights[0]):
-            return self._rights[1]
+        known = self._rights.get()
+        if known is not None:
+            return known
         rights = await self._read_rights()
         if rights is not None and rights.partly is not None:
-            self._rights = self._api.server_now(), rights
-        elif self._rights is not None:
-            return self._rights[1]
-        return rights
+            return self._rights.keep(rights)
+        return self._rights.last or rights
 
     async def _read_rights(self) -> Rights | None:
         """By our permission sets: without View All Data others' records are missing unsaid, so it has to be asked."""
@@ -149,19 +147,17 @@ class Reception:
 
     async def _described(self, path: str, read: Callable[[Any], Any]) -> Any:
         """What ``read`` makes of a description. One that is not given now is asked for again; till then the last one holds."""
-        at, known = self._kept.get(path, (None, None))
-        if at is not None and self._is_fresh(at):
-            return known
+        said = self._said[path]
+        if said.is_good():
+            return said.last
         try:
-            known = read((await self._api.get(f"{self._root}/{path}")).body)
+            return said.keep(read((await self._api.get(f"{self._root}/{path}")).body))
         except (SessionRefused, Throttled):
             raise
         except Retryable:
-            return known
+            return said.last
         except Permanent:
-            known = None
-        self._kept[path] = self._api.server_now(), known
-        return known
+            return said.keep(None)
 
 
 def _objects(body: Any) -> frozenset[str] | None:

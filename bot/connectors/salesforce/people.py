@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 from bot.connectors.asking import all_of
 from bot.connectors.http import Api, SessionRefused
+from bot.connectors.kept import ROSTER_LIFE, Kept
 from bot.connectors.refusals import Denied, FieldHidden
 from bot.connectors.salesforce.answers import grant
 from bot.connectors.salesforce.courier import Courier
@@ -19,7 +20,6 @@ from bot.connectors.salesforce.rows import Roster, read_users
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import RowFault
 
-ROSTER_LIFE = timedelta(minutes=10)
 FROZEN_LIFE = timedelta(days=1)
 COLUMNS_LIFE = timedelta(days=1)
 """How long a field that was hidden is not asked for again."""
@@ -53,16 +53,12 @@ class People:
         self._sandbox = sandbox
         self._username = username
         self._columns: tuple[datetime, tuple[str, ...]] | None = None
-        self._roster: tuple[datetime, date, Roster] | None = None
-        self._frozen: tuple[datetime, frozenset[str]] | None = None
+        self._roster: Kept[Roster] = Kept(api.server_now, ROSTER_LIFE)
+        self._frozen: Kept[frozenset[str]] = Kept(api.server_now, FROZEN_LIFE)
 
     async def known(self, through: date) -> Roster:
         """Who is in the CRM, read a moment ago or now."""
-        if self._roster is not None:
-            at, asked, roster = self._roster
-            if asked == through and abs(self._api.server_now() - at) <= ROSTER_LIFE:
-                return roster
-        return await self.read(through)
+        return self._roster.get(through) or await self.read(through)
 
     async def read(self, through: date) -> Roster:
         """Who is in the CRM now. ``through``: whoever came after it is not known yet."""
@@ -70,9 +66,9 @@ class People:
         unknown: list[RowFault] = []
 
         async def frozen_ids() -> frozenset[str]:
-            now = self._api.server_now()
-            if self._frozen is not None and abs(now - self._frozen[0]) <= FROZEN_LIFE:
-                return self._frozen[1]
+            known = self._frozen.get()
+            if known is not None:
+                return known
             try:
                 rows = await self._courier.rows(FROZEN)
             except (SessionRefused, Throttled):
@@ -81,9 +77,8 @@ class People:
                 why = grant("UserLogin") if isinstance(error, Denied) else str(error)
                 why = f"frozen users are not known: {why}"
                 unknown.append(RowFault("UserLogin", 0, "IsFrozen", why, dropped=False))
-                return self._frozen[1] if self._frozen is not None else frozenset()
-            self._frozen = now, frozenset(str(row.get("UserId")) for row in rows)
-            return self._frozen[1]
+                return self._frozen.last or frozenset()
+            return self._frozen.keep(frozenset(str(row.get("UserId")) for row in rows))
 
         rows, frozen = await all_of([self._all_users(), frozen_ids()])
         roster = read_users(
@@ -96,8 +91,7 @@ class People:
             sandbox=self._sandbox,
         )
         roster = replace(roster, faults=(*roster.faults, *unknown, *self._hidden()))
-        self._roster = self._api.server_now(), through, roster
-        return roster
+        return self._roster.keep(roster, through)
 
     async def _all_users(self) -> Sequence[Row]:
         """Users with the fields that we may see: one that is hidden costs what it is for."""

@@ -18,7 +18,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
-from bot.domain.usage import GRACE_DAYS, METRICS, QUIET_DAYS, STUCK_DAYS
+from bot.connectors.open_records import grace_day, quiet_day, stuck_day
+from bot.domain.usage import METRICS
 
 GROUPS = 2000
 """Most groups that an aggregate query gives: there is no next page, only a next key."""
@@ -702,12 +703,11 @@ def span(first: date, last: date, until: datetime | None = None) -> dict[str, st
 
 def thresholds(today: date) -> dict[str, str]:
     """What the flaws are measured by on a day: the same ages as bot/domain/usage.py says them, in whole days."""
-    quiet = today - timedelta(days=QUIET_DAYS - 1)
     return {
         "today": today.isoformat(),
-        "grace": instant(today - timedelta(days=GRACE_DAYS - 1)),
-        "quiet": instant(quiet),
-        "quiet_day": quiet.isoformat(),
-        "stuck": instant(today - timedelta(days=STUCK_DAYS - 1)),
+        "grace": instant(grace_day(today)),
+        "quiet": instant(quiet_day(today)),
+        "quiet_day": quiet_day(today).isoformat(),
+        "stuck": instant(stuck_day(today)),
         "quarter": (today - timedelta(days=QUOTA_DAYS)).isoformat(),
     }
