@@ -100,7 +100,11 @@ SettingsT_contra = TypeVar("SettingsT_contra", bound=CrmSettings, contravariant=
 
 
 class Opens(Protocol[SettingsT_contra]):
-    """Makes a connector; nothing is read yet. ``transport``: how requests travel, if not by the network."""
+    """Makes a connector; nothing is read yet. As a rule that is its class itself.
+
+    ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``record_link``: where a
+    record opens, with ``{id}``. ``transport``: how requests travel, if not by the network.
+    """
 
     def __call__(
         self,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bot.connectors.dynamics.environment import HEADERS, Environment
 from bot.connectors.dynamics.queries import AUDIT, AUDIT_STARTED, ORGANISATION, RECORDS, Condition
+from bot.connectors.values import moment_or_none
 from bot.domain.errors import Retryable
 
 
@@ -64,16 +65,8 @@ async def audit_begins(crm: Environment) -> Mapping[tuple[int, str], datetime]:
         action, at = row.get("action"), row.get("createdon")
         if not isinstance(action, int) or not isinstance(at, str):
             continue
-        moment = _moment(at)
+        moment = moment_or_none(at)
         key = action, str(row.get("objecttypecode") or "") if action == AUDIT_STARTED[0] else ""
         if moment is not None and (key not in found or found[key] < moment):
             found[key] = moment
     return found
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

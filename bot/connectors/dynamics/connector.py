@@ -151,7 +151,7 @@ class DynamicsSettings(CrmSettings):
 
 
 class DynamicsConnector:
-    """Reads one environment; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_dynamics`."""
+    """Reads one environment; implements :class:`bot.domain.ports.Connector`. Opening it reads nothing yet."""
 
     lag_days = 0
     overlap_days = 5
@@ -329,21 +329,6 @@ async def _no_log_in(_send: Send) -> Session:
     return Session("")
 
 
-def open_dynamics(
-    settings: DynamicsSettings,
-    *,
-    clock: Clock | None = None,
-    record_link: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> DynamicsConnector:
-    """Open one environment; nothing is read yet.
-
-    ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``transport``: how requests
-    travel, if not by the network.
-    """
-    return DynamicsConnector(settings, clock=clock, record_link=record_link, transport=transport)
-
-
 def blank(asked: Asked) -> Any:
     """What an environment without a record would answer: it audits some tables, so that both ways of asking are shown."""
     last = asked.path.rpartition("/")[2]
@@ -363,7 +348,7 @@ def blank(asked: Asked) -> Any:
 
 CONNECTOR = ConnectorKind(
     name="dynamics",
-    open=opener(DynamicsSettings, open_dynamics),
+    open=opener(DynamicsSettings, DynamicsConnector),
     settings=DynamicsSettings,
     blank=blank,
     owner="00000000-0000-0000-0000-000000000002",

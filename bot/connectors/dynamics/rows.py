@@ -5,7 +5,7 @@ from __future__ import annotations
 import locale
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of
 from bot.connectors.dynamics.queries import Habits, Question, Row
 from bot.connectors.dynamics.schema import Schema, property_of
 from bot.connectors.open_records import OpenDeal, OpenTask
+from bot.connectors.values import moment_or_none
 from bot.domain.people import CrmUser, fold_email, without_circles
 from bot.domain.usage import RowFault
 
@@ -156,17 +157,6 @@ def id_of(value: object) -> str:
 # -- times ------------------------------------------------------------------------------------------------------------------
 
 
-def moment_of(value: object) -> datetime | None:
-    """An ``Edm.DateTimeOffset``; None for what is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
 def utc_day(value: object) -> date | None:
     """The UTC day of an instant, or a plain day."""
     return day_in(value, None)
@@ -179,7 +169,7 @@ def day_in(value: object, zone: ZoneInfo | None) -> date | None:
             return date.fromisoformat(value)
         except ValueError:
             return None
-    moment = moment_of(value)
+    moment = moment_or_none(value)
     return None if moment is None else moment.astimezone(zone or UTC).date()
 
 

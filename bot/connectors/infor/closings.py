@@ -37,10 +37,10 @@ from bot.connectors.infor.rows import (
     key_of,
     moment_of,
     number_of,
-    text_of,
 )
 from bot.connectors.infor.tally import Tally
 from bot.connectors.refusals import Denied, NotOffered
+from bot.connectors.values import text_of
 
 TOGETHER = 20
 """Closings in one condition."""

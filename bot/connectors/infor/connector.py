@@ -136,7 +136,7 @@ class InforSettings(CrmSettings):
 
 
 class InforConnector:
-    """Reads one installation; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_infor`."""
+    """Reads one installation; implements :class:`bot.domain.ports.Connector`. Opening it reads nothing yet."""
 
     lag_days = 0
     overlap_days = 3
@@ -237,21 +237,6 @@ class InforConnector:
         await self.api.close()
 
 
-def open_infor(
-    settings: InforSettings,
-    *,
-    clock: Clock | None = None,
-    record_link: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> InforConnector:
-    """Open one installation; nothing is read yet.
-
-    ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``transport``: how requests
-    travel, if not by the network.
-    """
-    return InforConnector(settings, clock=clock, record_link=record_link, transport=transport)
-
-
 def blank(asked: Asked) -> Any:
     """What an installation without a record would answer."""
     if asked.path.endswith("$service/getCurrentUser"):
@@ -265,7 +250,7 @@ def blank(asked: Asked) -> Any:
 
 CONNECTOR = ConnectorKind(
     name="infor",
-    open=opener(InforSettings, open_infor),
+    open=opener(InforSettings, InforConnector),
     settings=InforSettings,
     blank=blank,
     owner="UREHEARSAL01",

@@ -75,12 +75,12 @@ from bot.connectors.infor.rows import (
     moment_of,
     moved_on,
     task_of,
-    text_of,
     worked_on,
 )
 from bot.connectors.infor.tally import Tally
 from bot.connectors.open_records import is_flawed
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
+from bot.connectors.values import text_of
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import QUIET_DAYS, STUCK_DAYS, CoverageStatus, Window
 

@@ -16,6 +16,7 @@ from typing import Any
 from bot.connectors.crm_people import is_machine, role_of, without_circles
 from bot.connectors.infor.queries import STEP_FIELDS
 from bot.connectors.open_records import OpenDeal, OpenTask
+from bot.connectors.values import text_of
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
 
@@ -66,11 +67,6 @@ def has(row: Row, path: str) -> bool:
 def is_id(text: object) -> bool:
     """Whether a text can be an id, and so stand in a query."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
-
-
-def text_of(value: object) -> str:
-    """A text without the blanks around it; "" for nothing."""
-    return value.strip() if isinstance(value, str) else ""
 
 
 def number_of(value: object) -> float | None:

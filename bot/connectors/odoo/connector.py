@@ -25,10 +25,11 @@ from bot.connectors.odoo.people import read_roster
 from bot.connectors.odoo.poll import PAST, Poll
 from bot.connectors.odoo.queries import FLAWS, SINCE, STEP_SUBTYPES, Domain
 from bot.connectors.odoo.records import Records
-from bot.connectors.odoo.rows import Roster, day_or_none, is_id, text_of
+from bot.connectors.odoo.rows import Roster, is_id
 from bot.connectors.of_now import OfNow
 from bot.connectors.refusals import Denied, NotOffered
 from bot.connectors.settings import ASKED, Address, CrmSettings, opener, variable
+from bot.connectors.values import day_or_none, text_of
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
 from bot.domain.ports import Asked, Clock, ConnectorKind, Meter, Probe
@@ -71,7 +72,7 @@ class OdooSettings(CrmSettings):
 
 
 class OdooConnector:
-    """Reads one database; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_odoo`."""
+    """Reads one database; implements :class:`bot.domain.ports.Connector`. Opening it reads nothing yet."""
 
     lag_days = 0
     overlap_days = 1
@@ -219,21 +220,6 @@ class OdooConnector:
         return self._roster.keep(roster, through)
 
 
-def open_odoo(
-    settings: OdooSettings,
-    *,
-    clock: Clock | None = None,
-    record_link: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> OdooConnector:
-    """Open one database; nothing is read yet.
-
-    ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``transport``: how requests
-    travel, if not by the network.
-    """
-    return OdooConnector(settings, clock=clock, record_link=record_link, transport=transport)
-
-
 def blank(asked: Asked) -> Any:
     """What a database without a record would answer, Odoo's own types and subtypes aside."""
     if asked.path.endswith("/web/version"):
@@ -269,7 +255,7 @@ def _blank(model: str, method: str, named: Mapping[str, Any]) -> Any:
 
 CONNECTOR = ConnectorKind(
     name="odoo",
-    open=opener(OdooSettings, open_odoo),
+    open=opener(OdooSettings, OdooConnector),
     settings=OdooSettings,
     blank=blank,
     owner="2",

@@ -9,8 +9,9 @@ from datetime import date
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import USER_FIELDS, USERS, Row
 from bot.connectors.odoo.rights import grant_for
-from bot.connectors.odoo.rows import Roster, by_employees, by_teams, is_number, read_users, text_of
+from bot.connectors.odoo.rows import Roster, by_employees, by_teams, is_number, read_users
 from bot.connectors.refusals import Denied, NotOffered
+from bot.connectors.values import text_of
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import RowFault
 

@@ -47,8 +47,9 @@ from bot.connectors.odoo.queries import (
     thresholds,
 )
 from bot.connectors.odoo.rights import check_leads, grant_for
-from bot.connectors.odoo.rows import Roster, day_or_none, is_number, kind_of, with_ids
+from bot.connectors.odoo.rows import Roster, is_number, kind_of, with_ids
 from bot.connectors.refusals import Denied, NotOffered, TooSlow
+from bot.connectors.values import day_or_none
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import Collected, CoverageStatus, RowFault, Window
 

@@ -16,16 +16,15 @@ from bot.connectors.odoo.queries import DEAL, FLAWS, RECENT, TASK, Domain, Row, 
 from bot.connectors.odoo.rights import grant_for
 from bot.connectors.odoo.rows import (
     PAGE_MODELS,
-    day_or_none,
     deal_of,
     is_number,
     page_of,
     task_of,
-    text_of,
     with_ids,
 )
 from bot.connectors.open_records import OpenTask, worst_of_each
 from bot.connectors.refusals import Denied
+from bot.connectors.values import day_or_none, text_of
 from bot.domain.errors import Retryable
 from bot.domain.usage import RecordRef
 

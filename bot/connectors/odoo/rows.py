@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TypeGuard
 
 from bot.connectors.countries import country_of_zone
@@ -12,6 +12,7 @@ from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of,
 from bot.connectors.odoo.answers import id_of
 from bot.connectors.odoo.queries import Row, number_of
 from bot.connectors.open_records import OpenDeal, OpenTask
+from bot.connectors.values import day_or_none, moment_or_none, text_of
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
 
@@ -63,7 +64,7 @@ def read_users(
         since = day_or_none(row.get("create_date"))
         if since is not None and since > through:
             continue
-        if (at := moment_of(row.get("login_date"))) is not None:
+        if (at := moment_or_none(row.get("login_date"))) is not None:
             logins[who] = at
         kept.setdefault(who, (row, since))
     tied = without_circles({who: bosses.get(who, "") for who in kept}, faults, "res.users")
@@ -214,30 +215,8 @@ def with_ids(model: str, rows: Sequence[Row]) -> tuple[list[Row], list[RowFault]
     return good, faults
 
 
-def text_of(value: object) -> str:
-    """A text; ``false`` is none."""
-    return value.strip() if isinstance(value, str) else ""
-
-
 def name_of(value: object) -> str:
     """The display name of a many2one, its id where it has none, "" where it is empty."""
     if isinstance(value, list | tuple) and value:
         return text_of(value[1]) or str(value[0]) if len(value) > 1 else str(value[0])
     return str(value) if is_number(value) else ""
-
-
-def day_or_none(value: object) -> date | None:
-    """The day of a date or a naive UTC instant; None for anything else."""
-    try:
-        return date.fromisoformat(value[:10]) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def moment_of(value: object) -> datetime | None:
-    """A naive UTC instant as an aware one; None for anything else."""
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return None if at is None else at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

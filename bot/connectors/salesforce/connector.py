@@ -127,7 +127,7 @@ class SalesforceSettings(CrmSettings):
 
 
 class SalesforceConnector:
-    """Reads one org; implements :class:`bot.domain.ports.Connector`. Opened by :func:`open_salesforce`."""
+    """Reads one org; implements :class:`bot.domain.ports.Connector`. Opening it reads nothing yet."""
 
     lag_days = 0
     overlap_days = 3
@@ -279,21 +279,6 @@ class SalesforceConnector:
         return [each for each in body if isinstance(each, Mapping)] if isinstance(body, list) else []
 
 
-def open_salesforce(
-    settings: SalesforceSettings,
-    *,
-    clock: Clock | None = None,
-    record_link: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> SalesforceConnector:
-    """Open one org; nothing is read yet.
-
-    ``clock``: whose time sessions and pauses are measured in (a steered one in a simulation). ``transport``: how requests
-    travel, if not by the network.
-    """
-    return SalesforceConnector(settings, clock=clock, record_link=record_link, transport=transport)
-
-
 def blank(asked: Asked) -> Any:
     """What an org without a record would answer."""
     if asked.path.endswith("/oauth2/token"):
@@ -312,7 +297,7 @@ def blank(asked: Asked) -> Any:
 
 CONNECTOR = ConnectorKind(
     name="salesforce",
-    open=opener(SalesforceSettings, open_salesforce),
+    open=opener(SalesforceSettings, SalesforceConnector),
     settings=SalesforceSettings,
     blank=blank,
     owner="005000000000001AAA",

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any
 
 from bot.connectors.countries import country_of_zone
 from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of, without_circles
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.connectors.salesforce.queries import Row
+from bot.connectors.values import day_or_none
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
 
@@ -66,7 +66,7 @@ def read_users(
         if identity in left_out or is_machine(profile, licence):
             left_out.add(identity)
             continue
-        since = _date_of(row.get("CreatedDate"))
+        since = day_or_none(row.get("CreatedDate"))
         if since is not None and since > through:
             continue
         active = row.get("IsActive") is True and identity not in frozen
@@ -168,19 +168,6 @@ def _path(row: Row, *names: str) -> str:
     return str(value or "")
 
 
-def _date_of(text: object) -> date | None:
-    """The UTC day of an instant or a day."""
-    return _read_day(text[:10]) if isinstance(text, str) else None
-
-
-@lru_cache(maxsize=4096)
-def _read_day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def is_id(text: object) -> bool:
     """Whether a text can be an id, and so stand in a query."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
@@ -204,14 +191,14 @@ def deal_of(row: Row) -> OpenDeal:
         id=str(row["Id"]),
         owner=str(row.get("OwnerId") or ""),
         name=str(row.get("Name") or ""),
-        created=_date_of(row.get("CreatedDate")),
-        close=_date_of(row.get("CloseDate")),
+        created=day_or_none(row.get("CreatedDate")),
+        close=day_or_none(row.get("CloseDate")),
         amount=float(amount) if isinstance(amount, int | float) else None,
         next_step=str(row.get("NextStep") or ""),
         account=_path(row, "Account", "Name") or str(row.get("AccountId") or ""),
         step=str(row.get("StageName") or ""),
-        step_since=_date_of(row.get("LastStageChangeDate")),
-        last_activity=_date_of(row.get("LastActivityDate")),
+        step_since=day_or_none(row.get("LastStageChangeDate")),
+        last_activity=day_or_none(row.get("LastActivityDate")),
     )
 
 
@@ -221,5 +208,5 @@ def task_of(row: Row) -> OpenTask:
         id=str(row["Id"]),
         owner=str(row.get("OwnerId") or ""),
         subject=str(row.get("Subject") or ""),
-        due=_date_of(row.get("ActivityDate")),
+        due=day_or_none(row.get("ActivityDate")),
     )
