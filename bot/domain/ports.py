@@ -82,7 +82,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorKind:
-    """A kind of CRM: one file in bot/connectors/ each, found by its type.
+    """A kind of CRM: one module or one folder in bot/connectors/ each, found by its type.
 
     ``name``: what a source is called in the database that is opened by it. ``open``: the settings that were remembered with
     the source, and the programme's link to a record (with ``{id}``) or None -> a connector; it reads nothing yet, and raises
