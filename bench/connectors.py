@@ -1,9 +1,10 @@
-"""What a poll costs: calls and seconds of our connectors and of the clients on PyPI, for the same facts from the same server.
+"""What a poll costs: calls, seconds and memory of our connectors and of the clients on PyPI, for the same facts from the same server.
 
 Salesforce: the sandbox's CRM on loopback, beside simple-salesforce. Odoo: the stand-in of our tests on loopback, beside
-odoorpc; the stand-in is slow, so its seconds compare and mean nothing by themselves. Both references run twice: with the very queries that our connector asked, one after the other as these clients do,
-and by reading the records themselves, as they are commonly used; neither makes facts of them. Memory: an Infor CRM that makes up its pages while they are
-read, 100,000 and 1,000,000 rows of history.
+odoorpc; the stand-in is slow, so its seconds compare and mean nothing by themselves. Both references run twice: with the very
+queries that our connector asked, one after the other as these clients do, and by reading the records themselves, as they are
+commonly used; neither makes facts of them. Each runs in a process of its own, the server in another one. Memory: the same once
+more with ten times the records (crowds.py), a first poll of 90 days, and an Infor CRM that makes up its pages while they are read.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -29,50 +30,77 @@ import uvicorn
 from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 
+from bench import crowds
+from bench.crowds import DAYS
 from bench.report import Figure, apart, peak_memory
 from bot.connectors.wire import Wire, whole_address
 from bot.domain.ports import Connector, Metered
 from bot.domain.usage import METRICS, CoverageStatus, Window
 from bot.wiring import let_go, open_source
-from sandbox.clock import RealClock, SteeredClock
-from sandbox.crm.records import Crm
-from sandbox.crm.server import CrmServer
-from sandbox.slack import Slack
-from tests.odoo_server import DATABASE, KEY, LOGIN, Odoo
+from tests.odoo_server import DATABASE, KEY, LOGIN
 
-PEOPLE, RECORDS, DAYS = 500, 100_000, 28
-ODOO_PEOPLE, ODOO_RECORDS = 100, 5_000
-FEW, MANY = 100_000, 1_000_000
-CLIENT_ID, CLIENT_SECRET = "3MVG9sandbox", "sandbox-client-secret"
+PEOPLE, FEW, MANY = crowds.PEOPLE, 100_000, 1_000_000
 
 
 def measure(kind: str) -> Iterator[Figure]:
     """``kind`` of database: none is used, a connector gives facts and keeps nothing."""
     del kind
-    with serving(salesforce) as url:
-        given = {"url": url, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
-        own = apart(ours, "salesforce", given)
+    fewer: Mapping[str, Any] = {}
+    for count in (FEW, MANY):
+        with serving(partial(crowds.salesforce, count)) as url:
+            own = apart(ours, "salesforce", _org(url), DAYS)
+            yield _beside(
+                f"Salesforce: {crowds.PEOPLE} people, {count:,} records of {DAYS} days",
+                {**own, "records": count},
+                {
+                    **({f"ours, {FEW:,} records": fewer} if fewer else {}),
+                    "simple-salesforce, the same queries": {
+                        **apart(_query_all, url, soql_of(own["asked"])),
+                        "records": count,
+                    },
+                    "simple-salesforce, the records themselves": apart(simple_salesforce_rows, url),
+                },
+            )
+            fewer = {**own, "records": count}
+    with serving(crowds.busy) as url:
+        days = crowds.BUSY_DAYS
+        polls = {count: apart(ours, "salesforce", _org(url), count) for count in (days, 3)}
         yield _beside(
-            f"Salesforce: {PEOPLE} people, {RECORDS:,} records of {DAYS} days",
-            RECORDS,
-            own,
-            {
-                "simple-salesforce, the same queries": apart(_query_all, url, soql_of(own["asked"])),
-                "simple-salesforce, the records themselves": apart(simple_salesforce_rows, url),
-            },
+            f"Salesforce: {crowds.BUSY_PEOPLE:,} people who do everything each day, first poll of {days} days",
+            polls.pop(days),
+            {f"ours, {count} days": found for count, found in polls.items()},
         )
-    with serving(odoo) as url:
-        given = {"url": url, "database": DATABASE, "login": LOGIN, "api_key": KEY, "api": "jsonrpc"}
-        own = apart(ours, "odoo", given)
+    with serving(crowds.odoo) as url:
+        own = apart(ours, "odoo", _database(url), DAYS)
         yield _beside(
-            f"Odoo 17: {ODOO_PEOPLE} people, {ODOO_RECORDS:,} records of {DAYS} days",
-            ODOO_RECORDS,
-            own,
+            f"Odoo 17: {crowds.ODOO_PEOPLE} people, {crowds.ODOO_RECORDS:,} records of {DAYS} days",
+            {**own, "records": crowds.ODOO_RECORDS},
             {
-                "odoorpc, the same queries": apart(_execute, url, calls_of(own["asked"])),
+                "odoorpc, the same queries": {
+                    **apart(_execute, url, calls_of(own["asked"])),
+                    "records": crowds.ODOO_RECORDS,
+                },
                 "odoorpc, the records themselves": apart(odoorpc_rows, url),
             },
         )
+    fewer = {}
+    for count in (FEW, MANY):
+        with serving(partial(crowds.crowded_odoo, count)) as url:
+            own = apart(ours, "odoo", _database(url), DAYS)
+            if count == FEW:
+                fewer = own
+                continue
+            yield _beside(
+                f"Odoo 17: {count:,} changes read row by row, {count:,} records counted by the server",
+                own,
+                {
+                    f"ours, {FEW:,} changes and {FEW:,} records": fewer,
+                    "odoorpc, the same queries": apart(_execute, url, calls_of(own["asked"])),
+                    f"odoorpc, the changes in one answer, {crowds.ODOO_RECORDS:,} records": apart(
+                        odoorpc_rows, url
+                    ),
+                },
+            )
     few, many = apart(infor_memory, FEW), apart(infor_memory, MANY)
     yield Figure(
         f"Infor CRM: memory while {MANY:,} rows are read",
@@ -84,15 +112,27 @@ def measure(kind: str) -> Iterator[Figure]:
     )
 
 
-def _beside(
-    name: str, records: int, own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
-) -> Figure:
+def _org(url: str) -> dict[str, str]:
+    return {"url": url, "client_id": crowds.CLIENT_ID, "client_secret": crowds.CLIENT_SECRET}
+
+
+def _database(url: str) -> dict[str, str]:
+    return {"url": url, "database": DATABASE, "login": LOGIN, "api_key": KEY, "api": "jsonrpc"}
+
+
+def _beside(name: str, own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """``records``: how many the server counted for an answer; without it the rows over the line are what was read."""
+
     def said(found: Mapping[str, Any]) -> str:
-        return (
-            f"{found['calls']:,} calls, {found['seconds']:.2f} s, {records / found['seconds']:,.0f} records/s "
-            f"({found['rows']:,} rows over the line"
-            + (f"; {found['facts']:,} facts made of them)" if "facts" in found else ")")
+        seconds, memory = (
+            found["seconds"],
+            f"{found['memory']:.0f} MiB at most ({found['before']:.0f} before)",
         )
+        speed = f"{found['rows'] / seconds:,.0f} rows/s over the line"
+        if "records" in found:
+            speed = f"{found['records'] / seconds:,.0f} records/s"
+        facts = f"; {found['facts']:,} facts made of them" if "facts" in found else ""
+        return f"{found['calls']:,} calls, {seconds:.2f} s, {speed}, {memory} ({found['rows']:,} rows over the line{facts})"
 
     return Figure(name, said(own), tuple(f"{label}: {said(found)}" for label, found in others.items()))
 
@@ -100,9 +140,9 @@ def _beside(
 # --- ours --------------------------------------------------------------------------------------------------------------
 
 
-def window() -> Window:
+def window(days: int = DAYS) -> Window:
     today = datetime.now(UTC).date()
-    return Window(today - timedelta(days=DAYS - 1), today)
+    return Window(today - timedelta(days=days - 1), today)
 
 
 class Recorder(httpx.AsyncBaseTransport):
@@ -121,16 +161,16 @@ class Recorder(httpx.AsyncBaseTransport):
         await self._wire.aclose()
 
 
-def ours(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """People, then facts: a poll but for the database."""
+def ours(kind: str, given: Mapping[str, Any], days: int) -> dict[str, Any]:
+    """People, then facts of so many days: a poll but for the database."""
     recorder = Recorder()
     connector = open_source(kind, {**given, "name": kind}, transport=recorder)
     assert isinstance(connector, Metered)
-    began = time.perf_counter()
+    before, began = forget_peak(), time.perf_counter()
 
     async def read() -> int:
         try:
-            return await _read(connector)
+            return await _read(connector, days)
         finally:
             await recorder.aclose()
 
@@ -141,15 +181,17 @@ def ours(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "calls": meter.calls,
         "rows": meter.rows,
+        "memory": forget_peak(),
+        "before": before,
         "facts": facts,
         "asked": recorder.asked,
     }
 
 
-async def _read(connector: Connector) -> int:
+async def _read(connector: Connector, days: int = DAYS) -> int:
     facts = read_well = 0
     await connector.users(window().through)
-    async for part in connector.collect(window(), frozenset(METRICS)):
+    async for part in connector.collect(window(days), frozenset(METRICS)):
         facts += len(part.facts)
         read_well += sum(row.status is CoverageStatus.OK for row in part.coverage)
     await let_go({connector.name: connector})
@@ -159,90 +201,6 @@ async def _read(connector: Connector) -> int:
 
 
 # --- Salesforce --------------------------------------------------------------------------------------------------------
-
-
-def salesforce() -> CrmServer:
-    """An org with that many records in these days."""
-    crm, draw = Crm(clock=RealClock()), Random(1)
-    now = datetime.now(UTC)
-
-    def rows(kind: str, count: int, make: Callable[[str, datetime], dict[str, object]]) -> None:
-        crm.insert(
-            kind,
-            [
-                {
-                    "Id": crm.new_id(kind),
-                    **make(draw.choice(people), now - timedelta(seconds=draw.randrange(DAYS * 86_400))),
-                }
-                for _ in range(count)
-            ],
-        )
-
-    people = [crm.new_id("User") for _ in range(PEOPLE)]
-    crm.insert("User", [_user(each, number, people) for number, each in enumerate(people)])
-    robot = crm.new_id("User")
-    crm.insert("User", [{**_user(robot, PEOPLE, people), "ProfileName": "Integration"}])
-    crm.api_user = robot
-    rows(
-        "Account",
-        RECORDS // 20,
-        lambda who, at: {"Name": "Firm", "OwnerId": who, "CreatedById": who, "CreatedDate": at},
-    )
-    rows(
-        "Contact",
-        RECORDS // 10,
-        lambda who, at: {"Name": "Some One", "OwnerId": who, "CreatedById": who, "CreatedDate": at},
-    )
-    rows(
-        "Opportunity",
-        RECORDS // 4,
-        lambda who, at: {
-            "Name": "Deal",
-            "OwnerId": who,
-            "CreatedById": who,
-            "CreatedDate": at,
-            "StageName": "Proposal",
-            "Amount": 1000,
-            "CloseDate": (at + timedelta(days=60)).date(),
-        },
-    )
-    rows(
-        "Task",
-        RECORDS // 2,
-        lambda who, at: {
-            "Subject": "Call",
-            "TaskSubtype": "Call",
-            "OwnerId": who,
-            "CreatedById": who,
-            "CreatedDate": at,
-            "IsClosed": True,
-            "CompletedDateTime": at,
-            "ActivityDate": at.date(),
-        },
-    )
-    rows(
-        "LoginHistory",
-        RECORDS // 10,
-        lambda who, at: {"UserId": who, "LoginTime": at, "LoginType": "Application", "Status": "Success"},
-    )
-    return CrmServer(crm, Slack(SteeredClock(now)), client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-
-
-def _user(identity: str, number: int, people: list[str]) -> dict[str, object]:
-    return {
-        "Id": identity,
-        "Name": f"Person {number}",
-        "Email": f"p{number}@example.com",
-        "Username": f"p{number}@example.com",
-        "IsActive": True,
-        "UserType": "Standard",
-        "ManagerId": people[number // 10] if number else None,
-        "ProfileName": "Sales User",
-        "LicenseName": "Salesforce",
-        "TimeZoneSidKey": "Europe/Berlin",
-        "LocaleSidKey": "en_US",
-        "CreatedDate": datetime(2026, 1, 2, tzinfo=UTC),
-    }
 
 
 class _Plain(HTTPAdapter):
@@ -262,7 +220,11 @@ def _simple(url: str) -> tuple[Salesforce, _Plain]:
     session.mount("https://127.0.0.1", adapter)
     session.trust_env = False
     host = url.removeprefix("http://")
-    form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": crowds.CLIENT_ID,
+        "client_secret": crowds.CLIENT_SECRET,
+    }
     token = session.post(f"https://{host}/services/oauth2/token", data=form, timeout=30).json()[
         "access_token"
     ]
@@ -297,6 +259,10 @@ def simple_salesforce_rows(url: str) -> dict[str, Any]:
         "Task": ("OwnerId, TaskSubtype, CompletedDateTime, ActivityDate, IsClosed", ""),
         "Event": ("OwnerId, StartDateTime", f"StartDateTime >= {since}"),
         "LoginHistory": ("UserId, LoginTime, LoginType, Status", f"LoginTime >= {since}"),
+        "OpportunityFieldHistory": (
+            "CreatedById, CreatedDate, Field, OldValue, NewValue",
+            f"CreatedDate >= {since}",
+        ),
     }
     queries = [
         f"SELECT Id, {names} FROM {thing}" + (f" WHERE {where}" if where else "")
@@ -306,24 +272,19 @@ def simple_salesforce_rows(url: str) -> dict[str, Any]:
 
 
 def _query_all(url: str, queries: list[str]) -> dict[str, Any]:
-    began = time.perf_counter()
+    before, began = forget_peak(), time.perf_counter()
     client, adapter = _simple(url)
     rows = sum(len(client.query_all(query)["records"]) for query in queries)
-    return {"seconds": time.perf_counter() - began, "calls": adapter.calls, "rows": rows}
+    return {
+        "seconds": time.perf_counter() - began,
+        "calls": adapter.calls,
+        "rows": rows,
+        "memory": forget_peak(),
+        "before": before,
+    }
 
 
 # --- Odoo --------------------------------------------------------------------------------------------------------------
-
-
-def odoo() -> Odoo:
-    """A database with that many deals, calls and messages in these days."""
-    server, draw = Odoo(clock=SteeredClock(datetime.now(UTC)), major=17), Random(1)
-    people = [server.user(f"Person {number}") for number in range(ODOO_PEOPLE)]
-    for _ in range(ODOO_RECORDS // 2):
-        server.deal(draw.choice(people), draw.uniform(0, DAYS))
-    for _ in range(ODOO_RECORDS // 2):
-        server.done(draw.choice(people), draw.choice((1, 2)), draw.uniform(0, DAYS))
-    return server
 
 
 def _odoorpc(url: str) -> tuple[Any, list[int]]:
@@ -381,12 +342,21 @@ def odoorpc_rows(url: str) -> dict[str, Any]:
                 {"domain": [["date", ">=", since]], "fields": ["create_uid", "date", "subtype_id", "model"]},
             ],
             ["mail.activity", "search_read", [], {"domain": [], "fields": ["user_id", "date_deadline"]}],
+            [
+                "mail.tracking.value",
+                "search_read",
+                [],
+                {
+                    "domain": [["create_date", ">=", since]],
+                    "fields": ["create_uid", "create_date", "old_value_datetime", "new_value_datetime"],
+                },
+            ],
         ],
     )
 
 
 def _execute(url: str, calls: list[list[Any]]) -> dict[str, Any]:
-    began = time.perf_counter()
+    before, began = forget_peak(), time.perf_counter()
     (client, user), sent = _odoorpc(url)
     rows = 0
     for model, method, args, named in calls:
@@ -402,7 +372,13 @@ def _execute(url: str, calls: list[list[Any]]) -> dict[str, Any]:
         except odoorpc.error.RPCError:
             continue  # what may not be read costs a call there as well
         rows += len(found) if isinstance(found, list) else 0
-    return {"seconds": time.perf_counter() - began, "calls": sent[0], "rows": rows}
+    return {
+        "seconds": time.perf_counter() - began,
+        "calls": sent[0],
+        "rows": rows,
+        "memory": forget_peak(),
+        "before": before,
+    }
 
 
 # --- memory ------------------------------------------------------------------------------------------------------------
@@ -426,6 +402,8 @@ class Endless(httpx.AsyncBaseTransport):
         if kind == "users":
             rows = [_infor_user(each) for each in self._people if f"Id gt '{each}'" not in where]
             rows = [each for each in rows if each["$key"] > _after(where)][:count]
+        elif kind == "opportunities" and count == 1:  # somebody else's can be seen
+            rows = [{"$key": "O1", "AccountManager": {"$key": self._people[0]}, "Status": "Open"}]
         elif kind == "history" and "CompletedUser" in query.get("select", ""):
             begin = int(_after(where)[1:] or "-1") + 1
             rows = [self._row(number) for number in range(begin, min(begin + count, self._most))]
