@@ -48,9 +48,22 @@ app.add_typer(audit_app, name="audit")
 out = Console()
 err = Console(stderr=True)
 
+
+def _in_a_folder(target: Path | None) -> Path | None:
+    """Where a result can be put: said before the work is done, not after."""
+    if target is not None and str(target) != "-" and (target.is_dir() or not target.parent.is_dir()):
+        raise typer.BadParameter(f"{target} cannot be written: it has to be a file in a folder that is there")
+    return target
+
+
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON to FILE (- for standard output)."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_in_a_folder,
+        help="Write the result as JSON to FILE (- for standard output).",
+    ),
 ]
 DataFolder = Annotated[
     Path | None,
@@ -1009,7 +1022,11 @@ def _write_json(target: Path | None, body: dict[str, Any]) -> bool:
     if str(target) == "-":
         sys.stdout.write(text)
     else:
-        target.write_text(text, encoding="utf-8")
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            _warn(f"{target} cannot be written: {error.strerror}")
+            raise typer.Exit(2) from error
     return True
 
 

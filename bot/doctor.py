@@ -230,6 +230,7 @@ async def _crm(
         counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
         missing = any(each.status not in _NOTHING_TO_DO for each in probe.metrics)
         words = [probe.advice] if probe.advice else []
+        words += [probe.version] if probe.ok and probe.version else []
         words += [f"metrics: {counts}"] if probe.ok or not words else []
         look = bool(probe.advice) or missing
         found.append(Finding(f"crm {name}", probe.ok, "; ".join(words), look=look))

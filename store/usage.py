@@ -54,10 +54,13 @@ _SOURCES = sa.select(source).order_by(source.c.name)
 
 @dataclass(frozen=True, slots=True)
 class KeptFacts:
-    """``facts``: rows written; ``unknown``: facts of people that the CRM's user list does not have, left out."""
+    """``facts``: rows written; ``unknown``: facts of people that the CRM's user list does not have, left out, and
+    ``strangers``: their ids in the CRM.
+    """
 
     facts: int = 0
     unknown: int = 0
+    strangers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,12 @@ def keep(
     orders: dict[frozenset[str], tuple[str, ...]] = {}
     seen: set[tuple[str, date]] = set()
     unknown = 0
+    strangers: set[str] = set()
     for fact in collected.facts:
         identity = people.get(fact.crm_id)
         if identity is None:
             unknown += 1
+            strangers.add(fact.crm_id)
             continue
         seen.add((identity, fact.day))
         spoken = authority.get(fact.day, frozenset())
@@ -131,7 +136,7 @@ def keep(
     }
     for week in sorted(touched):
         _recompute_week(uow, source, week)
-    return KeptFacts(len(seen), unknown)
+    return KeptFacts(len(seen), unknown, frozenset(strangers))
 
 
 def _authority(collected: Collected) -> dict[date, frozenset[str]]:

@@ -255,9 +255,13 @@ class Api:
             rest = self._prefix + rest
         return await self._ask("GET", rest, headers, None)
 
+    def path_of(self, path: str) -> str:
+        """``path`` as the host sees it: with that of the base address before it."""
+        return self._prefix + path
+
     def _below(self, path: str, query: Mapping[str, str] | None) -> str:
         """``path`` below the base address, with its query."""
-        target = self._prefix + path
+        target = self.path_of(path)
         return f"{target}?{urlencode(query, quote_via=quote)}" if query else target
 
     async def _ask(

@@ -214,6 +214,8 @@ async def _read(
             facts += kept.facts
             unknown += kept.unknown
             for fact in part.facts:
+                if fact.crm_id in kept.strangers:
+                    continue
                 by_metric.update(fact.values.keys())
                 for key, value in fact.values.items():
                     if METRICS[key].kind is not MetricKind.SNAPSHOT:

@@ -89,3 +89,21 @@ async def test_a_table_without_audit_can_be_read_after_four_weeks_of_polls(datab
     }
     sums = database.read_now(usage.sums, None, first, last)
     assert sums[person_id("dynamics", rep)][metric] == 1, "who changed it later does not take it away"
+
+
+async def test_what_a_poll_adds_up_is_what_it_kept(database: Database) -> None:
+    crm = Dataverse()
+    rep, gone = crm.user("Jonas Weber"), crm.user("Eva Roth", isdisabled=True)
+    for who in (rep, gone, gone):
+        deal = crm.deal(who, 40)
+        crm.won(deal, TODAY - timedelta(days=1))
+        crm.deal(who, 3)
+    report = await poll(database, crm.connector(), UTC_PROGRAMME, crm.clock.now())
+    assert report.failure is None
+    assert report.unknown
+    sums = database.read_now(usage.sums, None, report.since, report.through)
+    assert set(sums) == {person_id("dynamics", rep)}
+    kept = sums[person_id("dynamics", rep)]
+    assert (report.totals["won_count"], report.now["opps_open"]) == (kept["won_count"], 1) == (1, 1)
+    assert report.by_metric["opps_open"] == 1
+    assert report.by_metric["won_count"] <= report.facts

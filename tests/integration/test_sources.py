@@ -127,6 +127,14 @@ def test_a_poll_says_facts_and_coverage_by_metric_calls_and_what_is_left(
     assert (again["limit"]["most"], again["calls"] > 10) == (100_000, True)
 
 
+def test_a_result_that_cannot_be_put_there_is_said_before_anything_is_asked(
+    fullsteam: Terminal, tmp_path: Path
+) -> None:
+    for nowhere in (tmp_path, tmp_path / "nowhere" / "poll.json"):
+        said = fullsteam("poll", "--json", str(nowhere), **variables("http://127.0.0.1:9"))
+        assert (said.code, "cannot be written" in said.err, "nobody answers" in said.err) == (2, True, False)
+
+
 def test_a_poll_from_a_day_on_reads_from_that_day_and_older_weeks_whole(
     fullsteam: Terminal, url: str
 ) -> None:
@@ -370,7 +378,7 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
 def test_what_can_be_mended_comes_first_with_its_own_mark(fullsteam: Terminal, url: str, org: Org) -> None:
     org.server.crm.rights.denied.add("LoginHistory")
     looked = fullsteam("doctor", **variables(url)).out
-    assert re.search("^look crm salesforce: .*metrics: 1 denied, ", looked, re.MULTILINE)
+    assert re.search(r"^look crm salesforce: .*; v\d+\.\d+; metrics: 1 denied, ", looked, re.MULTILINE)
     polled = fullsteam("poll", *LATELY, **variables(url)).out
     for said in (looked, polled):
         assert 'salesforce, denied: give the integration user the permission "Monitor Login History"' in said

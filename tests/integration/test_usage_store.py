@@ -84,7 +84,7 @@ def test_facts_add_up_over_days_and_make_meaningful_days(database: Database) -> 
             }
         ),
     )
-    assert kept == usage.KeptFacts(3, 1)
+    assert kept == usage.KeptFacts(3, 1, frozenset({"zoe"}))
     assert sums(database) == {ANA: {CALLS: 5, WON: 1}, LEO: {WON: 1}}
     assert sums(database, 1) == {ANA: {CALLS: 3}, LEO: {WON: 1}}
     # To have won is an outcome, not an action: it makes no meaningful day.

@@ -101,7 +101,7 @@ def judge(answer: Answer) -> FullsteamError | None:
         return TokenExpired(
             "Dataverse no longer knows what has changed since our last look", code="token-expired"
         )
-    if answer.status in {400, 404, 405, 406, 501}:
+    if answer.status in {400, 404, 405, 406, 422, 501}:
         return NotUnderstood(
             f"Dataverse does not understand a query ({answer.status}): check the address and the API version",
             code=f"http-{answer.status}",

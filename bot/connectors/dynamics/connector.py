@@ -219,7 +219,8 @@ class DynamicsConnector:
             today = self._of_now.today()
             rows: list[Coverage] = []
             async for part in self.collect(Window(today, today), frozenset(METRICS)):
-                rows += part.coverage
+                # Closings of earlier days may come as well: what can be read is said of today.
+                rows += (each for each in part.coverage if each.day == today)
         except (Retryable, Permanent) as error:
             return Probe(self.name, version, ok=False, advice=str(error))
         log.info(
@@ -227,7 +228,9 @@ class DynamicsConnector:
             extra={"source": self.name, "user": self.environment.me, "calls": self.api.calls},
         )
         said = f"{version}, counts by {self.environment.way}".removeprefix(", ")
-        return Probe(self.name, said, ok=True, advice=self.environment.unread_schema, metrics=tuple(rows))
+        unread = (self.environment.unread_schema, self._people.unread_tastes)
+        advice = "; ".join(each for each in unread if each)
+        return Probe(self.name, said, ok=True, advice=advice, metrics=tuple(rows))
 
     async def users(self, through: date) -> tuple[Sequence[CrmUser], Sequence[RowFault]]:
         """Users with read-write, administrative or read access, and those whom they report to."""

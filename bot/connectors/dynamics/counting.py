@@ -14,6 +14,7 @@ from bot.connectors.dynamics.queries import AUDIT, Question
 from bot.connectors.dynamics.rows import Group, applied, fetched, listed, utc_day
 from bot.connectors.dynamics.schema import property_of
 from bot.connectors.figures import days_of
+from bot.connectors.refusals import Denied
 from bot.domain.usage import RowFault, Window
 
 
@@ -78,6 +79,10 @@ async def tallied(
             return await _applied(crm, question, first, last, until)
     except NotUnderstood:
         if question.without or question.filled:  # rows of the table itself do not tell
+            raise
+    except Denied:
+        # Dataverse means the table. Who knows $apply only may mean no more than that this may not be grouped.
+        if way is Way.FETCH or question.without or question.filled:
             raise
     return await _listed(crm, question, first, last, until)
 

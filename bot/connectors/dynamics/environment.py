@@ -125,7 +125,7 @@ class Environment:
             except (NotUnderstood, NotOffered, Denied, ValueError) as error:
                 if absent:
                     raise Permanent(
-                        f"there is no Web API at {self._root}: check FULLSTEAM_DYNAMICS_URL, FULLSTEAM_DYNAMICS_PREFIX"
+                        f"there is no Web API at {self.api.path_of(self._root)}: check FULLSTEAM_DYNAMICS_URL, FULLSTEAM_DYNAMICS_PREFIX"
                         " and FULLSTEAM_DYNAMICS_API_VERSION",
                         code="wrong-address",
                     ) from error
@@ -133,8 +133,8 @@ class Environment:
                 self.unread_schema = (
                     "its $metadata cannot be read: its tables are taken for the standard ones"
                 )
-            self.way = await self._find_way()
-            self._started = known
+            self.way, sure = await self._find_way(foreign=absent)
+            self._started = known if sure else now - SCHEMA_LIFE + SCHEMA_TRIED_AGAIN
 
     async def _read_schema(self) -> Schema:
         answer = await self.api.get(
@@ -142,30 +142,40 @@ class Environment:
         )
         return await asyncio.to_thread(read_metadata, answer.raw)
 
-    async def _find_way(self) -> Way:
-        """How the server counts: by what it answers, since one that does not know a parameter may leave it unread."""
+    async def _find_way(self, *, foreign: bool) -> tuple[Way, bool]:
+        """How the server counts: by what it answers, since one that does not know a parameter may leave it unread.
+
+        ``foreign``: no Dataverse. Such a server may forbid a parameter that it does not know, or break over it, and still
+        give rows. Also whether that is sure, or had better be asked again soon.
+        """
         users = TABLES["systemuser"]
-        try:
-            page = page_of(await self.api.get(self.of(users), {"fetchXml": PROBE_FETCH}, self.prefer(_PAGED)))
-            if len(page.rows) == 1 and "n" in page.rows[0]:
-                return Way.FETCH
-        except TooMany:
-            return Way.FETCH
-        except Denied as error:
-            raise no_users(error) from error
-        except _NOT_HERE:
-            pass
+        sure = True
         column = "isdisabled" if self.schema.has(users.rows, "isdisabled") else users.key
-        grouped = f"groupby(({column}),aggregate($count as n))"
-        try:
-            page = page_of(await self.api.get(self.of(users), {"$apply": grouped}, self.prefer()))
-            if page.rows and all("n" in row for row in page.rows):
-                return Way.APPLY
-        except TooMany:
-            return Way.APPLY
-        except _NOT_HERE:
-            pass
-        return Way.ROWS
+        for way, query, wishes in (
+            (Way.FETCH, {"fetchXml": PROBE_FETCH}, (_PAGED,)),
+            (Way.APPLY, {"$apply": f"groupby(({column}),aggregate($count as n))"}, ()),
+        ):
+            try:
+                page = page_of(await self.api.get(self.of(users), query, self.prefer(*wishes)))
+            except TooMany:
+                return way, True
+            except _NOT_HERE:
+                continue
+            except Denied as error:
+                if not foreign:
+                    raise no_users(error) from error
+                continue
+            except Throttled:
+                raise
+            except Retryable as error:
+                if not foreign or error.code != "http-500":
+                    raise
+                sure = False
+                continue
+            counted = page.rows and all("n" in row for row in page.rows)
+            if counted and (way is Way.APPLY or len(page.rows) == 1):
+                return way, sure
+        return Way.ROWS, sure
 
     async def look_up_rights(self) -> None:
         """Read what we may read: it may be given or taken at any time."""

@@ -35,6 +35,8 @@ class People:
         self._people: dict[str, Row] = {}
         self._delta = ""
         self._tracks = True
+        self.unread_tastes = ""
+        """Why people's zones and languages are not known, or not as of now; "" where they are."""
         self._roster: Kept[Roster] = Kept(crm.api.server_now, ROSTER_LIFE)
 
     def known(self, through: date) -> Roster | None:
@@ -112,27 +114,46 @@ class People:
         self._people, self._delta = people, delta
 
     async def _read_tastes(self) -> tuple[Tastes, Sequence[RowFault]]:
-        """Zones and languages; where they may not be read, nobody's is known, and that is said.
+        """Zones and languages; where they may not be read or are not there, nobody's is known, and that is said.
 
         Where they cannot be read just now, those of the last time are taken: nobody is less known for it.
         """
+        faults: list[RowFault] = []
         try:
             if self._definitions is None:
-                self._definitions = await self._crm.all_rows(
-                    "timezonedefinitions", ("timezonecode", "standardname")
+                self._definitions = await self._optional(
+                    "timezonedefinitions",
+                    ("timezonecode", "standardname"),
+                    "time zones",
+                    "Read on Time Zone Definition",
+                    faults,
                 )
-            settings = await self._crm.all_rows(
-                "usersettingscollection", ("systemuserid", "timezonecode", "uilanguageid")
+            settings = await self._optional(
+                "usersettingscollection",
+                ("systemuserid", "timezonecode", "uilanguageid"),
+                "time zones and languages",
+                "prvReadUserSettings (User Settings) at organization level",
+                faults,
             )
         except Throttled:
             raise
         except Retryable as error:
             why = f"time zones and languages cannot be read now, those of the last time are taken: {error}"
-            return self._tastes, (RowFault("usersettingscollection", 0, "timezonecode", why, dropped=False),)
-        except (Denied, NotOffered, NotUnderstood, FieldHidden):
-            why = "time zones and languages cannot be read: give the application user Read on User Settings"
-            return Tastes({}, {}), (
-                RowFault("usersettingscollection", 0, "timezonecode", why, dropped=False),
-            )
-        self._tastes = read_tastes(settings, self._definitions)
-        return self._tastes, ()
+            faults = [RowFault("usersettingscollection", 0, "timezonecode", why, dropped=False)]
+        else:
+            self._tastes = read_tastes(settings or (), self._definitions or ())
+        self.unread_tastes = "; ".join(fault.reason for fault in faults)
+        return self._tastes, faults
+
+    async def _optional(
+        self, rows: str, columns: tuple[str, ...], what: str, right: str, faults: list[RowFault]
+    ) -> Sequence[Row] | None:
+        """Rows of a table that we can do without; None where they may not be read or are not there, and a fault says which."""
+        try:
+            return await self._crm.all_rows(rows, columns)
+        except (NotOffered, NotUnderstood, FieldHidden):
+            why = f"{what} of people are not known: {rows} is not here, or lacks a column"
+        except Denied:
+            why = f"{what} of people cannot be read: give the application user's role {right}"
+        faults.append(RowFault(rows, 0, "timezonecode", why, dropped=False))
+        return None

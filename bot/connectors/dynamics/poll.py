@@ -227,6 +227,11 @@ class Poll(Asking):
         except (Retryable, Permanent) as error:
             if "active_day" in self._metrics:
                 self.fail(["active_day"], days_of(self._window), error, grant(AUDIT))
+            if isinstance(error, Retryable):  # there may be an audit: by next time it is known
+                self.fail(
+                    [f"records_updated.{RECORDS[name]}" for name in updates], days_of(self._window), error
+                )
+                return
             await self._modified(updates, str(error) or grant(AUDIT))
             return
         tasks = []

@@ -160,7 +160,7 @@ class OpenRecords:
                 ACTIVITY,
                 lambda page, cookie: self._crm.wording.about(owners, where, page=page, cookie=cookie),
             ):
-                day = utc_day(row.get("last"))
+                day = _day_that_counts(row.get("last"), where)
                 if day is not None:
                     found[id_of(row.get("r"))] = day
         except TooMany:
@@ -178,7 +178,14 @@ async def last_activities(
     """What such activities are about -> the day of the last one, row by row: memory grows with records, not with rows."""
     found: dict[str, date] = {}
     async for row in crm.rows(ACTIVITY, ("regardingobjectid", "modifiedon"), (*where, about)):
-        identity, day = id_of(row.get(property_of("regardingobjectid"))), utc_day(row.get("modifiedon"))
+        identity = id_of(row.get(property_of("regardingobjectid")))
+        day = _day_that_counts(row.get("modifiedon"), where)
         if day is not None:
             found[identity] = max(day, found.get(identity, day))
     return found
+
+
+def _day_that_counts(modified: object, where: Sequence[Condition]) -> date | None:
+    """The day of an activity's last change. One that is asked for by its state is there, whether it has such a day or not."""
+    day = utc_day(modified)
+    return date.min if day is None and tuple(where) == PLANNED else day
