@@ -540,6 +540,11 @@ def _print_poll(polled: Polled) -> None:
         reasons = [(each.status, each.detail, metric) for metric, each in report.coverage.items()]
         _print_advice(report.source, reasons)
         _print_unsupported(report.source, reasons, reasons=False)
+    if report.gap is not None:
+        out.print(
+            f"{report.gap.since} to {report.gap.through} is not read yet: the next poll without --since reads it",
+            highlight=False,
+        )
     for note, count in sorted(report.notes.items()):
         out.print(f"{note}: {count:,}", markup=False, highlight=False)
     if report.unknown:

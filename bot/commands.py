@@ -189,6 +189,9 @@ class Polled:
             "source": report.source,
             "since": report.since,
             "through": report.through,
+            "not_read_yet": None
+            if report.gap is None
+            else {"since": report.gap.since, "through": report.gap.through},
             "people": len(report.people.added) + len(report.people.changed) + report.people.unchanged,
             "facts": report.facts,
             "unknown": report.unknown,

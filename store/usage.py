@@ -355,6 +355,11 @@ def move_watermark(uow: UnitOfWork, name: str, through: date, fingerprint: str |
         raise LookupError(f"no source named {name}: keep_source comes first")
 
 
+def mark_polled(uow: UnitOfWork, name: str, now: datetime) -> None:
+    """The source answered now; what had failed is well again."""
+    uow.execute(sa.update(source).where(source.c.name == name).values(polled_at=now, error=None))
+
+
 def mark_failed(uow: UnitOfWork, name: str, error: str, now: datetime) -> None:
     """The last poll failed: why, in words for the admin. Nothing else changes."""
     uow.execute(sa.update(source).where(source.c.name == name).values(error=error, polled_at=now))

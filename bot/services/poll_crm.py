@@ -68,6 +68,8 @@ class PollReport:
     failure: str | None = None
     code: str = ""
     retry_after: timedelta | None = None
+    gap: Window | None = None
+    """Days before ``since`` that no poll has read: the watermark stays before them, and the next poll reads them."""
 
 
 async def poll(
@@ -81,7 +83,8 @@ async def poll(
 ) -> PollReport:
     """Read a CRM once and keep what it says. Polling twice is polling once.
 
-    ``full``: from the oldest row on, where the connector knows it. ``since``: from that day on. A poll that fails keeps what
+    ``full``: from the oldest row on, where the connector knows it. ``since``: from that day on; days before it that were
+    never read stay owed. A poll that fails keeps what
     it had read, writes ``error`` coverage for the days it owes, and says why in the report; it does not raise.
     """
     through = last_day(programme, connector.lag_days, now)
@@ -109,6 +112,8 @@ async def poll(
         if since is None:
             first = await _first_day(database, connector, known, through, now, full=full)
             report = replace(report, since=first)
+        else:
+            report = replace(report, gap=_gap(watermark, first, through, connector.overlap_days))
         report = await _read(database, connector, report, now, _zone(programme))
     except (Retryable, Permanent) as error:
         if known is None or known.error != str(error):
@@ -166,6 +171,12 @@ def _since(watermark: date | None, through: date, overlap: int) -> date:
     return max(watermark - timedelta(days=overlap - 1), through - timedelta(days=BACKFILL_DAYS - 1))
 
 
+def _gap(watermark: date | None, first: date, through: date, overlap: int) -> Window | None:
+    """Days before ``first`` that the next poll has to read; None when there are none."""
+    owed = _since(None, through, overlap) if watermark is None else watermark + timedelta(days=1)
+    return Window(owed, first - timedelta(days=1)) if owed < first else None
+
+
 async def _first_day(
     database: Database,
     connector: Connector,
@@ -210,7 +221,9 @@ async def _read(
     facts = unknown = 0
     async with aclosing(connector.collect(window, frozenset(METRICS))) as parts:  # type: ignore[type-var]  # collect is a generator
         async for part in parts:
-            kept = await database.write(_keep_part, connector.name, part, now, zone)
+            kept = await database.write(
+                _keep_part, connector.name, part, now, zone, reached=report.gap is None
+            )
             facts += kept.facts
             unknown += kept.unknown
             for fact in part.facts:
@@ -256,11 +269,18 @@ def _keep_people(uow: UnitOfWork, source: str, *args: Any, complete: bool) -> pe
     return kept
 
 
-def _keep_part(uow: UnitOfWork, source: str, part: Collected, now: datetime, zone: tzinfo) -> usage.KeptFacts:
-    """Facts, coverage and watermark together: days that were asked for are behind us, and coverage says what is owed."""
+def _keep_part(
+    uow: UnitOfWork, source: str, part: Collected, now: datetime, zone: tzinfo, *, reached: bool
+) -> usage.KeptFacts:
+    """Facts, coverage and watermark together: days that were asked for are behind us, and coverage says what is owed.
+
+    ``reached``: whether every day before these has been asked for too; else the watermark stays where it is.
+    """
     kept = usage.keep(uow, source, part, now, zone=zone)
     days = [row.day for row in part.coverage]
     if days:
+        usage.mark_polled(uow, source, now)
+    if days and reached:
         usage.move_watermark(uow, source, max(days), part.fingerprint or None, now)
     return kept
 

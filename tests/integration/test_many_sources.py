@@ -16,6 +16,7 @@ from bot.domain.errors import ConfigurationError, FullsteamError, Permanent, Ret
 from bot.domain.people import CrmUser
 from bot.domain.ports import Connector, Probe
 from bot.domain.usage import Collected, Coverage, CoverageStatus, RecordRef, RowFault, UsageFact, Window
+from bot.services.poll_crm import poll
 from bot.vault import Vault, new_key
 from bot.wiring import House, kept_sources, probed
 from store import usage
@@ -249,3 +250,24 @@ def test_a_sealed_source_is_no_other_source_s(database: Database) -> None:
     _, moved = database.read_now(kept_sources)["apac"]
     with pytest.raises(Permanent, match="another source"):
         vault.unseal("apac", moved)
+
+
+async def test_days_that_since_leaves_out_are_read_by_the_next_poll(database: Database) -> None:
+    crm = Crm("east")
+    today = TUESDAY.date()
+    lately, yesterday = today - timedelta(days=2), today - timedelta(days=1)
+
+    first = await poll(database, crm, PROGRAMME, TUESDAY, since=yesterday)
+    assert first.gap == Window(today - timedelta(days=89), today - timedelta(days=2))
+    second = await poll(database, crm, PROGRAMME, TUESDAY)
+    assert (second.since, second.gap) == (today - timedelta(days=89), None), (
+        "the whole backfill, as if nothing was"
+    )
+
+    away = TUESDAY + timedelta(days=10)
+    looked = await poll(database, crm, PROGRAMME, away, since=away.date())
+    assert looked.gap == Window(today + timedelta(days=1), away.date() - timedelta(days=1))
+    caught_up = await poll(database, crm, PROGRAMME, away)
+    assert (caught_up.since, caught_up.gap) == (lately, None), "with the overlap of three days"
+    again = await poll(database, crm, PROGRAMME, away, since=away.date() - timedelta(days=1))
+    assert again.gap is None, "nothing is left out between what was read and that day"
