@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from bot.connectors.dynamics.connector import DynamicsConnector
 from bot.connectors.dynamics.environment import Way
+from bot.connectors.dynamics.queries import TASK, Condition, Wording
+from bot.connectors.dynamics.schema import Schema
 from bot.connectors.wire import whole_address
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import METRICS, CoverageStatus, Window
@@ -160,6 +163,14 @@ async def test_an_audit_that_fails_once_is_no_crm_without_one(crm: Dataverse) ->
     }
     again = coverage_of(await collected(connector, window, ALL))
     assert {again[metric, day][0] for metric in UPDATES for day in days} == {CoverageStatus.OK}
+
+
+@pytest.mark.parametrize(("kind", "quote"), [("Edm.Guid", ""), ("Edm.String", "'")])
+def test_an_id_is_written_as_the_server_keeps_it(kind: str, quote: str) -> None:
+    who = "6513270e-269e-4d37-b2a7-4de452e6b438"
+    schema = Schema({"tasks": {"activityid": "Edm.Guid", "_owninguser_value": kind}})
+    said = Wording(schema, ZoneInfo("UTC")).odata(TASK, (Condition("owninguser", "in", (who,)),))
+    assert said == f"(_owninguser_value eq {quote}{who}{quote})"
 
 
 async def test_an_address_with_the_path_twice_is_named_whole(crm: Dataverse) -> None:

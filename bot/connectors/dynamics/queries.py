@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
-from bot.connectors.dynamics.schema import Schema, is_lookup, property_of
+from bot.connectors.dynamics.schema import Schema, property_of
 from bot.connectors.open_records import grace_day, quiet_day, stuck_day
 from bot.domain.usage import METRICS
 
@@ -532,7 +532,7 @@ class Wording:
 
     def _literal(self, table: Table, condition: Condition, value: Any) -> str:
         text = self.value(table, condition, value)
-        if isinstance(value, str) and not is_lookup(condition.column):
+        if isinstance(value, str) and self.schema.is_text(table.rows, condition.column):
             quoted = text.replace("'", "''")
             return f"'{quoted}'"
         return text

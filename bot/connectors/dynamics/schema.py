@@ -79,6 +79,11 @@ class Schema:
         known = None if self.tables is None else self.tables.get(rows, {}).get(property_of(column))
         return column in _DAYS if known is None else known == "Edm.Date"
 
+    def is_text(self, rows: str, column: str) -> bool:
+        """Whether what is text with us is text in this column, and quoted: a server that is no Dataverse may keep ids so."""
+        known = None if self.tables is None else self.tables.get(rows, {}).get(property_of(column))
+        return not is_lookup(column) or known == "Edm.String"
+
     def select(self, rows: str, columns: tuple[str, ...]) -> str:
         """A ``$select`` of those that are there."""
         named = dict.fromkeys(self.column(rows, each) for each in columns)
