@@ -102,6 +102,13 @@ def lived(org: Org, people: Sequence[str]) -> None:
                 LastStageChangeDate=None,
                 CloseDate=org.ago(n % 7).date(),
             )
+            org.deal(
+                who,
+                n % 6,
+                StageName="Closed Won" if n % 16 else "Closed Lost",
+                LastStageChangeDate=None,
+                CloseDate=org.ago(n % 65 - 10).date(),
+            )
         org.login(who, n % 7, ("Application", "SAML Sfdc Initiated SSO", "Remote Access 2.0")[n % 3])
         org.login(who, n % 7, status="Invalid Password")
         if n % 5 == 0:
@@ -170,7 +177,11 @@ def recounted(org: Org, window: Window, *, moves: bool = True) -> dict[tuple[str
         " Status = 'Success' AND (LoginType = 'Application' OR LoginType LIKE 'SAML%'"
         " OR Application = 'Salesforce for iOS') GROUP BY 1, 2"
     )
-    closed_on = "COALESCE(substr(LastStageChangeDate,1,10), CloseDate)" if moves else "CloseDate"
+    entered = (
+        "CASE WHEN julianday(CloseDate) >= julianday(substr(CreatedDate,1,10)) - 31"
+        " THEN substr(CreatedDate,1,10) ELSE CloseDate END"
+    )
+    closed_on = f"COALESCE(substr(LastStageChangeDate,1,10), {entered})" if moves else "CloseDate"
     for metric, number, won in (
         ("won_count", "COUNT(*)", 1),
         ("lost_count", "COUNT(*)", 0),
@@ -964,6 +975,8 @@ def test_spans_and_thresholds_are_whole_days() -> None:
         "b": "2026-03-30T00:00:00Z",
         "first": "2026-03-29",
         "last": "2026-03-29",
+        "early": "2026-02-26",
+        "late": "2026-04-30T00:00:00Z",
     }
     assert span(day, day, datetime(2026, 3, 29, 9, 30, tzinfo=UTC))["b"] == "2026-03-29T09:30:00Z"
     assert span(day, day, datetime(2026, 3, 28, tzinfo=UTC))["b"] == "2026-03-29T00:00:00Z"

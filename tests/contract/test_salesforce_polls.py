@@ -717,25 +717,53 @@ async def test_a_row_that_arrives_late_counts_on_its_day_and_a_deal_closed_late_
 async def test_a_deal_that_is_won_counts_once_however_its_close_date_lies_and_whichever_days_are_read(
     org: Org,
 ) -> None:
+    """Won by a change of stage, or entered as won; and three days later its close date is written anew."""
     _, rep = people_of(org, 1)
-    metrics = frozenset({"won_count", "won_amount"})
-    deals = [org.deal(rep, 60, Amount=10) for _ in range(6)]
+    metrics = frozenset({"won_count", "won_amount", "cycle_days"})
+    lies = (-30, -12, -1, 0, 2, 20)
+    deals = [org.deal(rep, 60, Amount=10) for _ in lies]
+    entered: list[str] = []
     kept: dict[tuple[str, date, str], float] = {}
     start = org.clock.now()
-    for passed in range(9):
+    for passed in range(len(lies) + 6):
         org.clock.move_to(start + timedelta(days=passed))
         today = org.clock.now().date()
-        if passed < len(deals):
-            close = today + timedelta(days=(-40, -12, -1, 0, 2, 20)[passed])
-            org.crm.change(
-                "Opportunity", deals[passed], rep, org.ago(0.1), StageName="Closed Won", CloseDate=close
-            )
+        if passed < len(lies):
+            close = today + timedelta(days=lies[passed])
+            won = {"StageName": "Closed Won", "CloseDate": close}
+            org.crm.change("Opportunity", deals[passed], rep, org.ago(0.1), **won)
+            entered.append(org.deal(rep, 0.1, Amount=1, LastStageChangeDate=None, **won))
+        if 3 <= passed < len(lies) + 3:
+            anew = start.date() + timedelta(days=passed - 3 - lies[passed - 3])
+            for deal in (deals[passed - 3], entered[passed - 3]):
+                org.crm.change("Opportunity", deal, rep, org.ago(0.1), CloseDate=anew)
         for days in (2, 6):  # every poll, and one that reads further back
             window = Window(today - timedelta(days=days), today)
             kept |= told(await collected(org.connector(), window, metrics))
-    won = {day: number for (_, day, metric), number in kept.items() if metric == "won_count" and number}
-    assert won == {(start + timedelta(days=n)).date(): 1 for n in range(len(deals))}
-    assert sum(number for (_, _, metric), number in kept.items() if metric == "won_amount") == 60
+    won_on = {day: number for (_, day, metric), number in kept.items() if metric == "won_count" and number}
+    assert won_on == {(start + timedelta(days=n)).date(): 2 for n in range(len(lies))}
+    assert sum(number for (_, _, metric), number in kept.items() if metric == "won_amount") == 66
+    assert sum(number for (_, _, metric), number in kept.items() if metric == "cycle_days") == sum(
+        range(60, 66)
+    )
+
+
+async def test_history_that_was_imported_as_won_counts_on_its_close_date_once(org: Org) -> None:
+    _, rep = people_of(org, 1)
+    for ago in (31, 32, 60, 80):
+        org.deal(
+            rep,
+            1,
+            StageName="Closed Won",
+            LastStageChangeDate=None,
+            CloseDate=TODAY - timedelta(days=1 + ago),
+        )
+    counts: dict[date, float] = {}
+    for first, last in ((89, 60), (59, 33), (40, 0), (2, 0), (89, 0)):
+        window = Window(TODAY - timedelta(days=first), TODAY - timedelta(days=last))
+        parts = await collected(org.connector(), window, frozenset({"won_count"}))
+        counts |= {day: number for (_, day, _), number in told(parts).items()}
+    assert counts == {TODAY - timedelta(days=ago): 1.0 for ago in (1, 33, 61, 81)}
 
 
 async def test_an_empty_org_says_nothing_of_anybody(org: Org) -> None:

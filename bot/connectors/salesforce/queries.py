@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,8 @@ from bot.domain.usage import METRICS
 
 GROUPS = 2000
 """Most groups that an aggregate query gives: there is no next page, only a next key."""
+MOST_CLOSINGS = 10 * GROUPS
+"""Groups of closed deals that are read of a span at most."""
 QUOTA_DAYS = 92
 """How long ago the running period can have begun: a quarter."""
 PAST = "Salesforce tells this as of now only, not for a day gone by"
@@ -175,18 +178,29 @@ def quota_of(row: Row) -> tuple[str, date, float]:
 
 
 def _closed_on(row: Row) -> date:
-    """The day on which the stage was changed for the last time; where that is not known, the close date."""
-    return _day(row, "d" if row.get("d") is not None else "CloseDate")
+    """The day on which the stage was changed for the last time; of what was entered as closed, the day of its entry.
+
+    Its close date counts where that lies more than ENTERED_LATE before its entry: history that was imported.
+    """
+    if row.get("d") is not None:
+        return _day(row)
+    begun, close = _day(row, "begun"), _day(row, "CloseDate")
+    return begun if close >= begun - ENTERED_LATE else close
 
 
-def _cycle(row: Row) -> Sequence[Number]:
-    day = _closed_on(row)
+def _written(row: Row) -> date:
+    """The close date, where the last change of stage may not be seen."""
+    return _day(row, "CloseDate")
+
+
+def _cycle(row: Row, *, moved: bool) -> Sequence[Number]:
+    day = _closed_on(row) if moved else _written(row)
     length = max((day - _day(row, "begun")).days, 0)
     return (("cycle_days", day, length * _number(row, "n")),)
 
 
-def _closing(row: Row) -> Sequence[Number]:
-    day, count = _closed_on(row), _number(row, "n")
+def _closing(row: Row, *, moved: bool) -> Sequence[Number]:
+    day, count = _closed_on(row) if moved else _written(row), _number(row, "n")
     if row.get("IsWon") is True:
         amount = (("won_amount", day, _sum(row, "amt")),) if "amt" in row else ()
         return (("won_count", day, count), *amount)
@@ -195,9 +209,10 @@ def _closing(row: Row) -> Sequence[Number]:
     raise ValueError(f"IsWon is {row.get('IsWon')!r}")
 
 
-def _outcome(row: Row) -> Sequence[Number]:
+def _outcome(row: Row, *, moved: bool) -> Sequence[Number]:
     """A group of closed deals: outcome, amount and, of won ones, how long they took."""
-    return (*_closing(row), *(_cycle(row) if row.get("IsWon") is True else ()))
+    taken = _cycle(row, moved=moved) if row.get("IsWon") is True else ()
+    return (*_closing(row, moved=moved), *taken)
 
 
 def _by_day(
@@ -226,82 +241,96 @@ def _by_day(
     )
 
 
+ENTERED_LATE = timedelta(days=31)
+"""How long after its close date a deal may be entered as closed, and count on the day of its entry."""
 _MOVED = "LastStageChangeDate >= {a} AND LastStageChangeDate < {b}"
-_UNMOVED = "LastStageChangeDate = null AND CloseDate >= {first} AND CloseDate <= {last}"
+_UNMOVED = (
+    "LastStageChangeDate = null AND ((CreatedDate >= {a} AND CreatedDate < {b} AND CloseDate >= {early})"
+    " OR (CloseDate >= {first} AND CloseDate <= {last} AND CreatedDate >= {late}))"
+)
+"""Entered as closed within the span, or imported long after a closing within it."""
 _BY_CLOSE = "CloseDate >= {first} AND CloseDate <= {last}"
+_MOVED_ON, _BEGUN_ON = "DAY_ONLY(LastStageChangeDate)", "DAY_ONLY(CreatedDate)"
 
 
 def _closings(
     metrics: Sequence[str],
     select: str,
     group: str,
-    condition: str,
+    when: str,
     read: Callable[[Row], Sequence[Number]],
     *,
-    moved: bool,
     most: int = 0,
 ) -> Question:
-    """Deals closed, in fewer groups. ``moved``: whether it may be seen when the stage was changed."""
-
-    def asked(day: str, grouped: str, when: str, also: tuple[Question, ...] = ()) -> Question:
-        return Question(
-            tuple(metrics),
-            "Opportunity",
-            "OwnerId",
-            f"OwnerId, {day}, {select}",
-            f"{condition} = true AND {when}",
-            f"OwnerId, {grouped}, {group}",
-            read,
-            also=also,
-            most=most,
-        )
-
-    if not moved:
-        return asked("CloseDate", "CloseDate", _BY_CLOSE)
-    of_moved = "DAY_ONLY(LastStageChangeDate)"
-    return asked(f"{of_moved} d", of_moved, _MOVED, (asked("CloseDate", "CloseDate", _UNMOVED),))
+    """Deals closed. ``when``: which ones, and on which days."""
+    return Question(
+        tuple(metrics),
+        "Opportunity",
+        "OwnerId",
+        f"OwnerId, {select}",
+        when,
+        f"OwnerId, {group}",
+        read,
+        most=most,
+    )
 
 
 def _closed(*, amount: bool = True, moved: bool = True) -> Question:
     """Deals closed, all that is asked of them in one. ``amount``, ``moved``: whether the fields for it may be seen.
 
     A deal closes when its stage is changed for the last time. Its close date is what somebody wrote: it may lie before or
-    after that day, and be written anew. It counts where the stage was never changed, or may not be seen.
+    after that day, and be written anew. A deal that never changed its stage was entered as closed. Where changes of stage
+    may not be seen, the close date counts.
     """
     total = ", SUM(Amount) amt" if amount else ""
     day, grouped, when = "CloseDate", "CloseDate", _BY_CLOSE
     spare = {"Amount": (False, moved)} if amount else {}
     if moved:
-        day, grouped = (
-            "CloseDate, DAY_ONLY(LastStageChangeDate) d",
-            "CloseDate, DAY_ONLY(LastStageChangeDate)",
-        )
+        day, grouped = f"CloseDate, {_MOVED_ON} d", f"CloseDate, {_MOVED_ON}"
         when = f"(({_MOVED}) OR ({_UNMOVED}))"
         spare["LastStageChangeDate"] = amount, False
     outcomes = ("won_count", "lost_count", *(("won_amount",) if amount else ()))
-    return Question(
+    whole = _closings(
         (*outcomes, "cycle_days"),
-        "Opportunity",
-        "OwnerId",
-        f"OwnerId, {day}, IsWon, DAY_ONLY(CreatedDate) begun, COUNT(Id) n{total}",
+        f"{day}, IsWon, {_BEGUN_ON} begun, COUNT(Id) n{total}",
+        f"{grouped}, IsWon, {_BEGUN_ON}",
         f"IsClosed = true AND {when}",
-        f"OwnerId, {grouped}, IsWon, DAY_ONLY(CreatedDate)",
-        _outcome,
-        spare={name: _closed(amount=sums, moved=moves) for name, (sums, moves) in spare.items()},
-        most=10 * GROUPS,
-        simpler=(
-            _closings(outcomes, f"IsWon, COUNT(Id) n{total}", "IsWon", "IsClosed", _closing, moved=moved),
-            _closings(
-                ("cycle_days",),
-                "DAY_ONLY(CreatedDate) begun, COUNT(Id) n",
-                "DAY_ONLY(CreatedDate)",
-                "IsWon",
-                _cycle,
-                moved=moved,
-                most=10 * GROUPS,
-            ),
-        ),
+        partial(_outcome, moved=moved),
+        most=MOST_CLOSINGS,
     )
+    return replace(
+        whole,
+        spare={name: _closed(amount=sums, moved=moves) for name, (sums, moves) in spare.items()},
+        simpler=_simpler(outcomes, total, moved=moved),
+    )
+
+
+def _simpler(outcomes: Sequence[str], total: str, *, moved: bool) -> tuple[Question, Question]:
+    """The same in fewer groups. What was entered as won took no days: its length is not asked for."""
+    day, grouped, when = (f"{_MOVED_ON} d", _MOVED_ON, _MOVED) if moved else ("CloseDate",) * 2 + (_BY_CLOSE,)
+    ended = _closings(
+        outcomes,
+        f"{day}, IsWon, COUNT(Id) n{total}",
+        f"{grouped}, IsWon",
+        f"IsClosed = true AND {when}",
+        partial(_closing, moved=moved),
+    )
+    entered = _closings(
+        outcomes,
+        f"CloseDate, {_BEGUN_ON} begun, IsWon, COUNT(Id) n{total}",
+        f"CloseDate, {_BEGUN_ON}, IsWon",
+        f"IsClosed = true AND {_UNMOVED}",
+        partial(_closing, moved=True),
+    )
+    taken = _closings(
+        ("cycle_days",),
+        f"{day}, {_BEGUN_ON} begun, COUNT(Id) n",
+        f"{grouped}, {_BEGUN_ON}",
+        f"IsWon = true AND {when}",
+        partial(_cycle, moved=moved),
+        most=MOST_CLOSINGS,
+    )
+    return replace(ended, also=(entered,) if moved else ()), taken
 
 
 HISTORIES = {
@@ -698,6 +727,8 @@ def span(first: date, last: date, until: datetime | None = None) -> dict[str, st
         "b": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "first": first.isoformat(),
         "last": last.isoformat(),
+        "early": (first - ENTERED_LATE).isoformat(),
+        "late": instant(first + ENTERED_LATE + timedelta(days=1)),
     }
 
 
