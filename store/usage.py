@@ -239,7 +239,7 @@ def keep_coverage(
     - A CRM that tells snapshots as of now only calls those of days gone by ``unsupported``: what was read on its day stays.
       So does an event or a presence that it tells of the running day only, if it was read until the day was nearly over.
 
-    A day is over when it is over in UTC and in ``zone``: CRMs count by either.
+    A day is over when it is over in UTC and in ``zone``: CRMs count by either. Who was there today they tell by ``zone``.
     """
     at = Utc().process_bind_param(now, uow.connection.dialect)  # once for all rows, as the driver takes it
     told: list[Coverage] = []
@@ -271,13 +271,18 @@ def keep_coverage(
         )
     if forgotten:
         ends = {
-            day: datetime.combine(day + timedelta(days=1), time(), zone)
-            for day in {row.day for row in forgotten}
+            (row.metric, row.day): _over(row.day, zone)
+            if METRICS[row.metric].kind is MetricKind.EVENT
+            else datetime.combine(row.day + timedelta(days=1), time(), zone)
+            for row in forgotten
         }
         _say_unless(
             uow,
             sa.and_(_READ_WELL, coverage_table.c.polled_at >= sa.bindparam("nearly", type_=Utc)),
-            [{**row, "nearly": ends[row["day"]] - _NEARLY} for row in _coverage_rows(source, forgotten, now)],
+            [
+                {**row, "nearly": ends[row["metric"], row["day"]] - _NEARLY}
+                for row in _coverage_rows(source, forgotten, now)
+            ],
         )
     keep_failure(uow, source, too_late, now)
 

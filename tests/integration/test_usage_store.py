@@ -175,6 +175,21 @@ def test_what_a_crm_tells_of_the_running_day_only_stays_read_if_the_day_was_near
     assert kept(unsupported, "18T09:00") is OK
 
 
+def test_an_event_of_a_utc_day_stays_read_only_if_that_day_was_nearly_over_too(database: Database) -> None:
+    unsupported, zone = CoverageStatus.UNSUPPORTED, ZoneInfo("Asia/Tokyo")
+
+    def kept(status: CoverageStatus, at: str) -> CoverageStatus:
+        rows = [Coverage(CREATED, day(1), status)]
+        now = datetime.fromisoformat(f"2026-11-{at}+09:00").astimezone(UTC)
+        database.write_now(usage.keep_coverage, "crm", rows, now, zone=zone)
+        return database.read_now(usage.coverage, [CREATED], day(1), day(1))[CREATED]
+
+    assert kept(OK, "17T23:10") is OK
+    assert kept(unsupported, "18T22:00") is unsupported, "the UTC day went on until nine in the morning"
+    assert kept(OK, "18T08:10") is OK
+    assert kept(unsupported, "18T22:00") is OK
+
+
 def test_a_failure_does_not_unsay_a_day_that_was_read_well_once_it_was_over(database: Database) -> None:
     ends = {"UTC": "00:00", "Europe/Berlin": "00:00", "America/Los_Angeles": "08:00"}
     for at, (zone, over) in enumerate(ends.items()):

@@ -75,8 +75,9 @@ class OdooConnector:
     """Reads one database; implements :class:`bot.domain.ports.Connector`. Opening it reads nothing yet."""
 
     lag_days = 0
-    overlap_days = 1
-    """The day before is read once more when it is over; of its changes what was not changed again (queries.FRESH)."""
+    overlap_days = 2
+    """The day before is read until the programme's day ends: east of UTC the UTC day of that date runs on for hours into it.
+    Of its changes what was not changed again (queries.FRESH)."""
 
     def __init__(
         self,
