@@ -178,6 +178,35 @@ async def test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most(org:
     assert wrong == set()
 
 
+async def test_it_takes_forty_calls_at_most_where_everybody_wins_and_moves_five_deals_a_day(org: Org) -> None:
+    people = busy(org, 2000)
+    deals = [row["Id"] for row in org.crm.rows("SELECT Id FROM Opportunity LIMIT ?", len(people))]
+    moved = {"Field": "CloseDate", "OldValue": "2026-11-20", "NewValue": "2026-12-20"}
+    for days in range(3):
+        at = org.ago(days) - timedelta(hours=1)
+        pushes = [
+            {**moved, "OpportunityId": deals[n % 2000], "CreatedById": people[n % 2000], "CreatedDate": at}
+            for n in range(7900)
+        ]
+        org.crm.insert("OpportunityFieldHistory", pushes)
+        won = {"StageName": "Closed Won", "Amount": 1, "CloseDate": at.date(), "LastStageChangeDate": at}
+        older = [
+            {"Id": org.crm.new_id("Opportunity"), "OwnerId": who, "CreatedDate": at - timedelta(days=10 + n)}
+            for who in people
+            for n in range(4)
+        ]
+        org.crm.insert("Opportunity", [{**won, **each} for each in older])
+    connector = org.connector()
+    await connector.users(TODAY)
+    parts = await collected(connector, OVERLAP, ALL)
+    assert connector.api.calls == org.line.requests <= 40
+    coverage, facts = coverage_of(parts), facts_of(parts)
+    unread = {metric for metric in READ if coverage[metric, TODAY][0] is not OK}
+    assert unread == {"close_date_pushes"}, "more rows than are read of a day"
+    assert coverage["close_date_pushes", TODAY][0] is UNSUPPORTED
+    assert {values["won_count"] for values in facts.values()} == {5.0}
+
+
 def only_queries(org: Org) -> None:
     """The org knows a login and ``query``: everything else is no address of it."""
     inner = org.line.handle_async_request
@@ -492,7 +521,8 @@ async def test_quotas_of_several_forecast_types_need_a_choice(org: Org) -> None:
 async def test_more_pushes_than_are_read_on_a_day_are_not_counted_on_that_day_only(
     org: Org, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.connectors.salesforce.poll.MOST_PUSHES", 300)
+    monkeypatch.setattr("bot.connectors.salesforce.poll.MOST_PUSHES", 600)
+    monkeypatch.setattr("bot.connectors.salesforce.poll.PUSHES_A_DAY", 300)
     _, rep = people_of(org, 1)
     for number in range(901):
         deal = org.deal(rep, 60)

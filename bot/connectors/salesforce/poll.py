@@ -35,6 +35,7 @@ from bot.connectors.salesforce.queries import (
     PAST,
     PERIODS,
     PUSHES,
+    PUSHES_A_DAY,
     QUOTAS,
     REQUIRED,
     SINGLY,
@@ -225,11 +226,13 @@ class Poll(Asking):
                 await self._check_tracked(question)
         except TooSlow as error:
             if first == last and question.simpler and isinstance(error, TooMany):
-                for each in question.simpler:
-                    await self._events(each, first, last)
+                await all_of([self._events(each, first, last) for each in question.simpler])
                 return
             if first == last:
                 self._fail(question.entity, question.metrics, days, _given_up(error))
+                return
+            if isinstance(error, TooMany):  # known at once: both halves may share requests
+                await all_of([self._events(question, *half) for half in halves(first, last)])
                 return
             for half in halves(first, last):
                 await self._events(question, *half)
@@ -275,7 +278,8 @@ class Poll(Asking):
             if not self._offer.has(history):
                 raise Denied("", code="denied")
             soql = PUSHES.format_map(span(first, last))
-            rows = await self._courier.rows(soql, most=MOST_PUSHES)
+            daily = max(MOST_PUSHES // len(self._days), PUSHES_A_DAY)
+            rows = await self._courier.rows(soql, most=daily * len(days))
             if not rows:
                 await self._check_changes("CloseDate")
         except TooSlow:

@@ -24,7 +24,7 @@ from bot.domain.usage import METRICS
 
 GROUPS = 2000
 """Most groups that an aggregate query gives: there is no next page, only a next key."""
-MOST_CLOSINGS = 10 * GROUPS
+MOST_CLOSINGS = 7 * GROUPS
 """Groups of closed deals that are read of a span at most."""
 QUOTA_DAYS = 92
 """How long ago the running period can have begun: a quarter."""
@@ -663,7 +663,8 @@ PUSHES = (
     " WHERE Field = 'CloseDate' AND CreatedDate >= {a} AND CreatedDate < {b} ORDER BY Id"
 )
 """Old and new values can be neither filtered nor grouped, so these are rows."""
-MOST_PUSHES = 10_000
+MOST_PUSHES, PUSHES_A_DAY = 10_000, 2_000
+"""Rows of them that are read in a poll, and of a day at least: more of a day are not read at all."""
 CHANGES = (
     "SELECT Field, COUNT(Id) n FROM OpportunityFieldHistory WHERE CreatedDate >= {a} AND CreatedDate < {b}"
     " GROUP BY Field ORDER BY Field LIMIT 2000"
