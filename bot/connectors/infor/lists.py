@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import date, timedelta
 from typing import TypeVar
 
 from bot.connectors.figures import days_of
 from bot.connectors.http import Answer, Api
 from bot.connectors.infor.answers import Moved, NotUnderstood, Page, metric_of, page_of
-from bot.connectors.infor.queries import IS_AUDITED, OPEN, SETTLED_DAYS, Question, address, span
+from bot.connectors.infor.queries import (
+    IS_AUDITED,
+    OPEN,
+    SETTLED_DAYS,
+    SETTLED_FOR,
+    Question,
+    address,
+    instant,
+    span,
+)
 from bot.connectors.infor.rows import Row, key_of
+from bot.connectors.kept import Kept
 from bot.domain.errors import FullsteamError, Retryable
 from bot.domain.usage import Window
 
@@ -46,7 +56,9 @@ class Lists:
         self._size = size
         self._unordered: set[str] = set()
         self._absent: defaultdict[str, set[str]] = defaultdict(set)
-        self._touched: defaultdict[Question, dict[date, frozenset[str]]] = defaultdict(dict)
+        self._touched: defaultdict[Question, Kept[dict[date, set[str]]]] = defaultdict(
+            lambda: Kept(api.server_now, SETTLED_FOR)
+        )
 
     def forget(self) -> None:
         """What was found not to be there may be by now."""
@@ -220,35 +232,52 @@ class Lists:
         first: date,
         today: date,
         take: Callable[[Row], tuple[str, date] | None],
+        late: Question | None = None,
     ) -> Mapping[str, date]:
-        """When each opportunity was last worked on, or moved, since ``first``. What is settled is read once a process."""
-        known = self._touched[question]
+        """When each opportunity was last worked on, or moved, since ``first``. What is settled is read once a day.
+
+        ``late``: asks for rows that were written since, of days that were settled by then.
+        """
+        kept = self._touched[question]
+        known = kept.get() or {}
         settled = today - timedelta(days=SETTLED_DAYS)
         missing = [day for day in days_of(Window(first, settled)) if day not in known]
         since = min([*missing, settled + timedelta(days=1)])
+        # A day more than today: somewhere it is tomorrow already.
+        where = question.where.format_map(span(since, today + timedelta(days=1)))
+        found = await self._touched_on(question, where, today, take)
+        if late is not None and since > first:
+            where = late.where.format(oldest=instant(first), a=instant(since))
+            with suppress(NotUnderstood):  # where it cannot be asked like that, it is seen a day later
+                for day, deals in (await self._touched_on(late, where, today, take)).items():
+                    found[day] |= deals
+        if not known:
+            known = kept.keep({})
+        for day in list(known):
+            if day < first:
+                del known[day]
+        for day in days_of(Window(first, settled)):
+            known.setdefault(day, set()).update(found[day])
+        latest: dict[str, date] = {}
+        for day in days_of(Window(first, today)):
+            for deal in known.get(day, set()) | found[day]:
+                latest[deal] = day
+        return latest
 
-        async def read() -> dict[date, set[str]]:
+    async def _touched_on(
+        self, question: Question, where: str, today: date, take: Callable[[Row], tuple[str, date] | None]
+    ) -> defaultdict[date, set[str]]:
+        """The opportunities of each day. What is of tomorrow is of today."""
+
+        async def read() -> defaultdict[date, set[str]]:
             found: defaultdict[date, set[str]] = defaultdict(set)
-            # A day more than today: somewhere it is tomorrow already.
-            async for row in self.rows(
-                question, question.where.format_map(span(since, today + timedelta(days=1)))
-            ):
+            async for row in self.rows(question, where):
                 taken = take(row)
                 if taken is not None:
                     found[min(taken[1], today)].add(taken[0])
             return found
 
-        found = await twice(read)
-        for day in list(known):
-            if day < first:
-                del known[day]
-        for day in missing:
-            known[day] = frozenset(found.get(day, ()))
-        latest: dict[str, date] = {}
-        for day in days_of(Window(first, today)):
-            for deal in {*known.get(day, ()), *found.get(day, ())}:
-                latest[deal] = day
-        return latest
+        return await twice(read)
 
     async def says(self, condition: str) -> bool:
         """Whether there is any audited change of a kind."""

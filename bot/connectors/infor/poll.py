@@ -53,6 +53,7 @@ from bot.connectors.infor.queries import (
     UPDATED,
     WON,
     WORKED_ON,
+    WORKED_ON_LATE,
     Question,
     any_of,
     grant,
@@ -494,7 +495,9 @@ class Poll(Asking):
     async def _by_list(self, wanted: set[str], where: str) -> None:
         """Every open opportunity, for what is wanted of them."""
         today, question = self._window.through, self._crm.open_deals()
-        worked = await self._look_back(wanted, "opps_no_activity_30d", QUIET_DAYS, WORKED_ON, worked_on)
+        worked = await self._look_back(
+            wanted, "opps_no_activity_30d", QUIET_DAYS, WORKED_ON, worked_on, WORKED_ON_LATE
+        )
         moved = await self._look_back(wanted, "opps_stuck_step", STUCK_DAYS, MOVED_ON, moved_on)
         flaws = [metric for metric in FLAWS if metric in wanted]
         filled: Counter[str] = Counter()
@@ -564,13 +567,15 @@ class Poll(Asking):
         days: int,
         question: Question,
         take: Callable[[Row], tuple[str, date] | None],
+        late: Question | None = None,
     ) -> Mapping[str, date]:
         """Opportunities that something happened to in so many days. Where that cannot be read, the metric is not wanted."""
         if metric not in wanted:
             return {}
         today = self._window.through
         try:
-            found = await self._crm.lists.touched(question, today - timedelta(days=days - 1), today, take)
+            first = today - timedelta(days=days - 1)
+            found = await self._crm.lists.touched(question, first, today, take, late)
             if question is MOVED_ON and not found:
                 await self._crm.expect_audited_steps()
         except (Retryable, Permanent) as error:

@@ -45,7 +45,9 @@ SEEN_DAYS = 30
 FRESH_FOR = timedelta(hours=12)
 """How long after a day the last change of a record still tells who changed it on that day."""
 SETTLED_DAYS = 3
-"""What is older is not read again to know when a deal was last worked on."""
+"""What is older is read once a day only to know when a deal was last worked on, or moved."""
+SETTLED_FOR = timedelta(days=1)
+"""How long it is known then: rows that went, and a right that was given, are seen after that."""
 _LITERAL = "'@(),/:$-_"
 """Stays as it is in an address: some servers do not find a text whose quotes are escaped."""
 
@@ -126,6 +128,14 @@ WORKED_ON = Question(
     "Type ne 'atDatabaseChange' and OpportunityId ne null and CompletedDate ge {a} and CompletedDate lt {b}",
     ("OpportunityId", "CompletedDate"),
 )
+WORKED_ON_LATE = replace(
+    WORKED_ON,
+    where=(
+        "Type ne 'atDatabaseChange' and OpportunityId ne null and CompletedDate ge {oldest} and CompletedDate lt {a}"
+        " and ModifyDate ge {a}"
+    ),
+)
+"""People write themselves when they completed something: what was written of late, with an older date."""
 MOVED_ON = Question(
     "history",
     "Type eq 'atDatabaseChange' and OpportunityId ne null and CreateDate ge {a} and CreateDate lt {b}",
