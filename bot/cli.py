@@ -23,7 +23,7 @@ from bot.domain.ports import Probe
 from bot.domain.usage import METRICS, PERCENT, Coverage, CoverageStatus
 
 if TYPE_CHECKING:
-    from bot.commands import Matched, Polled, Question, Rehearsed
+    from bot.commands import Amiss, Matched, Polled, Question, Rehearsed
     from bot.connectors.settings import Wanted
     from bot.services.poll_crm import PollReport
 
@@ -451,24 +451,25 @@ def poll(
 ) -> None:
     """Poll one CRM, or each, once: facts and coverage by metric, calls used, limit left. Polling twice is polling once.
 
-    Exit code 1 when the poll failed; what single metrics lack is said and is no failure.
+    Exit code 1 when a poll failed, 2 when a source could not be opened; what single metrics lack is said and is no failure.
     """
     from bot.commands import poll_once, rehearse_poll
     from bot.progress import call_counter
 
     _say_it_here()
     if dry_run:
-        rehearsed = rehearse_poll(name, since, warn=_warn)
-        if not _write_each(json_file, {one.source: one.to_json() for one in rehearsed}):
+        rehearsed, amiss = rehearse_poll(name, since, warn=_warn)
+        if not _write_each(json_file, {one.source: one.to_json() for one in rehearsed}, amiss):
             for one in rehearsed:
                 _print_rehearsal(one)
+        _end(amiss, anything=bool(rehearsed))
         return
     warnings: list[str] = []
     with call_counter(sys.stderr.isatty()) as counter:
-        polled = poll_once(name, since, tell=counter.tell, warn=warnings.append)
+        polled, amiss = poll_once(name, since, tell=counter.tell, warn=warnings.append)
     for warning in warnings:
         _warn(warning)
-    on_paper = _write_each(json_file, {each.report.source: each.to_json() for each in polled})
+    on_paper = _write_each(json_file, {each.report.source: each.to_json() for each in polled}, amiss)
     for each in polled:
         if each.report.failure is not None:
             _warn(_failed(each.report))
@@ -476,16 +477,24 @@ def poll(
             _print_poll(each)
     if any(each.report.failure is not None for each in polled):
         raise typer.Exit(1)
+    _end(amiss, anything=bool(polled))
+
+
+def _end(amiss: Amiss, *, anything: bool) -> None:
+    """Exit code 2 where a source that was meant could not be opened. ``anything``: whether another one was read."""
+    if amiss and not anything:
+        raise amiss.error()
+    if amiss:
+        raise typer.Exit(2)
 
 
 def _warn(line: str) -> None:
     err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _write_each(target: Path | None, bodies: Mapping[str, dict[str, Any]]) -> bool:
+def _write_each(target: Path | None, bodies: Mapping[str, dict[str, Any]], amiss: Amiss) -> bool:
     """The body of one source, or of several by name. True when it went to standard output: nothing else belongs there."""
-    body = next(iter(bodies.values())) if len(bodies) == 1 else {"sources": dict(bodies)}
-    return _write_json(target, body) and str(target) == "-"
+    return _write_json(target, amiss.to_json(bodies)) and str(target) == "-"
 
 
 _ELSEWHERE = frozenset({"unreachable", "no-json", "wrong-address", "redirected"})
@@ -560,7 +569,11 @@ def _print_poll(polled: Polled) -> None:
     meter = polled.meter
     if meter is not None:
         left = "" if meter.left is None else f"; {meter.left:,} of {meter.most or 0:,} calls left"
-        out.print(f"{_many(meter.calls, 'call')}, {_many(meter.rows, 'row')}{left}", highlight=False)
+        out.print(
+            f"{report.source}: {_many(meter.calls, 'call')}, {_many(meter.rows, 'row')}{left}",
+            highlight=False,
+            markup=False,
+        )
     if polled.matched is not None:
         _print_matched(polled.matched)
 
@@ -658,7 +671,10 @@ def disconnect(name: Annotated[str, typer.Argument(metavar="NAME", help="Which s
     from bot.commands import disconnect_source
 
     if disconnect_source(name):
-        out.print(f"The environment still names {name}: it goes on being read.", soft_wrap=True)
+        out.print(
+            f"What was kept of {name} is forgotten. The environment still names {name}: it goes on being read.",
+            soft_wrap=True,
+        )
     else:
         out.print(
             f"{name} is forgotten; people, facts and coverage that were read from it stay.", soft_wrap=True

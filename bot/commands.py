@@ -9,7 +9,7 @@ import os
 import pwd
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
@@ -217,24 +217,53 @@ class Polled:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Amiss:
+    """``faults``: why sources that were meant could not be opened, by name; ``listed``: what else is wrong with FULLSTEAM_CRMS."""
+
+    faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.faults or self.listed)
+
+    def error(self) -> ConfigurationError:
+        """The same, where nothing at all could be opened."""
+        title = (
+            f"{next(iter(self.faults))} cannot be opened" if len(self.faults) == 1 else "None can be opened"
+        )
+        return ConfigurationError([*chain.from_iterable(self.faults.values()), *self.listed], title=title)
+
+    def to_json(self, done: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """What was ``done``, by source, and what was not: of one source itself, of several by name."""
+        failed = {
+            name: {"source": name, "failure": f"{name} cannot be opened: {'; '.join(faults)}"}
+            for name, faults in self.faults.items()
+        }
+        sources = {**done, **failed}
+        if len(sources) == 1 and not self.listed:
+            return next(iter(sources.values()))
+        return {"sources": sources, **({"faults": list(self.listed)} if self.listed else {})}
+
+
 def poll_once(
     name: str | None,
     since: date | None,
     *,
     tell: Callable[[int, int], None],
     warn: Callable[[str], None],
-) -> list[Polled]:
+) -> tuple[list[Polled], Amiss]:
     """``fullsteam poll``: read one source, or all, once each, and match people where a Slack token is set.
 
-    ``tell``: hears of calls and rows while it runs; ``warn``: of what is wrong with settings of other sources.
+    ``tell``: hears of calls and rows while it runs; ``warn``: of what is wrong with settings.
     """
     settings = read_settings(programme=True, crms=False, remembered=remembered_crms)
     programme, _ = programme_and_content(settings)
     with _opened(settings) as database:
-        polled = asyncio.run(_poll_once(settings, database, programme, name, since, tell, warn))
+        polled, amiss = asyncio.run(_poll_once(settings, database, programme, name, since, tell, warn))
         if all(each.report.failure is not None for each in polled):
-            return polled
-        return [*polled[:-1], replace(polled[-1], matched=_matched(settings, database, programme))]
+            return polled, amiss
+        return [*polled[:-1], replace(polled[-1], matched=_matched(settings, database, programme))], amiss
 
 
 async def _poll_once(
@@ -245,12 +274,13 @@ async def _poll_once(
     since: date | None,
     tell: Callable[[int, int], None],
     warn: Callable[[str], None],
-) -> list[Polled]:
+) -> tuple[list[Polled], Amiss]:
     clock = SystemClock()
     sources = await all_sources(settings, database, programme, clock=clock)
     polled: list[Polled] = []
     try:
-        for connector in chosen(sources, name, settings, warn):
+        opened, amiss = chosen(sources, name, settings, warn)
+        for connector in opened:
             through = last_day(programme, connector.lag_days, clock.now())
             reading = asyncio.ensure_future(
                 poll(database, connector, programme, clock.now(), since=_first_to_read(since, through))
@@ -260,7 +290,7 @@ async def _poll_once(
                     tell(connector.meter().calls, connector.meter().rows)
             meter = connector.meter() if isinstance(connector, Metered) else None
             polled.append(Polled(reading.result(), meter))
-        return polled
+        return polled, amiss
     finally:
         await let_go(sources.opened)
 
@@ -284,45 +314,51 @@ def _first_to_read(since: date | None, through: date) -> date | None:
 
 def chosen(
     sources: Sources, name: str | None, settings: Settings, warn: Callable[[str], None]
-) -> list[Connector]:
-    """The source of that name; without a name every one that there is. Raises ConfigurationError, with what there is.
+) -> tuple[list[Connector], Amiss]:
+    """The source of that name; without a name every one that there is, and what was meant and cannot be opened.
 
-    ``warn``: hears of what is wrong with the others.
+    ``warn``: hears of what is wrong, where something can be opened. Raises ConfigurationError where nothing was meant.
     """
     if name is not None and name not in sources.names:
         raise _no_such_source(sources, name, settings)
     wanted_ones = sources.names if name is None else [name]
     faulty = {each: sources.faults[each] for each in wanted_ones if each in sources.faults}
     opened = [sources.opened[each] for each in wanted_ones if each in sources.opened]
-    if not opened and faulty:
-        title = f"{next(iter(faulty))} cannot be opened" if len(faulty) == 1 else "None can be opened"
-        raise ConfigurationError(list(chain.from_iterable(faulty.values())), title=title)
-    if not opened:
+    told_already = set(chain.from_iterable(sources.faults.values()))
+    listed = [each for each in settings.crm_faults if each not in told_already]
+    if not opened and not faulty:
         raise ConfigurationError([*_other_faults(settings), NOTHING_TO_READ], title="There is no source")
-    for each, faults in faulty.items():
-        warn(f"{each} cannot be opened: {'; '.join(faults)}")
-    told_already = set(chain.from_iterable(faulty.values()))
+    amiss = Amiss(faulty, tuple(listed) if name is None else ())
+    if opened:
+        for each, faults in faulty.items():
+            warn(f"{each} cannot be opened: {'; '.join(faults)}")
     for fault in _other_faults(settings):
-        if fault not in told_already:
+        if fault not in chain(chain.from_iterable(faulty.values()), () if opened else amiss.listed):
             warn(fault)
-    return opened
+    return opened, amiss
 
 
 def _other_faults(settings: Settings) -> list[str]:
-    return [*settings.crm_faults, *settings.strays]
+    return [*settings.crm_faults, *settings.strays, *settings.unknown]
 
 
 def _no_such_source(sources: Sources, name: str, settings: Settings) -> ConfigurationError:
     """What to do where nothing has that name: set it up if it is a kind of CRM, or choose one that there is."""
     faults = _other_faults(settings)
-    kind = connector_kinds().get(name)
+    kinds = connector_kinds()
+    kind = kinds.get(name)
     there = (
         f"; there {'are' if len(sources.names) > 1 else 'is'} {', '.join(sources.names)}"
         if sources.names
         else ""
     )
     if kind is None or kind.settings is None:
-        return ConfigurationError([*faults, f"there is no source {name}{there}"], title="No such source")
+        known = ", ".join(sorted(each.name for each in kinds.values() if each.settings is not None))
+        how = f"`fullsteam connect {name} --kind KIND` adds it (KIND is one of {known}; docs/connectors/README.md)"
+        return ConfigurationError(
+            [*faults, f"there is no source {name}{there or '; none is set up'}; {how}"],
+            title="No such source",
+        )
     needs = ", ".join(
         f"FULLSTEAM_{variable(name)}_{each.field.upper()}" for each in wanted(kind.settings) if each.required
     )
@@ -383,7 +419,9 @@ class Rehearsed:
         }
 
 
-def rehearse_poll(name: str | None, since: date | None, *, warn: Callable[[str], None]) -> list[Rehearsed]:
+def rehearse_poll(
+    name: str | None, since: date | None, *, warn: Callable[[str], None]
+) -> tuple[list[Rehearsed], Amiss]:
     """``fullsteam poll --dry-run``: what the next poll of one source, or of all, would ask, without asking or writing anything.
 
     Without a programme file days are those of UTC; without a database it is the first poll.
@@ -410,21 +448,21 @@ async def _rehearse_all(
     name: str | None,
     since: date | None,
     warn: Callable[[str], None],
-) -> list[Rehearsed]:
+) -> tuple[list[Rehearsed], Amiss]:
     sources = await all_sources(settings, database, programme)
     rehearsed: list[Rehearsed] = []
     try:
-        names = [each.name for each in chosen(sources, name, settings, warn)]
-        for each in names:
+        opened, amiss = chosen(sources, name, settings, warn)
+        for each in opened:
             try:
-                rehearsed.append(await _rehearse(settings, database, programme, each, since))
+                rehearsed.append(await _rehearse(settings, database, programme, each.name, since))
             except Refused as error:
-                if len(names) == 1:
+                if len(opened) == 1 and not amiss:
                     raise
                 warn(str(error))
     finally:
         await let_go(sources.opened)
-    return rehearsed
+    return rehearsed, amiss
 
 
 async def _rehearse(

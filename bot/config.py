@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     _named: dict[str, NamedCrm] = PrivateAttr(default_factory=dict)
     _crm_faults: list[str] = PrivateAttr(default_factory=list)
     _strays: list[str] = PrivateAttr(default_factory=list)
+    _unknown: list[str] = PrivateAttr(default_factory=list)
+    _of_no_kind: dict[str, str] = PrivateAttr(default_factory=dict)
     _said: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -108,6 +110,16 @@ class Settings(BaseSettings):
     def strays(self) -> Sequence[str]:
         """Variables that look like a CRM's and belong to none, with what to do."""
         return self._strays
+
+    @property
+    def unknown(self) -> Sequence[str]:
+        """Variables that begin with our prefix and mean nothing, with what may have been meant."""
+        return self._unknown
+
+    @property
+    def of_no_kind(self) -> Mapping[str, str]:
+        """CRMs of FULLSTEAM_CRMS, by name, whose kind is none: what is wrong."""
+        return self._of_no_kind
 
     def crm_variables(self, name: str, kind: str) -> dict[str, str]:
         """What the environment says of one CRM of a kind: fields of its model, as they were written. Nothing is checked."""
@@ -208,13 +220,13 @@ def read_settings(
     kept = remembered(settings) if remembered is not None else {}
     settings._said.update(_environment(env_file))  # noqa: SLF001 - read once, here
     settings._crm_faults[:] = _read_crms(settings, kept)  # noqa: SLF001 - the same
-    settings._strays[:], unknown = _unknown(settings, kept)  # noqa: SLF001 - the same
+    settings._strays[:], settings._unknown[:] = _unknown(settings, kept)  # noqa: SLF001 - the same
     if crms:
         faults += settings.crm_faults
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
     if strict:
-        faults = [*unknown, *settings.strays, *faults]
+        faults = [*settings.unknown, *settings.strays, *faults]
     if faults:
         raise ConfigurationError(faults, title="Some settings are missing or wrong")
     return settings
@@ -239,7 +251,9 @@ def _read_crms(settings: Settings, kept: Mapping[str, str]) -> list[str]:
         if not _NAME.fullmatch(name):
             faults.append(f"FULLSTEAM_CRMS: {name!r} is no name of a CRM: {_LETTERS}")
         elif kind not in kinds:
-            faults.append(f"FULLSTEAM_CRMS: {kind!r} is no kind of CRM; there are {', '.join(sorted(kinds))}")
+            fault = f"FULLSTEAM_CRMS: {kind!r} is no kind of CRM; there are {', '.join(sorted(kinds))}"
+            settings._of_no_kind[name] = fault  # noqa: SLF001 - read once, here
+            faults.append(fault)
         elif variable(name).partition("_")[0] in _OURS - {variable(each) for each in kinds}:
             faults.append(f"FULLSTEAM_CRMS: {name!r} begins like a setting of ours: choose another name")
         elif name in names:

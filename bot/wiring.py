@@ -447,6 +447,7 @@ def open_named(
             opened[name] = open_source(crm.kind, crm.settings, record_link, zone=zone, clock=clock)
         except ConfigurationError as error:
             faults[name] = error.faults
+    faults |= {name: (fault,) for name, fault in settings.of_no_kind.items()}
     return Sources(opened, faults)
 
 
@@ -480,10 +481,12 @@ async def let_go(connectors: Mapping[str, Connector]) -> None:
 
 
 def kept_sources(uow: UnitOfWork) -> dict[str, Kept]:
-    """The sources that the database says how to open."""
+    """The sources that the database says how to open, also those whose kind is not here any more."""
     kinds = connector_kinds()
     return {
-        name: (each.kind, each.settings) for name, each in usage.sources(uow).items() if each.kind in kinds
+        name: (each.kind, each.settings)
+        for name, each in usage.sources(uow).items()
+        if each.kind in kinds or each.settings
     }
 
 
@@ -534,7 +537,11 @@ def open_kept(
     opened: dict[str, Connector] = {}
     faults: dict[str, tuple[str, ...]] = {}
     changed: dict[str, tuple[str, ...]] = {}
+    kinds = connector_kinds()
     for name, (kind, kept) in known.items():
+        if kind not in kinds:
+            faults[name] = (_KIND_IS_GONE.format(name=name, kind=kind),)
+            continue
         try:
             given = settled(name, kind, vault.unseal(name, kept), over := said(name, kind))
             if over:
@@ -545,6 +552,12 @@ def open_kept(
         except Permanent as error:
             faults[name] = (str(error),)
     return Sources(opened, faults, changed=changed)
+
+
+_KIND_IS_GONE = (
+    "it is kept as a {kind}, but no connector of that kind is here: put it back into bot/connectors/, "
+    "or `fullsteam disconnect {name}` forgets it"
+)
 
 
 async def all_sources(
@@ -594,14 +607,15 @@ PROBE_SECONDS = 90.0
 
 
 async def probed(connector: Connector, seconds: float = PROBE_SECONDS) -> Probe:
-    """What a CRM says, whatever it does: a failure is a probe that is not ok."""
+    """What a CRM says, whatever it does: a failure is a probe that is not ok. Its advice does not begin with its name."""
     try:
         async with asyncio.timeout(seconds):
-            return await connector.probe()
+            probe = await connector.probe()
+            return replace(probe, advice=probe.advice.removeprefix(f"{connector.name}: "))
     except TimeoutError:
         advice = f"no answer within {seconds:.0f} s: check its address, and whether this machine may reach it"
     except FullsteamError as error:
-        advice = str(error)
+        advice = str(error).removeprefix(f"{connector.name}: ")
     return Probe(connector.name, "", ok=False, advice=advice)
 
 

@@ -19,7 +19,7 @@ from bot.commands import connect_source
 from bot.connectors.settings import Wanted, wanted
 from bot.domain.usage import METRICS
 from bot.progress import CallCounter, call_counter
-from bot.vault import new_key
+from bot.vault import Vault, new_key
 from bot.wiring import connector_kinds
 from sandbox.clock import SteeredClock
 from store import usage
@@ -198,10 +198,91 @@ def test_without_a_name_every_source_is_polled_and_one_that_fails_does_not_stop_
         "east": True,
         "gone": False,
         "salesforce": True,
+        "bad": False,
     }
     assert "bad cannot be opened: FULLSTEAM_BAD_URL is not set" in body.err
+    assert sources["bad"]["failure"].startswith("bad cannot be opened: FULLSTEAM_BAD_URL is not set")
     shown = fullsteam("poll", "--dry-run", **three)
-    assert (shown.code, shown.out.count(" would ask this")) == (0, 3)
+    assert (shown.code, shown.out.count(" would ask this")) == (2, 3)
+
+
+def test_of_several_crms_each_says_its_own_calls(fullsteam: Terminal, url: str) -> None:
+    two = {**variables(url), **variables(url, "EAST"), "FULLSTEAM_CRMS": "salesforce, east=salesforce"}
+    said = fullsteam("poll", *LATELY, **two)
+    assert re.findall(r"^(\w+): [\d,]+ calls, [\d,]+ rows?; ", said.out, re.MULTILINE) == [
+        "east",
+        "salesforce",
+    ]
+
+
+def test_a_crm_that_was_not_read_is_in_the_exit_code_and_in_the_result(
+    fullsteam: Terminal, url: str, database: Database
+) -> None:
+    def is_incomplete(said: Typed, name: str, why: str) -> None:
+        assert (said.code, why in said.err) == (2, True), said.err
+        sources = json.loads(said.out)["sources"]
+        assert sources.keys() == {"salesforce", name}
+        assert why in sources[name]["failure"]
+        assert not sources["salesforce"].get("failure")
+
+    named = {"FULLSTEAM_ODOO_URL": "https://acme.example", "FULLSTEAM_ODOO_API_KEY": ""}
+    typing_error = {"FULLSTEAM_CRMS": "salesforce, odo"}
+    for words in ((), ("--dry-run",)):
+        for settings, name, why in (
+            (named, "odoo", "FULLSTEAM_ODOO_API_KEY is not set"),
+            (typing_error, "odo", "'odo' is no kind of CRM"),
+        ):
+            said = fullsteam("poll", *LATELY, *words, "--json", "-", **variables(url), **settings)
+            is_incomplete(said, name, why)
+    alone = fullsteam("poll", "--json", "-", **named)
+    assert (alone.code, json.loads(alone.out)["source"]) == (2, "odoo")
+    assert "FULLSTEAM_ODOO_API_KEY is not set" in json.loads(alone.out)["failure"]
+
+    sealed = Vault([new_key()]).seal("emea", {"url": url, "name": "emea"})
+    database.write_now(usage.keep_source, "emea", "salesforce", sealed)
+    said = fullsteam(
+        "poll",
+        *LATELY,
+        "--json",
+        "-",
+        FULLSTEAM_KEYS=new_key(),
+        FULLSTEAM_CRMS="salesforce",
+        **variables(url),
+    )
+    is_incomplete(said, "emea", "none of the keys in FULLSTEAM_KEYS opens")
+
+
+def test_a_misspelt_variable_is_said_by_a_poll(fullsteam: Terminal, url: str) -> None:
+    said = fullsteam("poll", *LATELY, FULLSTEAM_SALESFORCE_AT_ONEC="2", **variables(url))
+    assert said.code == 0
+    assert "FULLSTEAM_SALESFORCE_AT_ONEC is no setting of ours; did you mean" in said.err
+
+
+def test_where_nothing_is_set_up_a_name_says_how_to_add_it(fullsteam: Terminal) -> None:
+    said = fullsteam("poll", "siebel")
+    assert (said.code, said.out) == (2, "")
+    assert "none is set up; `fullsteam connect siebel --kind KIND` adds it" in said.err
+    assert "dynamics, infor, odoo, salesforce" in said.err
+
+
+def test_a_source_whose_kind_is_gone_is_said_sealed_anew_and_forgotten(
+    fullsteam: Terminal, database: Database, url: str
+) -> None:
+    old, new = new_key(), new_key()
+    sealed = Vault([old]).seal("tally", {"key": SECRET, "name": "tally"})
+    database.write_now(usage.keep_source, "tally", "tally", sealed)
+    keys = {"FULLSTEAM_KEYS": f"{new},{old}"}
+    assert (
+        "mend crm tally: it is kept as a tally, but no connector of that kind"
+        in fullsteam("doctor", **keys).out
+    )
+    for words in ("poll",), ("poll", "tally"), ("poll", "--dry-run"):
+        said = fullsteam(*words, **keys)
+        assert (said.code, "no connector of that kind is here" in said.err) == (2, True)
+    assert fullsteam("keys", "rotate", **keys).out.startswith("1 source sealed")
+    assert Vault([new]).unseal("tally", _source(database, "tally")[1])["key"] == SECRET
+    assert fullsteam("disconnect", "tally", **keys).code == 0
+    assert _source(database, "tally") == ("crm", {})
 
 
 def test_a_poll_says_what_is_wrong_with_the_list_of_crms(fullsteam: Terminal, url: str) -> None:
@@ -212,7 +293,7 @@ def test_a_poll_says_what_is_wrong_with_the_list_of_crms(fullsteam: Terminal, ur
         FULLSTEAM_ODOO_URL=url,
         **variables(url),
     )
-    assert said.code == 0
+    assert said.code == 2
     assert "'hubspot' is no kind of CRM" in said.err
     assert "'salesforce' is named twice" in said.err
     assert 'FULLSTEAM_CRMS="salesforce, odoo" makes it' in said.err
@@ -352,7 +433,7 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
     }
     said = fullsteam("doctor", **three)
     assert said.code == 1
-    assert "mend crm west: west: nobody answers at " in said.out
+    assert "mend crm west: nobody answers at " in said.out
     assert "FULLSTEAM_BROKEN_URL is not set" in said.out
     if columns == "200":
         assert re.search(
@@ -446,7 +527,7 @@ def test_what_does_not_work_is_not_kept(fullsteam: Terminal, url: str, database:
     org.server.client_secret = "another"
     said = fullsteam("connect", "salesforce", **variables(url), **keys)
     assert said.code == 1
-    assert "salesforce was not kept: " in said.err
+    assert said.err.startswith("salesforce was not kept: Salesforce rejects the login")
     assert database.read_now(usage.sources) == {}
 
 
@@ -575,7 +656,7 @@ def test_the_environment_s_word_counts_over_what_is_kept(
     )
     assert fullsteam("poll", "salesforce", *LATELY, **keys).code == 0
     left = fullsteam("disconnect", "salesforce", **elsewhere, **keys)
-    assert "The environment still names salesforce" in left.out
+    assert "What was kept of salesforce is forgotten. The environment still names salesforce" in left.out
 
 
 def test_keys_are_replaced_without_losing_what_the_old_one_sealed(
