@@ -65,6 +65,10 @@ class Lists:
         self._absent.clear()
         self._unordered.clear()
 
+    def forget_settled(self) -> None:
+        """What was read of days gone by was not everybody's."""
+        self._touched.clear()
+
     def leave_out(self, question: Question, column: str) -> None:
         """A column that is not there."""
         self._absent[question.kind].add(column)

@@ -138,6 +138,8 @@ class Poll(Asking):
                 figures = self.figures
                 figures.mark(metric, [self._window.through], CoverageStatus.UNSUPPORTED, PAST)
         await self.run(tasks)
+        if self._blind is not None:
+            self._crm.lists.forget_settled()
 
     async def _blindness(self) -> Retryable | Permanent | None:
         """Why numbers of others would mean nothing; None where an opportunity of somebody else is seen.
