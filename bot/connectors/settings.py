@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.connectors.http import check_base_url
 from bot.connectors.renaming import Renamed
@@ -27,6 +27,11 @@ GIVEN = frozenset({"name", "zone"})
 
 
 def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user name or password")
+    if end := next((each for each in url if each in "?#"), None):
+        raise ValueError(f"has too much: end it before {end}")
     try:
         return check_base_url(url, "")
     except ConfigurationError as error:
@@ -58,7 +63,7 @@ def _prefix(path: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
-"""https, or http on this machine; without a slash at its end."""
+"""https, or http on this machine, with nothing but a host and a path; without a slash at its end."""
 OptionalAddress = Annotated[str, AfterValidator(_address_or_none)]
 """The same, or "" for the usual place."""
 Zone = Annotated[str, AfterValidator(_known_zone)]
@@ -67,21 +72,27 @@ PathPrefix = Annotated[str, AfterValidator(_prefix)]
 """What stands before every path, "" for nothing: "/crm" of a gateway, say."""
 
 
-def ends_before(*paths: str) -> AfterValidator:
-    """Of an address: refuses one that goes on with a path which is added to it, or is a page of the CRM's, anyway."""
+def ends_before(*paths: str) -> BeforeValidator:
+    """Of an address: refuses one that goes on with a path which is added to it, or is a page of the CRM's, anyway.
 
-    def check(url: str) -> str:
-        said = f"{urlsplit(url).path}/".casefold()
+    Said before what follows the path: what an address bar shows is mended in one go.
+    """
+
+    def check(url: Any) -> Any:
+        said = f"{urlsplit(url).path}/".casefold() if isinstance(url, str) else ""
         for path in paths:
             if f"{path}/" in said:
                 raise ValueError(f"has too much path: end it before {path}")
         return url
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
 ASKED: Final[dict[str, Any]] = {"asked": True}
 """``json_schema_extra`` of a field that has a default and is asked for all the same: some installations need it."""
+
+
+Seconds = Annotated[float, Field(gt=0, le=600, description="seconds to wait for an answer, e.g. 60")]
 
 
 class CrmSettings(BaseModel):
@@ -91,7 +102,7 @@ class CrmSettings(BaseModel):
 
     name: str
     zone: Zone = "UTC"
-    time_out: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer, e.g. 60")
+    time_out: Seconds = 60.0
     at_once: int = Field(4, ge=1, le=4, description="requests at the same time, 1 to 4")
 
 

@@ -329,6 +329,9 @@ def test_settings_of_the_environment_that_are_enough_take_nothing_from_what_is_k
         ("dynamics", "https://org.crm4.dynamics.com/api/data/v9.2/", "/api/data"),
         ("salesforce", "https://x.lightning.force.com/lightning/page/home", "/lightning"),
         ("salesforce", "https://gate.example.com/crm/services/data/v68.0", "/services"),
+        ("odoo", "https://mycompany.odoo.com/odoo", "/odoo"),
+        ("odoo", "https://mycompany.odoo.com/web?debug=1", "/web"),
+        ("odoo", "https://mycompany.odoo.com/web#action=1", "/web"),
     ],
 )
 def test_an_address_with_the_path_that_is_added_anyway_is_refused(kind: str, url: str, end: str) -> None:
@@ -340,3 +343,30 @@ def test_an_address_with_the_path_that_is_added_anyway_is_refused(kind: str, url
     with pytest.raises(ConfigurationError) as other:
         read_crm_settings(model, {"name": kind, "url": "https://gate.example.com/crm/services2"})
     assert "too much path" not in str(other.value), "a path of a gateway's is kept"
+
+
+@pytest.mark.parametrize("kind", ["salesforce", "dynamics", "infor", "odoo"])
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://ada:hunter2@crm.example.com", "must hold no user name or password"),
+        ("https://ada@crm.example.com", "must hold no user name or password"),
+        ("http://:hunter2@127.0.0.1:8069", "must hold no user name or password"),
+        ("https://crm.example.com/?x=1", "has too much: end it before ?"),
+        ("https://crm.example.com/#/home?x", "has too much: end it before #"),
+        ("https://crm.example.com/#home", "has too much: end it before #"),
+    ],
+)
+def test_an_address_is_a_host_and_a_path(kind: str, url: str, fault: str) -> None:
+    model = connector_kinds()[kind].settings
+    assert model is not None
+    for field in {"url", "token_url", "authority", "web_url"} & model.model_fields.keys():
+        with pytest.raises(ConfigurationError) as refused:
+            read_crm_settings(model, {"name": kind, field: url})
+        (said,) = (
+            each
+            for each in refused.value.faults
+            if each.startswith(f"FULLSTEAM_{kind.upper()}_{field.upper()} ")
+        )
+        assert fault in said
+        assert "hunter2" not in str(refused.value)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -28,7 +28,7 @@ from bot.connectors.odoo.records import Records
 from bot.connectors.odoo.rows import Roster, is_id
 from bot.connectors.of_now import OfNow
 from bot.connectors.refusals import Denied, NotOffered
-from bot.connectors.settings import ASKED, Address, CrmSettings, opener, variable
+from bot.connectors.settings import ASKED, Address, CrmSettings, ends_before, opener, variable
 from bot.connectors.values import day_or_none, text_of
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.people import CrmUser
@@ -45,7 +45,9 @@ class OdooSettings(CrmSettings):
     """How to reach one database."""
 
     name: str = "odoo"
-    url: Address = Field(description="where Odoo is, https://mycompany.odoo.com")
+    url: Annotated[Address, ends_before("/odoo", "/web", "/json", "/jsonrpc", "/xmlrpc")] = Field(
+        description="where Odoo is, https://mycompany.odoo.com"
+    )
     database: str = Field(
         "",
         json_schema_extra=ASKED,
