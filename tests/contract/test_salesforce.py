@@ -5,6 +5,7 @@ The counts are held against a recount in SQL on the CRM's own tables; the faults
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from bot.connectors.refusals import FieldHidden
 from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector, SalesforceSettings
 from bot.connectors.salesforce.queries import EVENTS, FLAWS, GROUPS, READ, SINGLY, STATES, span, thresholds
 from bot.connectors.wire import whole_address
@@ -657,6 +659,33 @@ async def test_a_field_that_is_hidden_costs_the_metrics_that_need_it(
     for metric in sorted(FLAWS.keys() & lost):
         with pytest.raises(Permanent, match=field):
             await connector.evidence(metric, people, 3, TODAY)
+
+
+async def test_a_poll_in_the_middle_of_a_message_makes_no_field_that_is_hidden_an_empty_one(org: Org) -> None:
+    rep = people_of(org, 1)[1]
+    for _ in range(4):
+        org.deal(rep, 30, NextStep="Call")
+    connector = org.connector()
+    await collected(connector, WEEK, ALL)  # what is hidden is known for a day
+    org.crm.rights.hidden.add(("Opportunity", "NextStep"))
+    begun, polled = asyncio.Event(), asyncio.Event()
+    inner = org.line.handle_async_request
+
+    async def held(request: httpx.Request) -> httpx.Response:
+        query = httpx.URL(whole_address(request)).params.get("q", "")
+        if " OwnerId IN (" in query and "NextStep" not in query:
+            begun.set()
+            await polled.wait()
+        return await inner(request)
+
+    org.line.handle_async_request = held  # type: ignore[method-assign]  # the line itself, of this org only
+    message = asyncio.create_task(connector.evidence("opps_no_next_step", [rep], 5, TODAY))
+    async with asyncio.timeout(9):
+        await begun.wait()
+        await collected(connector, WEEK, frozenset({"records_created.lead"}))
+        polled.set()
+        with pytest.raises(FieldHidden, match="NextStep"):
+            await message
 
 
 async def test_logins_that_are_only_our_own_are_a_missing_right_and_not_an_empty_office(org: Org) -> None:
