@@ -25,6 +25,8 @@ from bot.domain.usage import (
 
 PART_FACTS = 20_000
 """Facts in one part of a poll, so that a long backfill is kept in steps."""
+PERSON_DAYS = 20_000
+"""People × days that are held at once: where everybody does everything, a person's day takes a few KB until it is told."""
 _GIVEN = frozenset({CoverageStatus.OK, CoverageStatus.PARTIAL})
 
 
@@ -37,16 +39,23 @@ class Figures:
     """Numbers and coverage of one poll.
 
     ``wanted``: the metrics that were asked for. ``unsupported``: of those, the ones that this CRM does not say, with the
-    reason. ``past``: why a snapshot of a day before ``window.through`` is not given.
+    reason. ``past``: why a snapshot of another day than ``newest`` is not given, as a rule the last one of the window.
     """
 
     def __init__(
-        self, window: Window, wanted: Iterable[str], unsupported: Mapping[str, str], *, past: str
+        self,
+        window: Window,
+        wanted: Iterable[str],
+        unsupported: Mapping[str, str],
+        *,
+        past: str,
+        newest: date | None = None,
     ) -> None:
         self._window = window
         self._wanted = sorted(wanted)
         self._unsupported = unsupported
         self._past = past
+        self._newest = newest or window.through
         self._status: dict[tuple[str, date], tuple[CoverageStatus, str]] = {}
         self._values: defaultdict[date, defaultdict[str, dict[str, float]]] = defaultdict(
             lambda: defaultdict(dict)
@@ -106,7 +115,7 @@ class Figures:
             return CoverageStatus.UNSUPPORTED, "no such metric"
         if metric in self._unsupported:
             return CoverageStatus.UNSUPPORTED, self._unsupported[metric]
-        if known.kind is MetricKind.SNAPSHOT and day != self._window.through:
+        if known.kind is MetricKind.SNAPSHOT and day != self._newest:
             return CoverageStatus.UNSUPPORTED, self._past
         return self._status.get((metric, day), (CoverageStatus.ERROR, "it was not read"))
 
@@ -127,6 +136,32 @@ class Figures:
                     yield UsageFact(user, day, zeros | kept)
             elif zeros and (since is None or since <= day):
                 yield UsageFact(user, day, nothing)
+
+
+class Slices:
+    """A window in parts, oldest first, of as many days as people × days stays near PERSON_DAYS. Few people: in one.
+
+    A part that had fewer rows than people × days shows that little happens: the next one may be twice as long.
+    """
+
+    def __init__(self, window: Window, people: int) -> None:
+        self._next, self._last = window.since, window.through
+        self._people = people
+        days = len(days_of(window))
+        parts = max(math.ceil(people * days / PERSON_DAYS), 1)
+        self._days = math.ceil(days / parts)
+
+    def __iter__(self) -> Iterator[Window]:
+        """The parts; ``had`` may be told what was in each before the next one is asked for."""
+        while self._next <= self._last:
+            through = min(self._next + timedelta(days=self._days - 1), self._last)
+            yield Window(self._next, through)
+            self._next = through + timedelta(days=1)
+
+    def had(self, rows: int) -> None:
+        """So many rows were read of the part that was given last."""
+        if rows < self._people * self._days:
+            self._days *= 2
 
 
 def halves(first: date, last: date) -> tuple[tuple[date, date], tuple[date, date]]:

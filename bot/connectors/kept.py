@@ -10,6 +10,8 @@ ROSTER_LIFE = timedelta(minutes=10)
 """Who is in the CRM: asked for by one poll after the other."""
 RECORDS_LIFE = timedelta(seconds=1)
 """Open records: they are to be as they are now."""
+SPANS_LIFE = timedelta(hours=12)
+"""What was too much for the server: longer than it takes until days that failed are read again."""
 _Value = TypeVar("_Value")
 
 
@@ -44,6 +46,25 @@ class Kept(Generic[_Value]):
     def forget(self) -> None:
         """What was kept is of no use any more."""
         self._at = self.last = None
+
+
+class KeptSpans:
+    """How many days each question was too much for the server with, so that nobody waits for that again for a while."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._kept: dict[Hashable, Kept[int]] = {}
+
+    def most(self, question: Hashable) -> int | None:
+        """The days to ask for at once; None: nothing is known against any number of them."""
+        known = self._kept.get(question)
+        return None if known is None else known.get()
+
+    def too_much(self, question: Hashable, days: int) -> None:
+        """So many days took too long: half of them is asked for from now on."""
+        half, known = (days + 1) // 2, self.most(question)
+        if known is None or half < known:
+            self._kept.setdefault(question, Kept(self._now, SPANS_LIFE)).keep(half)
 
 
 class KeptOfOwners(Generic[_Value]):

@@ -327,7 +327,11 @@ def records_of(answer: Answer) -> tuple[list[Row], str]:
     body = answer.body
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise Retryable("Salesforce's answer has no records", code="bad-answer")
-    rows: list[Row] = [row for row in body["records"] if isinstance(row, dict)]
+    rows: list[Row] = []
+    for row in body["records"]:
+        if isinstance(row, dict):
+            row.pop("attributes", None)  # type and address of each: a third of what a row takes in memory
+            rows.append(row)
     more = body.get("nextRecordsUrl")
     if body.get("done") is False and not isinstance(more, str):
         raise Retryable("Salesforce's answer names no next page", code="bad-answer")

@@ -24,8 +24,9 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import Field, SecretStr, model_validator
 
-from bot.connectors.figures import Figures
+from bot.connectors.figures import Figures, Slices
 from bot.connectors.http import Api, LogIn, Policy
+from bot.connectors.kept import KeptSpans
 from bot.connectors.of_now import OfNow
 from bot.connectors.salesforce.answers import api_used, client_credentials, judge, jwt_bearer
 from bot.connectors.salesforce.courier import AT_A_TIME, Courier
@@ -41,6 +42,7 @@ from bot.connectors.settings import (
     CrmSettings,
     ExistingFile,
     OptionalAddress,
+    Seconds,
     ends_before,
     opener,
 )
@@ -99,6 +101,7 @@ class SalesforceSettings(CrmSettings):
         "standard",
         description="where activities are: standard (Task and Event), eac (Einstein Activity Capture), or none",
     )
+    time_out: Seconds = 130.0  # Salesforce itself gives up on a query after 120
     forecast_type: str = Field(
         "", description="the id of the forecast type whose quotas count, if the org has several"
     )
@@ -169,6 +172,7 @@ class SalesforceConnector:
             licences=[each.strip() for each in settings.licences.split(",") if each.strip()],
             sandbox=".sandbox." in (urlsplit(settings.url).hostname or ""),
         )
+        self._spans = KeptSpans(self.api.server_now)
         self._reception = Reception(self.api, self.courier, root)
         self._of_now = OfNow(self.api.server_now, ZoneInfo(settings.zone))
         self._records = Evidence(self.api, self.courier, link=record_link, of_now=self._of_now)
@@ -226,27 +230,42 @@ class SalesforceConnector:
         return roster.users, roster.faults
 
     async def collect(self, window: Window, metrics: frozenset[str]) -> AsyncIterator[Collected]:
-        """Everything in about thirty queries, five in a request, up to four at once; then facts day by day."""
+        """Everything in about thirty queries, five in a request, up to four at once; then facts day by day.
+
+        Many days of many people in parts, oldest first, so that what is held at once does not grow with the days.
+        """
         roster = await self.people.known(window.through)
         offer = await self._reception.offer()
         self._records.forget(offer.hidden)
-        figures = Figures(window, metrics, self._unsupported, past=PAST)
-        for fault in offer.faults:
-            figures.fault(fault, (), ())
-        figures.leave_empty("field_completeness")
-        figures.leave_empty("quota_attainment")
         wanted = metrics - self._unsupported.keys()
+
+        def empty(part: Window) -> Figures:
+            made = Figures(part, metrics, self._unsupported, past=PAST, newest=window.through)
+            made.leave_empty("field_completeness")
+            made.leave_empty("quota_attainment")
+            for fault in offer.faults if part.since == window.since else ():
+                made.fault(fault, (), ())
+            return made
+
         poll = Poll(
             self.courier,
-            figures,
+            empty,
             window,
             wanted,
             roster,
             offer,
+            spans=self._spans,
             forecast_type=self._settings.forecast_type,
             server_now=self.api.server_now,
         )
-        await poll.read(self._of_now.is_today(window.through))
+        listed = {user.crm_id: user.access_since for user in roster.users}
+        slices = Slices(window, len(listed))
+        for part in slices:
+            before = poll.rows
+            await poll.read(part, part.through == window.through and self._of_now.is_today(part.through))
+            slices.had(poll.rows - before)
+            for told in poll.figures.parts(listed, left_out=roster.left_out):
+                yield told
         log.info(
             "salesforce.collected",
             extra={
@@ -256,9 +275,6 @@ class SalesforceConnector:
                 "failed": len(poll.failures),
             },
         )
-        listed = {user.crm_id: user.access_since for user in roster.users}
-        for part in figures.parts(listed, left_out=roster.left_out):
-            yield part
 
     async def evidence(
         self, metric: str, owners: Sequence[str], limit: int, through: date

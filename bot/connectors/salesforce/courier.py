@@ -29,6 +29,8 @@ _MARGIN = 0.9
 """How full the other ranges of a question are made, of what the first one held."""
 _STUMBLES = 3
 """After so many composite requests in a row that failed, while their queries may go alone, they do so from then on."""
+TIMED_OUT = "timeout"
+"""The code of a request that nobody answered in time."""
 _Waiting = tuple[str, "asyncio.Future[Answer]"]
 
 
@@ -148,7 +150,13 @@ class Courier:
     # -- requests -------------------------------------------------------------------------------------------------------
 
     async def _get(self, soql: str) -> Answer:
-        return await self._api.get(f"{self._root}/query", {"q": soql}, self._page)
+        """A query alone. One that is not answered in time takes too long for the server, or for what stands between."""
+        try:
+            return await self._api.get(f"{self._root}/query", {"q": soql}, self._page)
+        except Retryable as error:
+            if error.code != TIMED_OUT:
+                raise
+            raise TooSlow(str(error), code=error.code, after=error.after) from error
 
     async def _ask(self, soql: str) -> Answer:
         """The first page of a query, in one request with others that are asked at the same time."""
@@ -237,7 +245,7 @@ class Courier:
         except Retryable as error:
             if error.code == "circuit-open":
                 raise
-            self._stumbles += 1
+            self._stumbles += error.code != TIMED_OUT  # five queries take five times as long as one
             if self._stumbles == _STUMBLES:
                 self._leave_it()
             return batch  # one of them may be what it stumbled over

@@ -12,14 +12,16 @@ from typing import Any
 
 from bot.connectors.asking import Asking, all_of
 from bot.connectors.figures import Figures, days_of, halves
+from bot.connectors.kept import KeptSpans
 from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.connectors.salesforce.answers import NOT_HERE, grant
-from bot.connectors.salesforce.courier import EVERYBODY, Courier, Range, TooMany, middle
+from bot.connectors.salesforce.courier import EVERYBODY, TIMED_OUT, Courier, Range, TooMany, middle
 from bot.connectors.salesforce.offer import Offer
 from bot.connectors.salesforce.queries import (
     ACTIVITIES,
     CHANGES,
     EVENTS,
+    EVERY_PAGE,
     FEATURES,
     FLAWS,
     GROUPS,
@@ -46,6 +48,7 @@ from bot.connectors.salesforce.queries import (
     Row,
     amount_of,
     by_a_person,
+    by_days,
     lacking,
     pipeline,
     pushed,
@@ -55,9 +58,16 @@ from bot.connectors.salesforce.queries import (
     thresholds,
 )
 from bot.connectors.salesforce.rows import Roster, is_id
-from bot.domain.errors import Permanent, Retryable
+from bot.domain.errors import FullsteamError, Permanent, Retryable
 from bot.domain.usage import CoverageStatus, RowFault, Window
 
+HALVINGS, HALVINGS_OF_OURS = 4, 3
+"""How often in a row a span is halved for a question that takes too long, and where we were the ones who gave up: that takes
+a time-out each, and a fifth failure in a row would close the door for every other question.
+"""
+_Name = tuple[str, ...]
+"""What a question is known by: its object and metrics."""
+_MOVED_DATES: _Name = ("OpportunityFieldHistory", "close_date_pushes")
 LOOK_BACK = timedelta(days=30)
 """How far back it is looked whether anything is ever seen of what seems empty."""
 STEPS_OF_HALVING = 3
@@ -66,6 +76,8 @@ OTHERS = frozenset({"tasks_overdue", *(ACTIVITIES - {"opps_no_activity_30d"})})
 """Metrics of tasks and events, which are seen by whom they are shared with."""
 NOT_TRACKED = "no such change was kept for 30 days"
 NEXT_DAY = "Salesforce tells it a day later"
+_MISUNDERSTOOD = frozenset({"malformed", "invalid-field", "http-400"})
+"""How it refuses a condition that a field does not take: MALFORMED_QUERY, INVALID_FIELD, INVALID_QUERY_FILTER_OPERATOR."""
 
 
 class Poll(Asking):
@@ -74,16 +86,18 @@ class Poll(Asking):
     def __init__(
         self,
         courier: Courier,
-        figures: Figures,
+        empty: Callable[[Window], Figures],
         window: Window,
         metrics: frozenset[str],
         roster: Roster,
         offer: Offer,
         *,
+        spans: KeptSpans,
         forecast_type: str,
         server_now: Callable[[], datetime],
     ) -> None:
-        super().__init__(figures)
+        super().__init__(empty(window))
+        self._empty = empty
         self._courier = courier
         self._window = window
         self._metrics = metrics
@@ -92,16 +106,21 @@ class Poll(Asking):
         self._people = len(roster.users)
         self._hidden = set(offer.hidden)
         self._uncountable: set[str] = set()
-        self._changes: asyncio.Task[frozenset[str]] | None = None
+        self._unfiltered: set[str] = set()
+        """Objects whose fields may not be filtered with LIKE."""
+        self._answers: dict[str, asyncio.Task[Sequence[Row]]] = {}
+        self._spans = spans
+        self._given_up: dict[_Name, TooSlow] = {}
         self._offer = offer
         self._forecast_type = forecast_type
         self._server_now = server_now
         self._days = days_of(window)
         self._hopeless: set[tuple[str, ...]] = set()
 
-    async def read(self, snapshots: bool) -> None:
-        """Ask everything that is wanted; the policy holds back what is more than it allows at once."""
-        first, last = self._window.since, self._window.through
+    async def read(self, part: Window, snapshots: bool) -> None:
+        """Ask everything that is wanted of some days, into new figures; the policy holds back what is more than it allows at once."""
+        self.figures, self._days = self._empty(part), days_of(part)
+        first, last = part.since, part.through
         tasks: list[Coroutine[Any, Any, None]] = [
             self._events(each, first, last)
             for question in EVENTS
@@ -112,7 +131,7 @@ class Poll(Asking):
         if "active_day" in self._metrics:
             tasks.append(self._logins())
         if "close_date_pushes" in self._metrics:
-            tasks.append(self.by_halves(first, last, self._pushes, self._too_many_pushes))
+            tasks.append(self._of_span(_MOVED_DATES, first, last, self._pushes, self._too_many_pushes))
         if snapshots:
             tasks += [self._state(question) for question in STATES if self._wants(question.metrics)]
             tasks.append(self._by_fields())
@@ -132,6 +151,11 @@ class Poll(Asking):
             days = [self._window.through] if metric in FLAWS else self._days
             self.figures.mark(metric, days, CoverageStatus.DENIED, grant("Task"))
 
+    @property
+    def _is_part(self) -> bool:
+        """Whether some days of the poll are read, and the others before or after them."""
+        return len(self._days) < len(days_of(self._window))
+
     def _wants(self, metrics: Iterable[str]) -> bool:
         return not self._metrics.isdisjoint(metrics)
 
@@ -150,13 +174,13 @@ class Poll(Asking):
     def _of_features(self) -> Sequence[Coroutine[Any, Any, None]]:
         pages = [FEATURES[metric] for metric in PAGES if metric in self._metrics]
         tasks = []
-        if len(pages) > 1 and not self._is_crowd(len(self._days) * len(pages)):
+        if len(pages) > 1 and not self._is_part and not self._is_crowd(len(self._days) * len(pages)):
             tasks.append(self._pages(pages))
-        else:
-            tasks += [self._features(page) for page in pages]
+        elif pages:
+            tasks.append(self._apart(pages))
         if self._wants(MOBILE.metrics):
-            crowd = self._is_crowd(2 * len(self._days))
-            tasks.append(self._features(MOBILE if crowd else FEATURES["feature_use.mobile"]))
+            crowd = self._is_part or self._is_crowd(2 * len(self._days))
+            tasks.append(self._mobile(crowd))
         return tasks
 
     # -- kinds of questions ---------------------------------------------------------------------------------------------
@@ -214,8 +238,70 @@ class Poll(Asking):
                 rows += await self._halved(question, where, part, steps - 1)
         return rows
 
+    async def _of_span(
+        self,
+        name: _Name,
+        first: date,
+        last: date,
+        ask: Callable[[date, date], Coroutine[Any, Any, None]],
+        give_up: Callable[[Sequence[date], TooSlow], None],
+    ) -> None:
+        """Ask for a span, for as many days at once as were not too much for the server lately."""
+        days = days_of(Window(first, last))
+        most = self._spans.most(name) or len(days)
+        for at in range(0, len(days), most):
+            part = days[at : at + most]
+            await self._by_halves(name, part, ask, give_up)
+
+    async def _by_halves(
+        self,
+        name: _Name,
+        days: Sequence[date],
+        ask: Callable[[date, date], Coroutine[Any, Any, None]],
+        give_up: Callable[[Sequence[date], TooSlow], None],
+        halved: int = 0,
+    ) -> None:
+        """Ask for days; what is too much is asked in halves, down to a day. What takes too long again and again is left."""
+        if (known := self._given_up.get(name)) is not None:
+            give_up(days, known)
+            return
+        first, last = days[0], days[-1]
+        try:
+            await ask(first, last)
+        except TooMany as error:
+            if first == last:
+                give_up(days, error)
+                return
+            # Known at once: both halves may share requests.
+            await all_of(
+                [
+                    self._by_halves(name, days_of(Window(*half)), ask, give_up, halved)
+                    for half in halves(first, last)
+                ]
+            )
+        except TooSlow as error:
+            self._spans.too_much(name, len(days))
+            if _is_hopeless(halved, error):
+                self._given_up[name] = error
+            if first == last or name in self._given_up:
+                give_up(days, error)
+                return
+            for half in halves(first, last):
+                await self._by_halves(name, days_of(Window(*half)), ask, give_up, halved + 1)
+
     async def _events(self, question: Question, first: date, last: date) -> None:
-        """Events of a span; a query that takes too long is asked in halves, down to a day."""
+        """Events of a span."""
+
+        async def ask(since: date, through: date) -> None:
+            await self._events_of(question, since, through)
+
+        def give_up(days: Sequence[date], error: TooSlow) -> None:
+            self._fail(question.entity, question.metrics, days, _given_up(error))
+
+        await self._of_span((question.entity, *question.metrics), first, last, ask, give_up)
+
+    async def _events_of(self, question: Question, first: date, last: date) -> None:
+        """Events of days that are asked for at once. Raises TooSlow."""
         until = self._server_now() if question.entity == "Event" else None
         where, days = span(first, last, until), days_of(Window(first, last))
         try:
@@ -224,18 +310,12 @@ class Poll(Asking):
             ]
             if question.entity in _RECORDS and not answers[0][1]:
                 await self._check_tracked(question)
-        except TooSlow as error:
-            if first == last and question.simpler and isinstance(error, TooMany):
-                await all_of([self._events(each, first, last) for each in question.simpler])
-                return
-            if first == last:
-                self._fail(question.entity, question.metrics, days, _given_up(error))
-                return
-            if isinstance(error, TooMany):  # known at once: both halves may share requests
-                await all_of([self._events(question, *half) for half in halves(first, last)])
-                return
-            for half in halves(first, last):
-                await self._events(question, *half)
+        except TooMany:
+            if first != last or not question.simpler:
+                raise
+            await all_of([self._events(each, first, last) for each in question.simpler])
+        except TooSlow:
+            raise
         except FieldHidden as error:
             spare = question.spare.get(error.field)
             kept = spare.metrics if spare is not None else ()
@@ -250,25 +330,33 @@ class Poll(Asking):
                 self._keep(each, rows, days)
 
     async def _check_tracked(self, question: Question) -> None:
-        """Raises NotOffered where nothing was kept of anybody for a month: a history that is off has no rows."""
+        """Raises NotOffered where nothing was kept of anybody for long: a history that is off has no rows."""
         if question.entity == HISTORIES["opportunity"][0]:
             await self._check_changes("StageName" if question.metrics == ("step_moves",) else "")
             return
-        until = self._window.through
-        soql = TRACKED.format(history=question.entity, **_only(span(until - LOOK_BACK, until), "a", "b"))
-        _check_kept(question.entity, await self._courier.rows(soql))
+        soql = TRACKED.format(history=question.entity, **_only(self._long(), "a", "b"))
+        _check_kept(question.entity, await self._once(soql))
 
     async def _check_changes(self, field: str) -> None:
         """The same of a field of opportunities, "" for any: asked once for all of them."""
-        if self._changes is None:
-            self._changes = asyncio.create_task(self._changed_fields())
-        changed = await self._changes
+        rows = await self._once(CHANGES.format_map(self._long()))
+        changed = frozenset(str(row.get("Field")).casefold() for row in rows) - {"created"}
         _check_kept(HISTORIES["opportunity"][0], changed & {field.casefold()} if field else changed)
 
-    async def _changed_fields(self) -> frozenset[str]:
+    def _long(self) -> dict[str, str]:
+        """A month, or all days of the poll: what is not seen in so long is not kept at all."""
         until = self._window.through
-        rows = await self._courier.rows(CHANGES.format_map(span(until - LOOK_BACK, until)))
-        return frozenset(str(row.get("Field")).casefold() for row in rows) - {"created"}
+        return span(min(until - LOOK_BACK, self._window.since), until)
+
+    async def _once(self, soql: str) -> Sequence[Row]:
+        """The rows of a query that several questions or parts of a poll need."""
+        if soql not in self._answers:
+            self._answers[soql] = asyncio.create_task(self._courier.rows(soql))
+        try:
+            return await self._answers[soql]
+        except FullsteamError:
+            self._answers.pop(soql, None)
+            raise
 
     async def _pushes(self, first: date, last: date) -> None:
         """Close dates that were moved into the future, row by row. Raises TooSlow for more rows than are read of a span."""
@@ -299,43 +387,91 @@ class Poll(Asking):
             if day is not None and day in days:
                 self.figures.add("close_date_pushes", str(who), day, 1.0)
 
-    def _too_many_pushes(self, day: date, error: TooSlow) -> None:
-        self._fail("OpportunityFieldHistory", ["close_date_pushes"], [day], _given_up(error))
+    def _too_many_pushes(self, days: Sequence[date], error: TooSlow) -> None:
+        self._fail("OpportunityFieldHistory", ["close_date_pushes"], days, _given_up(error))
+
+    async def _filtered(self, question: Question, where: Mapping[str, str]) -> Sequence[Row] | None:
+        """The groups of a question; None where Salesforce does not let its LIKE filter: then it has to be asked plainly."""
+        is_like = " LIKE " in question.where
+        if is_like and question.entity in self._unfiltered:
+            return None
+        try:
+            return await self._asked(question, where)
+        except Permanent as error:
+            if not is_like or not _is_misunderstood(error):
+                raise
+            self._unfiltered.add(question.entity)
+            return None
 
     async def _pages(self, questions: Sequence[Question]) -> None:
         """Several kinds of pages in one query; one after the other where it has no room for them."""
         days = self._days
         try:
-            rows = await self._asked(OPENED, span(days[0], days[-1]))
+            rows = await self._filtered(OPENED, span(days[0], days[-1]))
         except TooMany:
-            for question in questions:
-                await self._features(question)
+            await self._apart(questions)
             return
         except (Retryable, Permanent) as error:
-            for question in questions:
-                self._fail(question.entity, question.metrics, days, error)
+            self._fail_all(questions, error)
             return
-        for question in questions:
-            word = PAGES[question.metrics[0]]
-            own = [row for row in rows if word in str(row.get("PageName")).casefold()]
-            self._opened(question, own)
+        if rows is None:
+            await self._plainly(questions)
+            return
+        for question, own in _by_kind(questions, rows):
+            self._opened(question, own, _newest(own))
 
-    async def _features(self, question: Question) -> None:
+    async def _apart(self, questions: Sequence[Question]) -> None:
+        """Each kind of pages by a query of its own."""
+        refused = await all_of([self._features(question) for question in questions])
+        if left := [question for question in refused if question is not None]:
+            await self._plainly(left)
+
+    async def _plainly(self, questions: Sequence[Question]) -> None:
+        """Kinds of pages out of all pages: once for all of them, and however many groups that takes."""
+        days = self._days
         try:
-            rows = await self._asked(question, span(self._days[0], self._days[-1]))
+            rows = await self._asked(EVERY_PAGE, span(days[0], days[-1]))
+            newest = await self._newest_of_all(EVERY_PAGE) if self._is_part else ""
         except (Retryable, Permanent) as error:
-            self._fail(question.entity, question.metrics, self._days, error)
+            self._fail_all(questions, error)
             return
-        self._opened(question, rows)
+        for question, own in _by_kind(questions, rows):
+            self._opened(question, own, newest if own and self._is_part else _newest(own))
 
-    def _opened(self, question: Question, rows: Sequence[Row]) -> None:
+    async def _features(self, question: Question) -> Question | None:
+        """What was opened, by one question; gives it back where it has to be asked plainly."""
+        try:
+            rows = await self._filtered(question, span(self._days[0], self._days[-1]))
+            if rows is None:
+                return question
+            newest = await self._newest_of_all(question) if self._is_part else _newest(rows)
+        except (Retryable, Permanent) as error:
+            self._fail_all([question], error)
+            return None
+        self._opened(question, rows, newest)
+        return None
+
+    async def _mobile(self, crowd: bool) -> None:
+        plain = FEATURES["feature_use.mobile"]
+        if await self._features(MOBILE if crowd else plain) is not None:
+            await self._features(plain)
+
+    def _fail_all(self, questions: Sequence[Question], error: Retryable | Permanent) -> None:
+        for question in questions:
+            self._fail(question.entity, question.metrics, self._days, error)
+
+    async def _newest_of_all(self, question: Question) -> str:
+        """The newest day that is told of, in all days of the poll."""
+        everything = span(self._window.since, self._window.through)
+        return _newest(await self._once(by_days(question).format_map(everything)))
+
+    def _opened(self, question: Question, rows: Sequence[Row], newest: str) -> None:
         """What was opened, as far as Salesforce has told it: the days after its newest one are not said yet."""
         days, (metric,) = self._days, question.metrics
-        newest = max((str(row.get("MetricsDate")) for row in rows), default="")
         told = [day for day in days if day.isoformat() <= newest]
         self._keep(question, rows, told)
         self.answered = True
-        why = NEXT_DAY if rows else "nothing of the kind was opened by anybody on these days"
+        why = NEXT_DAY if newest else "nothing of the kind was opened by anybody on these days"
         self.figures.mark(metric, days[len(told) :], CoverageStatus.UNSUPPORTED, why)
 
     async def _state(self, question: Question) -> None:
@@ -452,9 +588,12 @@ class Poll(Asking):
         found = await all_of([self._logins_of(day) for day in self._days])
         seen = {str(row.get("UserId")) for rows in found if rows is not None for row in rows}
         read = [day for day, rows in zip(self._days, found, strict=True) if rows is not None]
-        if read and not seen - {me} and len(seen) <= 1 and await self._only_our_own(me):
-            self._fail("LoginHistory", ["active_day"], read, Denied("", code="denied"))
-            return
+        if read and not seen - {me} and len(seen) <= 1:
+            try:
+                await self._check_others_log_in(me)
+            except (Retryable, Permanent) as error:
+                self._fail("LoginHistory", ["active_day"], read, error)
+                return
         for day, rows in zip(self._days, found, strict=True):
             if rows is None:
                 continue
@@ -464,21 +603,23 @@ class Poll(Asking):
                 self.figures.add("active_day", who, day, 1.0)
 
     async def _logins_of(self, day: date) -> Sequence[Row] | None:
+        where = span(day, day)
         try:
-            return await self._asked(LOGINS_OF_PEOPLE if self._is_crowd(2) else LOGINS, span(day, day))
+            rows = await self._filtered(LOGINS_OF_PEOPLE if self._is_crowd(2) else LOGINS, where)
+            return await self._asked(LOGINS, where) if rows is None else rows
         except (Retryable, Permanent) as error:
             self._fail("LoginHistory", ["active_day"], [day], error)
             return None
 
-    async def _only_our_own(self, me: str) -> bool:
-        """Whether nobody else is seen to log in over a longer time: a quiet day is no missing right."""
+    async def _check_others_log_in(self, me: str) -> None:
+        """Raises Denied where nobody else is seen to log in over a longer time: a quiet day is no missing right.
+
+        Raises also what the look itself fails with: then it is not known, and no right is said to be missing.
+        """
         until = self._window.through
-        try:
-            rows = await self._courier.rows(LOGINS.soql(span(until - LOOK_BACK, until)))
-        except (Retryable, Permanent):
-            return True  # not known: then nobody's number is read
-        seen = {str(row.get("UserId")) for row in rows}
-        return not seen - {me} if me else len(seen) <= 1
+        rows = await self._once(LOGINS.soql(span(until - LOOK_BACK, until)))
+        if _are_ours({str(row.get("UserId")) for row in rows}, me):
+            raise Denied("", code="denied")
 
     # -- keeping --------------------------------------------------------------------------------------------------------
 
@@ -527,6 +668,34 @@ _RECORDS = frozenset(history for history, _ in HISTORIES.values())
 def _is_kept(found: Collection[object]) -> bool:
     """Whether a history that is empty for a span is kept at all, by what it has of a longer time."""
     return bool(found)
+
+
+def _is_hopeless(halved: int, error: TooSlow) -> bool:
+    """Whether a question that was halved so often, and took too long each time, is left for this poll."""
+    return halved >= (HALVINGS_OF_OURS if error.code == TIMED_OUT else HALVINGS)
+
+
+def _is_misunderstood(error: Permanent) -> bool:
+    """Whether Salesforce refuses how it is asked, and no right is missing."""
+    return not isinstance(error, Denied | NotOffered) and error.code in _MISUNDERSTOOD
+
+
+def _are_ours(users: Collection[str], me: str) -> bool:
+    """Whether all who logged in are we. ``me``: "" where that is not known."""
+    return not set(users) - {me} if me else len(users) <= 1
+
+
+def _by_kind(questions: Sequence[Question], rows: Sequence[Row]) -> Sequence[tuple[Question, Sequence[Row]]]:
+    """Each question about a kind of pages with those of some rows that are of this kind, as LIKE would have found them."""
+    return [
+        (question, [row for row in rows if PAGES[question.metrics[0]] in str(row.get("PageName")).casefold()])
+        for question in questions
+    ]
+
+
+def _newest(rows: Iterable[Row]) -> str:
+    """The last day of some rows, "" where there are none."""
+    return max((str(row.get("MetricsDate")) for row in rows), default="")
 
 
 def _check_kept(history: str, found: Collection[object]) -> None:

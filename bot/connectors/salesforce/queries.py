@@ -615,6 +615,8 @@ OPENED = Question(
     most=1,
 )
 """All kinds of pages in one, where one query has room for them."""
+EVERY_PAGE = replace(OPENED, where="MetricsDate >= {first} AND MetricsDate <= {last}", most=50 * GROUPS)
+"""Every page, where LIKE may not filter them: the kinds are told from one another here."""
 MOBILE = replace(
     FEATURES["feature_use.mobile"],
     select="UserId, MetricsDate, COUNT(Id) n",
@@ -639,6 +641,16 @@ PERIODS = (
     " GROUP BY ForecastingTypeId, StartDate ORDER BY ForecastingTypeId LIMIT 2000"
 )
 """Which quotas there are, for a crowd: then those of one period are asked for."""
+
+
+def by_days(question: Question) -> str:
+    """On which days there is anything of what a question about Lightning counts."""
+    return (
+        f"SELECT MetricsDate, COUNT(Id) n FROM {question.entity} WHERE {question.where}"
+        f" GROUP BY MetricsDate ORDER BY MetricsDate LIMIT {GROUPS}"
+    )
+
+
 OF_PERIOD = Question(
     ("quota_attainment",),
     "ForecastingQuota",
