@@ -90,11 +90,19 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def fullsteam(
+    context: typer.Context,
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Fullsteam gets a CRM used: tips at the right moment, an ear for what is in the way, proof of what helps."""
+    _say_it_here(
+        "dotenv", "bot.connectors", *(() if context.invoked_subcommand in _LOG else ("bot", "store"))
+    )
+
+
+_LOG = frozenset({"run", "web", "worker", "clock", "replay", "demo"})
+"""Commands that take their time: their log is theirs to read."""
 
 
 def main() -> None:
@@ -208,7 +216,6 @@ def doctor(json_file: JsonFile = None) -> None:
     """
     from bot.doctor import examine
 
-    _say_it_here()
     with out.status("Looking …"):
         examined = examine()
     findings = examined.findings
@@ -456,7 +463,6 @@ def poll(
     from bot.commands import poll_once, rehearse_poll
     from bot.progress import call_counter
 
-    _say_it_here()
     if dry_run:
         rehearsed, amiss = rehearse_poll(name, since, warn=_warn)
         if not _write_each(json_file, {one.source: one.to_json() for one in rehearsed}, amiss):
@@ -516,9 +522,10 @@ def _failed(report: PollReport) -> str:
 _SILENT = logging.NullHandler()
 
 
-def _say_it_here() -> None:
+def _say_it_here(*loggers: str) -> None:
     """What goes wrong is said by the command itself; the log's lines are for those who run all day."""
-    logging.getLogger("bot").addHandler(_SILENT)
+    for each in loggers:
+        logging.getLogger(each).addHandler(_SILENT)
 
 
 def _print_poll(polled: Polled) -> None:
@@ -636,8 +643,6 @@ def connect(
 ) -> None:
     """Keep how to reach a CRM in the database, sealed, once it was tried. What is not set is asked for on a terminal."""
     from bot.commands import connect_source
-
-    _say_it_here()
 
     def ask(wanted: Wanted) -> str:
         said: str = typer.prompt(

@@ -219,7 +219,10 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class Amiss:
-    """``faults``: why sources that were meant could not be opened, by name; ``listed``: what else is wrong with FULLSTEAM_CRMS."""
+    """``faults``: why sources that were meant could not be opened, by name.
+
+    ``listed``: what else is wrong with FULLSTEAM_CRMS, and files of connectors that cannot be loaded.
+    """
 
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listed: tuple[str, ...] = ()
@@ -325,7 +328,7 @@ def chosen(
     faulty = {each: sources.faults[each] for each in wanted_ones if each in sources.faults}
     opened = [sources.opened[each] for each in wanted_ones if each in sources.opened]
     told_already = set(chain.from_iterable(sources.faults.values()))
-    listed = [each for each in settings.crm_faults if each not in told_already]
+    listed = [each for each in (*settings.not_loaded, *settings.crm_faults) if each not in told_already]
     if not opened and not faulty:
         raise ConfigurationError([*_other_faults(settings), NOTHING_TO_READ], title="There is no source")
     amiss = Amiss(faulty, tuple(listed) if name is None else ())
@@ -339,7 +342,7 @@ def chosen(
 
 
 def _other_faults(settings: Settings) -> list[str]:
-    return [*settings.crm_faults, *settings.strays, *settings.unknown]
+    return [*settings.not_loaded, *settings.crm_faults, *settings.strays, *settings.unknown]
 
 
 def _no_such_source(sources: Sources, name: str, settings: Settings) -> ConfigurationError:
@@ -583,6 +586,10 @@ def disconnect_source(name: str) -> bool:
     Raises ConfigurationError when nothing is remembered of it.
     """
     settings = read_settings(crms=False)
+    try:
+        open_database(settings.database_url).close()
+    except Permanent as error:  # nothing is made where there is nothing to forget
+        raise ConfigurationError([str(error)], title="No such source") from error
     with _opened(settings) as database:
         known = database.read_now(kept_sources)
         if name not in known:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import bot.connectors
-from bot.connectors.settings import GIVEN, in_plain_words, may_be_emptied, variable
+from bot.connectors.settings import GIVEN, CrmSettings, in_plain_words, may_be_emptied, variable
 from bot.connectors.settings import read_settings as check_settings
 from bot.domain.errors import ConfigurationError
 from bot.domain.ports import ConnectorKind
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     _crm_faults: list[str] = PrivateAttr(default_factory=list)
     _strays: list[str] = PrivateAttr(default_factory=list)
     _unknown: list[str] = PrivateAttr(default_factory=list)
+    _not_loaded: dict[str, str] = PrivateAttr(default_factory=dict)
     _of_no_kind: dict[str, str] = PrivateAttr(default_factory=dict)
     _said: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -115,6 +118,11 @@ class Settings(BaseSettings):
     def unknown(self) -> Sequence[str]:
         """Variables that begin with our prefix and mean nothing, with what may have been meant."""
         return self._unknown
+
+    @property
+    def not_loaded(self) -> Sequence[str]:
+        """Files of bot/connectors that are no connector of ours as they stand, with why."""
+        return list(self._not_loaded.values())
 
     @property
     def of_no_kind(self) -> Mapping[str, str]:
@@ -218,6 +226,7 @@ def read_settings(
             f"or, for Socket Mode, FULLSTEAM_SLACK_APP_TOKEN: {_ADVICE['slack_app_token']}"
         )
     kept = remembered(settings) if remembered is not None else {}
+    find_kinds(settings._not_loaded)  # noqa: SLF001 - read once, here
     settings._said.update(_environment(env_file))  # noqa: SLF001 - read once, here
     settings._crm_faults[:] = _read_crms(settings, kept)  # noqa: SLF001 - the same
     settings._strays[:], settings._unknown[:] = _unknown(settings, kept)  # noqa: SLF001 - the same
@@ -225,8 +234,12 @@ def read_settings(
         faults += settings.crm_faults
     if programme and not settings.programme.is_file():
         faults.append(f"FULLSTEAM_PROGRAMME names no file ({settings.programme}): {_ADVICE['programme']}")
+    unreadable = _unreadable_lines(env_file)
+    settings._unknown[:0] = unreadable  # noqa: SLF001 - the same
     if strict:
         faults = [*settings.unknown, *settings.strays, *faults]
+    elif faults:
+        faults = [*unreadable, *faults]
     if faults:
         raise ConfigurationError(faults, title="Some settings are missing or wrong")
     return settings
@@ -252,6 +265,8 @@ def _read_crms(settings: Settings, kept: Mapping[str, str]) -> list[str]:
             faults.append(f"FULLSTEAM_CRMS: {name!r} is no name of a CRM: {_LETTERS}")
         elif kind not in kinds:
             fault = f"FULLSTEAM_CRMS: {kind!r} is no kind of CRM; there are {', '.join(sorted(kinds))}"
+            if kind in settings._not_loaded:  # noqa: SLF001 - ours
+                fault = f"FULLSTEAM_CRMS: {kind!r} has no connector that can be loaded"
             settings._of_no_kind[name] = fault  # noqa: SLF001 - read once, here
             faults.append(fault)
         elif variable(name).partition("_")[0] in _OURS - {variable(each) for each in kinds}:
@@ -296,9 +311,44 @@ def _environment(env_file: Path | None) -> dict[str, str]:
     return said | {name.upper(): value for name, value in os.environ.items()}
 
 
+def _unreadable_lines(env_file: Path | None) -> list[str]:
+    """Lines of ``.env`` that hold no setting: what they were to set is not set."""
+    if env_file is None or not env_file.is_file():
+        return []
+    with env_file.open(encoding="utf-8") as lines:
+        return [
+            f"{env_file}, line {each.original.line}: cannot be read; write NAME=value, with # before a note"
+            for each in parse_stream(lines)
+            if each.error
+        ]
+
+
 def _kinds() -> dict[str, Any]:
     """The model of every kind of CRM that has settings."""
-    return {kind.name: kind.settings for kind in discover(bot.connectors, ConnectorKind) if kind.settings}
+    return {kind.name: kind.settings for kind in find_kinds() if kind.settings}
+
+
+def find_kinds(left_out: dict[str, str] | None = None) -> tuple[ConnectorKind, ...]:
+    """Every kind of CRM in bot/connectors. ``left_out``: gets by module name what is wrong with others there."""
+    wrong: dict[str, str] = {} if left_out is None else left_out
+    return discover(bot.connectors, ConnectorKind, left_out=wrong, lacks=_lacks_a_kind)
+
+
+def _lacks_a_kind(module: ModuleType) -> str:
+    """What is wrong with a module in bot/connectors that defines no kind: it is a folder, has settings of a CRM, or a name like
+    CONNECTOR, so that it was meant to. "" for the others.
+    """
+    was_meant = hasattr(module, "__path__") or any(
+        (isinstance(value, type) and issubclass(value, CrmSettings) and value.__module__ == module.__name__)
+        or (name.isupper() and get_close_matches(name, ["CONNECTOR"], 1, 0.8))
+        for name, value in vars(module).items()
+        if value is not CrmSettings
+    )
+    return (
+        "no CONNECTOR = ConnectorKind(…) is in it, see the end of the example in docs/connectors/adding-one.md"
+        if was_meant
+        else ""
+    )
 
 
 def _fields(said: Mapping[str, str], name: str, model: Any) -> dict[str, str]:
@@ -326,6 +376,7 @@ def _unknown(settings: Settings, kept: Mapping[str, str]) -> tuple[list[str], li
         name
         for name, value in said.items()
         if value and name.startswith("FULLSTEAM_") and name not in known and name != "FULLSTEAM_SHARED"
+        if not name.startswith(tuple(f"FULLSTEAM_{variable(each)}_" for each in settings._not_loaded))  # noqa: SLF001 - ours
     }
     strays: list[str] = []
     for name in sorted(_would_be_names(unknown, models) - {variable(each).lower() for each in names}):

@@ -82,6 +82,7 @@ def examine() -> Examined:
             settings = read_settings(crms=False, remembered=remembered_crms)
         except ConfigurationError:
             return Examined(tuple(found))  # what is malformed was said; nothing else can be looked at
+    found += [Finding("connectors", False, fault) for fault in settings.not_loaded]
     content, programme = _files(settings, found)
     probes: list[Probe] = []
     asyncio.run(_collect(settings, content, programme, found, probes))

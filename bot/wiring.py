@@ -19,11 +19,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
-import bot.connectors
 from bot import loop as event_loop
 from bot import nudges
 from bot.clock import SteeredClock, SystemClock
-from bot.config import Settings
+from bot.config import Settings, find_kinds
 from bot.connectors.settings import read_settings as read_source
 from bot.connectors.settings import variable
 from bot.content.identities import load_identities
@@ -375,7 +374,7 @@ def all_triggers() -> tuple[Trigger, ...]:
 
 def connector_kinds() -> dict[str, ConnectorKind]:
     """Every kind of CRM in ``bot/connectors``, by name."""
-    return {kind.name: kind for kind in discover(bot.connectors, ConnectorKind)}
+    return {kind.name: kind for kind in find_kinds()}
 
 
 def programme_and_content(settings: Settings) -> tuple[Programme, Content]:
@@ -778,6 +777,8 @@ async def _serve(
             stack.callback(asyncio.create_task(house.work_when_woken()).cancel)
         elif "web" in parts:
             stack.callback(asyncio.create_task(house.tell_workers()).cancel)
+        for fault in settings.not_loaded:
+            log.warning("connector.not_loaded", extra={"advice": fault})
         log.info("started", extra={"parts": list(parts)})
         await stop.wait()
         log.info("stopping")

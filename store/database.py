@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import itertools
 import logging
+import os
 import queue
 import threading
 import time
@@ -356,7 +357,22 @@ class Database:
         if not self._said_away:
             self._said_away = True
             log.warning("database.away", extra={"error": type(error.orig).__name__})
-        return Retryable("The database does not answer; nothing was written.", code="database-away")
+        return _not_reached(self.url, error)
+
+
+def _not_reached(url: str, error: OperationalError) -> Retryable:
+    """What to do where a server cannot be reached, or does not let us in. Passwords are not shown."""
+    said = str(error.orig).casefold()
+    why = "does not answer"
+    if "authentication failed" in said or "no password supplied" in said:
+        why = "does not let us in"
+    elif "does not exist" in said:
+        why = "does not know that database or user"
+    shown = make_url(url).render_as_string(hide_password=True)
+    return Retryable(
+        f"The database at {shown} {why}: check FULLSTEAM_DATABASE_URL, and whether it runs. Nothing was written.",
+        code="database-away",
+    )
 
 
 def open_database(url: str, *, durable: bool = True) -> Database:
@@ -391,7 +407,10 @@ def normal_url(url: str) -> str:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to the newest version, under a lock (many processes may start at once). Safe to repeat."""
+    """Bring the schema to the newest version, under a lock (many processes may start at once). Safe to repeat.
+
+    Raises Retryable when there is no way to the database, Permanent when the folder of a SQLite file is not there.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -401,7 +420,12 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     if parsed.get_backend_name() == "sqlite":
         path = Path(cast("str", parsed.database))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            wrong = "may not be written" if path.parent.is_dir() else "is not there"
+            raise Permanent(
+                f"FULLSTEAM_DATABASE_URL names a file in {path.parent}, which {wrong}: mend that, or correct the address.",
+                code="no-folder",
+            )
         engine = _sqlite_engine(url, durable=True, read_only=False)
         with _flock(path.with_name(path.name + ".migrate.lock"), wait=True), engine.connect() as connection:
             config.attributes["connection"] = connection
@@ -412,7 +436,11 @@ def migrate(url: str) -> None:
         engine.dispose()
         return
     engine = sa.create_engine(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
+    try:
+        connected = engine.connect()
+    except OperationalError as error:
+        raise _not_reached(url, error) from error
+    with connected.execution_options(isolation_level="AUTOCOMMIT") as lock:
         key = {"key": _advisory_key("migrate")}
         lock.execute(sa.text("SELECT pg_advisory_lock(:key)"), key)
         try:

@@ -15,7 +15,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+import bot.connectors
 from bot.commands import connect_source
+from bot.config import find_kinds
 from bot.connectors.settings import Wanted, wanted
 from bot.domain.usage import METRICS
 from bot.progress import CallCounter, call_counter
@@ -250,6 +252,69 @@ def test_a_crm_that_was_not_read_is_in_the_exit_code_and_in_the_result(
         **variables(url),
     )
     is_incomplete(said, "emea", "none of the keys in FULLSTEAM_KEYS opens")
+
+
+def test_a_connector_s_file_that_cannot_be_used_is_named_and_the_others_are_read(
+    fullsteam: Terminal, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "connectors"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "empty" / "__init__.py").write_text("")
+    (folder / "tally.py").write_text("import nothing_of_that_name\n")
+    (folder / "misspelt.py").write_text(
+        "from bot.connectors.settings import CrmSettings\nclass Own(CrmSettings): ...\nCONECTOR = Own\n"
+    )
+    monkeypatch.setattr(bot.connectors, "__path__", [*bot.connectors.__path__, str(folder)])
+    given = {**variables(url), "FULLSTEAM_TALLY_KEY": "k"}
+    for words, code in (("poll",), 2), (("poll", "salesforce"), 0), (("poll", "tally"), 2):
+        said = fullsteam(*words, *LATELY, **given)
+        assert said.code == code
+        assert "bot/connectors/tally.py cannot be loaded: line 1 of tally.py, ModuleNotFoundError" in said.err
+        for file in ("misspelt", "empty/__init__"):
+            assert f"bot/connectors/{file}.py is left out: no CONNECTOR = ConnectorKind(…)" in said.err
+        assert "salesforce: 2 people" in said.out or words[-1] == "tally"
+    assert "mend connectors: bot/connectors/tally.py cannot be loaded" in fullsteam("doctor", **given).out
+    named = fullsteam("poll", FULLSTEAM_CRMS="tally")
+    assert (named.code, named.err.count("tally.py cannot be loaded")) == (2, 1)
+
+
+def test_every_file_here_can_be_used() -> None:
+    wrong: dict[str, str] = {}
+    find_kinds(wrong)
+    assert wrong == {}
+
+
+def test_a_database_that_does_not_answer_is_one_line_with_its_variable(
+    fullsteam: Terminal, url: str, tmp_path: Path
+) -> None:
+    away = {"FULLSTEAM_DATABASE_URL": f"postgresql://ada:{SECRET}@127.0.0.1:{free_port()}/crm"}
+    for words in ("poll",), ("migrate",), ("plan",), ("import", str(PROGRAMME.parent / "usage-rows")):
+        said = fullsteam(*words, **variables(url), **away, FULLSTEAM_SECRET="s" * 32)
+        assert said.code == 3
+        (line,) = said.err.splitlines()
+        assert "does not answer: check FULLSTEAM_DATABASE_URL, and whether it runs" in line
+    looked = fullsteam("doctor", **variables(url), **away)
+    assert re.search(r"^mend database: .*check FULLSTEAM_DATABASE_URL", looked.out, re.MULTILINE)
+    nowhere = fullsteam("poll", **variables(url), FULLSTEAM_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/x.db")
+    assert (nowhere.code, f"{tmp_path}/no/such, which is not there" in nowhere.err) == (1, True)
+    assert not (tmp_path / "no").exists()
+
+
+def test_forgetting_where_there_is_no_database_makes_none(fullsteam: Terminal, tmp_path: Path) -> None:
+    said = fullsteam("disconnect", "emea", FULLSTEAM_DATABASE_URL=f"sqlite:///{tmp_path}/none.db")
+    assert (said.code, "There is no database" in said.err) == (2, True)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_line_of_the_env_file_that_cannot_be_read_is_named_once(
+    fullsteam: Terminal, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("FULLSTEAM_POLL_MINUTES=60\nFULLSTEAM_KEYS = 'never closed\n")
+    said = fullsteam("poll", *LATELY, **variables(url))
+    assert (said.code, said.err.count("line 2")) == (0, 1)
+    assert ".env, line 2: cannot be read; write NAME=value" in said.err
+    assert ".env, line 2: cannot be read" in fullsteam("doctor", **variables(url)).out
+    assert ".env, line 2: cannot be read" in fullsteam("poll", "--json", "-", "odoo").err
 
 
 def test_a_misspelt_variable_is_said_by_a_poll(fullsteam: Terminal, url: str) -> None:

@@ -80,6 +80,37 @@ def test_two_extensions_with_one_name_are_refused(tmp_path: Path, monkeypatch: p
         discover(package, Thing)
 
 
+def test_a_file_that_cannot_be_used_is_named_and_the_others_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = _package(
+        tmp_path,
+        monkeypatch,
+        a="IT = Thing('x')\n",
+        b="IT = Thing('x')\n",
+        c="def broken(:\n",
+        d="import nothing_of_that_name\n",
+        e="\nIT = Thing()\n",
+        f="IT = 1\n",
+        g="IT = Thing('g')\n",
+    )
+    left_out: dict[str, str] = {}
+    found = discover(
+        package,
+        Thing,
+        left_out=left_out,
+        lacks=lambda module: "no IT is in it" if module.__name__ == "plugs.f" else "",
+    )
+    assert [thing.name for thing in found] == ["x", "g"]
+    assert left_out["b"] == "plugs/b.py is left out: plugs.b and plugs.a both define 'x'; rename one"
+    assert left_out["c"].startswith("plugs/c.py cannot be loaded: SyntaxError: ")
+    assert "line 2" in left_out["c"]
+    assert "line 2 of d.py, ModuleNotFoundError: No module named 'nothing_of_that_name'" in left_out["d"]
+    assert "line 3 of e.py, TypeError: " in left_out["e"]
+    assert left_out["f"] == "plugs/f.py is left out: no IT is in it"
+    assert left_out.keys() == set("bcdef")
+
+
 def test_public_holidays_come_by_country_and_state() -> None:
     calendar = PublicHolidays()
     whole = (date(2026, 1, 1), date(2026, 12, 31))
