@@ -49,6 +49,7 @@ from bot.connectors.settings import (
     ExistingFile,
     OptionalAddress,
     PathPrefix,
+    Seconds,
     ends_before,
     opener,
 )
@@ -70,6 +71,7 @@ class DynamicsSettings(CrmSettings):
     """
 
     name: str = "dynamics"
+    time_out: Seconds = 130.0  # Dataverse itself gives up on a query after about 120
     url: Annotated[Address, ends_before("/api/data", "/main.aspx")] = Field(
         description="your environment, e.g. https://ORG.crm4.dynamics.com"
     )
