@@ -192,6 +192,11 @@ class Dataverse:
     groups: int = 5000
     metadata: bool = True
     cookies: bool = True
+    sorts: bool = True
+    """Whether groups by ``$apply`` can be sorted; where they cannot, each page is cut from them in another order."""
+    joins: str = "itself"
+    """Which tables may be joined to themselves: "itself": all; "": none; "breaks": it breaks over it; "wrong": the
+    join's filter is left out."""
     skew: timedelta = timedelta(0)
     zone: str = "Pacific/Auckland"
     """The application user's time zone, by which days are grouped unless the query says otherwise."""
@@ -667,7 +672,7 @@ class Dataverse:
         if "fetchXml" in options and self._takes("fetch", "fetchXml"):
             return self._fetch(table, options["fetchXml"], preferred)
         if "$apply" in options and self._takes("apply", "$apply"):
-            return self._apply(table, options["$apply"])
+            return self._apply(table, options)
         return self._list(table, options, preferred)
 
     def _takes(self, way: str, parameter: str) -> bool:
@@ -777,7 +782,10 @@ class Dataverse:
                 out[f"{name}@{SHOWN}"] = f"Name of {str(row[column])[-4:]}"
         return out
 
-    def _apply(self, table: str, said: str) -> Any:
+    def _apply(self, table: str, options: Mapping[str, str]) -> Any:
+        said = options["$apply"]
+        if "$orderby" in options and not self.sorts:
+            raise Fails(501, "0x0", "groups are not sorted here")
         found = re.fullmatch(
             r"(?:filter\((?P<f>.*)\)/)?groupby\(\((?P<g>[^)]*)\),aggregate\((?P<a>[^)]*)\)\)", said
         )
@@ -816,7 +824,20 @@ class Dataverse:
                 }
                 out[asked[4]] = shown(many[asked[3]](has)) if has else 0
             values.append(out)
-        return {"value": values}
+        start = int(options.get("$skiptoken", "0"))
+        if "$orderby" in options:
+            order = options["$orderby"].split(",")
+            if set(order) - set(names):
+                raise Fails(400, "0x80060888", "only what is grouped by can be sorted by")
+            values.sort(key=lambda row: [str(row.get(name)) for name in order])
+        elif start:
+            values.reverse()
+        answer: dict[str, Any] = {"value": values[start : start + self.groups]}
+        if start + self.groups < len(values):
+            link = {**options, "$skiptoken": str(start + self.groups)}
+            where = f"{self.base}{ROOT}/{TABLES[table][0]}"
+            answer["@odata.nextLink"] = f"{where}?{urlencode(link, quote_via=quote)}"
+        return answer
 
     # -- FetchXML
 
@@ -836,6 +857,7 @@ class Dataverse:
             )
         grouped = [each for each in entity.findall("attribute") if each.get("groupby") == "true"]
         counted = [each for each in entity.findall("attribute") if each.get("aggregate")]
+        beside = self._beside(entity, table)
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in found:
             groups.setdefault(tuple(self._key(table, each, row) for each in grouped), []).append(row)
@@ -852,6 +874,10 @@ class Dataverse:
                 number = self._aggregate(table, each, own)
                 if number is not None:
                     out[str(each.get("alias"))] = shown(number)
+            for link, holds in beside:
+                mates = [row for row in own if holds(row)]
+                for each in link.findall("attribute"):
+                    out[str(each.get("alias"))] = self._aggregate(table, each, mates)
             values.append(out)
         aliases = {str(each.get("alias")) for each in entity.findall("attribute")}
         for order in reversed(entity.findall("order")):
@@ -879,8 +905,27 @@ class Dataverse:
                 )
         return answer
 
+    def _beside(
+        self, entity: Element, table: str
+    ) -> list[tuple[Element, Callable[[Mapping[str, Any]], bool]]]:
+        """Joins of a table to itself by its key: of each row there is that one row, or none."""
+        key = TABLES[table][1]
+        links = [link for link in entity.findall("link-entity") if link.get("name") == table]
+        for link in links:
+            if (link.get("from"), link.get("to"), link.get("link-type")) != (key, key, "outer"):
+                raise Fails(400, "0x80041102", "only outer joins by the key are expected")
+        if len(links) > 10:
+            raise Fails(400, "0x8004430d", "Number of link entities in query exceeded maximum limit.")
+        if links and self.joins == "breaks":
+            raise Fails(500, "0x80040216", "An unexpected error occurred.")
+        if links and not self.joins:
+            raise Fails(400, "0x80041102", f"{table} cannot be joined to {table}")
+        if self.joins == "wrong":
+            return [(link, lambda _row: True) for link in links]
+        return [(link, self._conditions(link, table)) for link in links]
+
     def _joined(self, entity: Element, table: str) -> Iterator[dict[str, Any]]:
-        link = entity.find("link-entity")
+        link = next((each for each in entity.findall("link-entity") if each.get("name") != table), None)
         holds = self._conditions(entity, table)
         if link is None:
             yield from (row for row in self.tables[table].values() if holds(row))

@@ -249,8 +249,7 @@ class DynamicsConnector:
         roster = self._people.known(window.through)
         if roster is None:
             roster = await self._people.read(window.through)  # our rights are read with them
-        else:
-            await crm.look_up_rights()
+        await crm.look_up_rights(again=False)
         await crm.look_up_closed()
         self._records.forget()
         figures = Figures(window, metrics, unsupported(self.habits), past=PAST)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ from bot.connectors.dynamics.queries import (
 from bot.connectors.dynamics.rows import SHOWN, id_of
 from bot.connectors.dynamics.schema import Schema, read_metadata
 from bot.connectors.http import Api
-from bot.connectors.refusals import Denied, FieldHidden, NotOffered
+from bot.connectors.refusals import Denied, FieldHidden, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable, Throttled
 
 SCHEMA_LIFE = timedelta(days=1)
@@ -50,6 +50,8 @@ _WHOLE, _WHOLE_NUMBER = "Global", 3
 """How deep a privilege goes that is for the whole organization (PrivilegeDepth, as a word and as a number)."""
 _ALLOWED = 4
 """FieldPermissionType: a secured column may be read."""
+FEW = 40_000
+"""As many rows as are counted at once where all are too many: some room is left below Dataverse's 50,000."""
 _NOT_HERE = (NotUnderstood, NotOffered, FieldHidden)
 
 
@@ -59,6 +61,25 @@ class Way(StrEnum):
     FETCH = "FetchXML"
     APPLY = "$apply"
     ROWS = "rows"
+
+
+@dataclass(slots=True)
+class Learned:
+    """What was found out by asking, so that no poll pays for it twice; forgotten after a day.
+
+    ``beside``: kind of table -> whether days of it are counted beside each other, as far as that was tried. ``long``: questions whose rows are more than a page.
+    ``refused``: questions of too many rows, each with the fewest days for which that was so. ``sorts``: whether groups by
+    ``$apply`` can be sorted. ``ages``: days of creation between which open opportunities are few enough to be counted, with
+    how many there are. ``dense``: there are too many of a single age for that.
+    """
+
+    beside: dict[str, bool] = field(default_factory=dict)
+    trying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    long: set[tuple[str, ...]] = field(default_factory=set)
+    refused: dict[tuple[str, ...], int] = field(default_factory=dict)
+    sorts: bool = True
+    ages: list[tuple[date, date, int]] = field(default_factory=list)
+    dense: bool = False
 
 
 class Environment:
@@ -78,7 +99,12 @@ class Environment:
         """Why it is not known what we may read, where the server is a Dataverse: any number may be a part then."""
         self.unsure_columns = ""
         """Why it is not known which columns are closed to us: any that may be secured can look empty then."""
+        self.groups = min(GROUPS, batch)
+        """Groups a page."""
+        self.few = FEW
+        self.learned = Learned()
         self._rights: Mapping[str, str] | None = None
+        self._just_read = False
         self._root = root
         self._batch = batch
         self._started: datetime | None = None
@@ -134,6 +160,7 @@ class Environment:
                     "its $metadata cannot be read: its tables are taken for the standard ones"
                 )
             self.way, sure = await self._find_way(foreign=absent)
+            self.learned = Learned()
             self._started = known if sure else now - SCHEMA_LIFE + SCHEMA_TRIED_AGAIN
 
     async def _read_schema(self) -> Schema:
@@ -177,9 +204,14 @@ class Environment:
                 return way, sure
         return Way.ROWS, sure
 
-    async def look_up_rights(self) -> None:
-        """Read what we may read: it may be given or taken at any time."""
-        self._rights = await self._read_rights()
+    async def look_up_rights(self, *, again: bool = True) -> None:
+        """Read what we may read: it may be given or taken at any time.
+
+        ``again``: False where what a poll has read of it with the people will do for the rest of that poll, once.
+        """
+        if again or not self._just_read:
+            self._rights = await self._read_rights()
+        self._just_read = again
 
     async def look_up_closed(self) -> None:
         """Read which columns are closed to us: they count as not there."""
@@ -309,8 +341,12 @@ class Environment:
         filtered: str = "",
         order: str = "",
         shown: bool = False,
-    ) -> AsyncIterator[Row]:
-        """Rows of a table, each once: one that comes again on the next page, because it was changed meanwhile, is one."""
+        one_page: bool = False,
+    ) -> AsyncGenerator[Row, None]:
+        """Rows of a table, each once: one that comes again on the next page, because it was changed meanwhile, is one.
+
+        ``one_page``: TooMany is raised, before any row is given, where they are more than a page.
+        """
         query = {"$select": self.schema.select(table.rows, (table.key, *columns))}
         said = " and ".join(part for part in (self.wording.odata(table, where), filtered) if part)
         if said:
@@ -318,6 +354,8 @@ class Environment:
         query["$orderby"] = order or table.key
         recent: deque[frozenset[str]] = deque(maxlen=2)
         async for page in self.pages(self.of(table), query, self.prefer(*([FORMATTED] if shown else []))):
+            if one_page and page.link:
+                raise TooMany("more rows than a page", code="too-many-rows")
             seen = frozenset().union(*recent)
             own: set[str] = set()
             for row in page.rows:
@@ -340,10 +378,38 @@ class Environment:
                 raise Retryable("the CRM gives the same groups again", code="bad-answer")
             for row in page.rows:
                 yield row
-            more = len(page.rows) >= GROUPS if page.more is None else page.more
+            more = len(page.rows) >= self.groups if page.more is None else page.more
             if not page.rows or not more:
                 return
             number, cookie, before = number + 1, page.cookie, page.rows
+
+    async def apply_rows(self, table: Table, said: str, order: str) -> AsyncIterator[Row]:
+        """Groups by ``$apply``, page by page, in an order that stays: else one that moves to a page already read is lost.
+
+        Where a server does not sort groups, and there are more of them than a page, that raises NotUnderstood.
+        """
+        path, headers = self.of(table), self.prefer()
+        if self.learned.sorts:
+            begun = False
+            try:
+                async for page in self.pages(path, {"$apply": said, "$orderby": order}, headers):
+                    begun = True
+                    for row in page.rows:
+                        yield row
+            except (NotUnderstood, FieldHidden, Retryable) as error:
+                breaks = not isinstance(error, Retryable) or error.code == "http-500"
+                if begun or not breaks or isinstance(error, TooSlow):
+                    raise
+            else:
+                return
+        async for page in self.pages(path, {"$apply": said}, headers):
+            self.learned.sorts = False
+            if page.link:
+                raise NotUnderstood(
+                    "the CRM does not sort groups, and these are several pages", code="no-order"
+                )
+            for row in page.rows:
+                yield row
 
     async def all_rows(self, rows: str, columns: tuple[str, ...]) -> list[Row]:
         """All rows of a small table."""

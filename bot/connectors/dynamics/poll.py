@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,17 +20,18 @@ from bot.connectors.dynamics.queries import (
     AUDIT_STARTED,
     CLOSED,
     CLOSINGS,
-    CYCLE,
     DEAL_STATES,
     EVENTS,
     GOAL,
     GOALS,
+    LOST,
     OPEN,
     OPPORTUNITY,
     PLANNED,
     RECORDS,
     SECURABLE,
     TASK,
+    WON,
     Condition,
     Question,
     accessed,
@@ -42,8 +44,7 @@ from bot.connectors.dynamics.queries import (
     states,
 )
 from bot.connectors.dynamics.records import last_activities
-from bot.connectors.dynamics.rows import Reader, Roster, attainment, id_of, utc_day
-from bot.connectors.dynamics.schema import property_of
+from bot.connectors.dynamics.rows import Reader, Roster, attainment, id_of, listed, utc_day
 from bot.connectors.figures import Figures, days_of, halves
 from bot.connectors.http import SessionRefused
 from bot.connectors.open_records import is_flawed, quiet_day
@@ -51,8 +52,10 @@ from bot.connectors.refusals import Denied, NotOffered, TooSlow
 from bot.domain.errors import Permanent, Retryable
 from bot.domain.usage import CoverageStatus, RowFault, Window
 
-AGES = (30, 90, 180, 365, 730)
+AGES = (30, 90, 365)
 """Days ago between which open opportunities are counted apart where they are too many to be counted at once."""
+HALVED = 2
+"""How often a span of ages that is still too much is halved, before all open opportunities are read row by row instead."""
 AUDIT_LATE = timedelta(hours=48)
 """How long after the end of a day rows of the audit may still come."""
 BOOKED_LATE = timedelta(days=27)
@@ -92,8 +95,8 @@ class Poll(Asking):
         tasks: list[Coroutine[Any, Any, Any]] = [
             self._events(question, first, last) for question in EVENTS if self._wants(question)
         ]
-        if self._wants(CYCLE):
-            tasks.append(self._cycles())
+        if self._wants(WON):
+            tasks.append(self._won(first, last))
         updates = [name for name, word in RECORDS.items() if f"records_updated.{word}" in self._metrics]
         if updates or "active_day" in self._metrics:
             tasks.append(self._audits(updates))
@@ -135,13 +138,28 @@ class Poll(Asking):
         return [] if fit is None else await self._span(fit, first, last)
 
     async def _span(self, question: Question, first: date, last: date) -> list[date]:
-        """What is too much for the server is asked in halves; a day that is still too much is read row by row."""
+        """What is too much for the server is asked in halves; a day that is still too much is read row by row.
+
+        How long a span was too much is remembered for the next polls.
+        """
         days = days_of(Window(first, last))
-        until = self._crm.api.server_now()
+        until, refused = self._crm.api.server_now(), self._crm.learned.refused
+        known = refused.get(question.metrics, len(days) + 1) <= len(days)
+        if known and first != last:
+            return [day for half in halves(first, last) for day in await self._span(question, *half)]
         try:
             try:
-                tally = await tallied(self._crm, question, first, last, until=until)
+                tally = await tallied(
+                    self._crm,
+                    question,
+                    first,
+                    last,
+                    until=until,
+                    way=Way.ROWS if known else None,
+                    people=len(self._roster.known),
+                )
             except TooMany:
+                refused[question.metrics] = min(refused.get(question.metrics, len(days)), len(days))
                 if first != last:
                     raise
                 tally = await tallied(self._crm, question, first, last, until=until, way=Way.ROWS)
@@ -156,36 +174,57 @@ class Poll(Asking):
         self._keep(tally, days)
         return days
 
-    async def _cycles(self) -> None:
-        """Days from creation to winning, row by row."""
-        first, last = self._window.since, self._window.through
-        days = days_of(self._window)
-        fit = self._fitted(CYCLE, days)
-        if fit is None:
-            return
+    async def _won(self, first: date, last: date) -> None:
+        """Opportunities won, what they are worth, and days from creation to winning, row by row."""
+        fit = self._fitted(WON, days_of(Window(first, last)))
+        if fit is not None:
+            await self._won_in(fit, first, last)
+
+    async def _won_in(self, fit: Question, first: date, last: date) -> None:
+        days = days_of(Window(first, last))
         where = (*fit.where, *self._crm.wording.moments(fit, first, last))
-        found: defaultdict[tuple[str, date], float] = defaultdict(float)
+        found: defaultdict[tuple[str, date], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         faults: list[RowFault] = []
-        line = 0
+        line = teams = 0
+        columns = tuple(dict.fromkeys((fit.person, fit.moment, *fit.sums.values(), *fit.filled.values())))
         try:
-            async for row in self._crm.rows(OPPORTUNITY, (fit.person, "createdon", fit.moment), where):
+            async for row in self._crm.rows(OPPORTUNITY, columns, where):
                 line += 1
-                begun, won = utc_day(row.get("createdon")), utc_day(row.get(fit.moment))
-                if begun is None or won is None:
+                try:
+                    group = listed(fit, row)
+                except ValueError as error:
+                    faults.append(RowFault(OPPORTUNITY.rows, line, "", str(error)))
+                    continue
+                begun = utc_day(row.get("createdon"))
+                if group.day is None or (begun is None and fit.filled):
                     faults.append(RowFault(OPPORTUNITY.rows, line, fit.moment, "a day cannot be read"))
                     continue
-                who = id_of(row.get(property_of(fit.person)))
-                if who:
-                    found[who, won] += max((won - begun).days, 0)
+                if group.who not in self._roster.known:
+                    teams += 1
+                    continue
+                own = found[group.who, group.day]
+                own[0] += 1
+                own[1] += group.sums.get("amount", 0.0)
+                own[2] += max((group.day - begun).days, 0) if begun is not None else 0
+        except TooSlow as error:
+            if first == last:
+                self._fail(fit, days, error)
+                return
+            for half in halves(first, last):
+                await self._won_in(fit, *half)
+            return
         except (Retryable, Permanent) as error:
             self._fail(fit, days, error)
             return
         self.keep(fit.metrics, days, line)
         for fault in faults:
             self.figures.fault(fault, fit.metrics, days)
-        for (who, won), number in found.items():
-            if who in self._roster.known and won in days:
-                self.figures.add("cycle_days", who, won, number)
+        if teams:
+            self.figures.note(f"{OPPORTUNITY.rows} of teams", teams)
+        for (who, day), numbers in found.items():
+            for metric, number in zip(WON.metrics, numbers, strict=True):
+                if metric in fit.metrics and day in days:
+                    self.figures.add(metric, who, day, number)
 
     async def booked_late(self) -> Window | None:
         """Days before the window on which deals were closed that were booked in it: closings of these days are to be
@@ -195,19 +234,23 @@ class Poll(Asking):
         oldest = last - BOOKED_LATE
         if oldest >= first or not CLOSINGS & self._metrics:
             return None
-        fit, _ = CLOSED.fitted(self._crm.schema)
+        fit, _ = LOST.fitted(self._crm.schema)
         if fit is None or self._crm.refused(OPPORTUNITY) is not None:
             return None
         if not self._crm.schema.has(OPPORTUNITY.rows, "modifiedon"):
             return None
+        before = first - timedelta(days=1)
         booked = (
+            CLOSED,
             Condition("modifiedon", "ge", first),
             Condition("modifiedon", "lt", last + timedelta(days=1)),
+            *self._crm.wording.moments(fit, oldest, before),
         )
-        late = replace(fit, where=(*fit.where, *booked), sums={})
-        before = first - timedelta(days=1)
         try:
-            tally = await tallied(self._crm, late, oldest, before)
+            # The page with the earliest of them says from when on; no other is read.
+            found = self._crm.rows(OPPORTUNITY, (fit.moment,), booked, order=fit.moment)
+            async with aclosing(found) as rows:
+                row = await anext(rows, None)
         except TooSlow:
             return Window(oldest, before)
         except SessionRefused:
@@ -215,8 +258,9 @@ class Poll(Asking):
         except (Retryable, Permanent) as error:
             self.failures.append(error)  # what it would have found, the next polls are asked for as well
             return None
-        days = [day for _, day, _ in tally.counts if day is not None and oldest <= day <= before]
-        return Window(min(days), before) if days else None
+        if row is None:
+            return None
+        return Window(max(utc_day(row.get(fit.moment)) or oldest, oldest), before)
 
     # -- the audit ------------------------------------------------------------------------------------------------------
 
@@ -373,7 +417,7 @@ class Poll(Asking):
             if not self._wants(question):
                 continue
             fit = self._fitted(question, today)
-            if fit is None:
+            if fit is None or not fit.metrics:
                 continue
             if question.without and not self._crm.schema.has(ACTIVITY.rows):
                 self.fail(question.metrics, today, NotOffered("this CRM has no activities", code="no-table"))
@@ -385,28 +429,33 @@ class Poll(Asking):
                 counted.append(fit)
             else:
                 scanned.append(fit)
-        left = await all_of([self._state(question) for question in counted])
-        scanned += [question for question in left if question is not None]
+        # All open opportunities first: where they are too many for one count, the others need not find that out again.
+        counted.sort(key=lambda question: "opps_open" not in question.metrics)
+        for some in (counted[:1], counted[1:]):
+            left = await all_of([self._state(question) for question in some])
+            scanned += await self._by_age([question for question in left if question is not None])
         if scanned:
             await self._scan(scanned)
 
     async def _state(self, question: Question) -> Question | None:
-        """A snapshot by one count; gives the question back when its rows have to be read instead."""
-        today = self._window.through
+        """A snapshot by one count; gives the question back when it has to be counted in parts, or its rows be read."""
+        today, refused = self._window.through, self._crm.learned.refused
+        if question.table is OPPORTUNITY and (
+            question.metrics in refused or len(merged(self._crm.learned.ages, today, self._crm.few)) == 2
+        ):
+            refused.setdefault(question.metrics, 1)
+            return question
         try:
             tally = await tallied(self._crm, question, today, today)
-        except TooMany as error:
-            if question.table is not OPPORTUNITY:
-                try:
-                    tally = await tallied(self._crm, question, today, today, way=Way.ROWS)
-                except (Retryable, Permanent) as again:
-                    self._fail(question, [today], again)
-                    return None
-            elif question.without:
-                await self._by_age(question, error)
-                return None
-            else:
+        except TooMany:
+            if question.table is OPPORTUNITY:
+                refused[question.metrics] = 1
                 return question
+            try:
+                tally = await tallied(self._crm, question, today, today, way=Way.ROWS)
+            except (Retryable, Permanent) as again:
+                self._fail(question, [today], again)
+                return None
         except NotUnderstood as error:
             if question.table is OPPORTUNITY:
                 return question
@@ -418,33 +467,68 @@ class Poll(Asking):
         self._keep(tally, [today])
         return None
 
-    async def _by_age(self, question: Question, error: TooMany) -> None:
-        """Opportunities of one age after the other, where all of them are too many; each span in halves if need be."""
-        today = self._window.through
-        whole = Tally(question)
-        try:
-            for first, last in age_spans(today):
-                await self._add_ages(whole, question, first, last)
-        except (Retryable, Permanent) as failed:
-            self._fail(question, [today], failed if not isinstance(failed, TooMany) else error)
-            return
-        self._keep(whole, [today])
+    async def _by_age(self, questions: Sequence[Question]) -> list[Question]:
+        """Opportunities of one age after the other, where all of them are too many to be counted at once.
 
-    async def _add_ages(self, whole: Tally, question: Question, first: date, last: date) -> None:
+        How many are of which age is learned from the question that counts all of them, or, where that was no question of too
+        many, found by halving: so the others are asked for spans that are neither too much nor too many. Gives back those
+        that have to be read row by row: not counted by FetchXML, or with too many opportunities of a single age.
+        """
+        learned = self._crm.learned
+        refused = learned.refused
+        left = [question for question in questions if question.metrics not in refused]
+        several = [question for question in questions if question.metrics in refused]
+        several.sort(key=lambda question: "opps_open" not in question.metrics)
+        today = self._window.through
+        for question in several:
+            if learned.dense:
+                left.append(question)
+                continue
+            whole = Tally(question)
+            ages: list[tuple[date, date, int]] = []
+            spans = merged(learned.ages, today, self._crm.few) or age_spans(today)
+            try:
+                for first, last in spans:
+                    await self._add_ages(whole, question, first, last, HALVED, ages)
+            except TooMany:
+                learned.dense = True
+                left.append(question)
+            except (Retryable, Permanent) as failed:
+                self._fail(question, [today], failed)
+            else:
+                self._keep(whole, [today])
+                if "opps_open" in question.metrics and not learned.ages:
+                    learned.ages = ages
+        return left
+
+    async def _add_ages(
+        self,
+        whole: Tally,
+        question: Question,
+        first: date,
+        last: date,
+        halved: int,
+        ages: list[tuple[date, date, int]],
+    ) -> None:
         born = (Condition("createdon", "ge", first), Condition("createdon", "lt", last + timedelta(days=1)))
         part = replace(question, where=(*question.where, *born))
         try:
             tally = await tallied(self._crm, part, last, last)
         except TooMany:
-            if first == last:
+            if first == last or not halved:
                 raise
             for half in halves(first, last):
-                await self._add_ages(whole, question, *half)
+                await self._add_ages(whole, question, *half, halved - 1, ages)
             return
+        ages.append((first, last, int(sum(tally.counts.values()))))
         whole.rows += tally.rows
         whole.faults += tally.faults
         for key, count in tally.counts.items():
             whole.counts[key] = whole.counts.get(key, 0.0) + count
+        for key, sums in tally.sums.items():
+            known = whole.sums.setdefault(key, {})
+            for alias, number in sums.items():
+                known[alias] = known.get(alias, 0.0) + number
 
     async def _scan(self, questions: Sequence[Question]) -> None:
         """All open opportunities, once, for all that could not be counted; memory grows with people, not with rows."""
@@ -586,3 +670,18 @@ def age_spans(today: date) -> list[tuple[date, date]]:
     edges = [date(1990, 1, 1), *(today - timedelta(days=age) for age in reversed(AGES))]
     ends = [*(edge - timedelta(days=1) for edge in edges[1:]), today]
     return list(zip(edges, ends, strict=True))
+
+
+def merged(ages: Sequence[tuple[date, date, int]], today: date, few: int) -> list[tuple[date, date]]:
+    """Spans of ages, each with so many opportunities -> fewer spans, each with no more than ``few``; all until today."""
+    found: list[tuple[date, date]] = []
+    held = 0
+    for first, last, count in sorted(ages):
+        if found and held + count <= few:
+            found[-1], held = (found[-1][0], last), held + count
+        else:
+            found.append((first, last))
+            held = count
+    if found:
+        found[-1] = (found[-1][0], max(found[-1][1], today))
+    return found

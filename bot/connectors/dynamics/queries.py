@@ -193,14 +193,6 @@ def _counting(metric: str) -> Callable[[tuple[Any, ...], float, Mapping[str, flo
     return lambda _by, count, _sums: ((metric, count),)
 
 
-def _closing(by: tuple[Any, ...], count: float, sums: Mapping[str, float]) -> Sequence[Number]:
-    if by == (1,):
-        return (("won_count", count), *((("won_amount", sums["amount"]),) if "amount" in sums else ()))
-    if by == (2,):
-        return (("lost_count", count),)
-    raise ValueError(f"statecode is {by[0]!r}")
-
-
 def _updating(by: tuple[Any, ...], count: float, _sums: Mapping[str, float]) -> Sequence[Number]:
     codes = {code: name for name, code in TYPE_CODES.items()}
     name = codes.get(by[0], by[0]) if not isinstance(by[0], str) or not by[0].isdigit() else codes[int(by[0])]
@@ -284,29 +276,29 @@ ACTIVITIES: tuple[Question, ...] = (
     ),
 )
 """An appointment counts once it has ended, unless it was cancelled: what Outlook keeps is seldom marked as done."""
-CLOSED = Question(
-    ("won_count", "lost_count", "won_amount"),
-    OPPORTUNITY,
-    "owner",
-    (Condition("statecode", "in", (1, 2)),),
-    _closing,
-    moment="actualclosedate",
-    by=("statecode",),
-    sums={"amount": "won_amount"},
-    costs={"amount": ("won_amount",)},
-)
-CYCLE = Question(
-    ("cycle_days",),
+WON = Question(
+    ("won_count", "won_amount", "cycle_days"),
     OPPORTUNITY,
     "owner",
     (Condition("statecode", "eq", 1),),
-    _counting("cycle_days"),
+    _counting("won_count"),
     moment="actualclosedate",
-    by=("createdon",),
+    sums={"amount": "won_amount"},
+    filled={"begun": "createdon"},
+    costs={"amount": ("won_amount",), "begun": ("cycle_days",)},
 )
-"""Asked row by row: neither FetchXML nor OData subtracts dates."""
-CLOSINGS = frozenset({*CLOSED.metrics, *CYCLE.metrics})
-EVENTS: tuple[Question, ...] = (*(created(name) for name in RECORDS), *ACTIVITIES, CLOSED)
+"""Asked row by row: neither FetchXML nor OData subtracts dates, and the rows tell the rest as well."""
+LOST = Question(
+    ("lost_count",),
+    OPPORTUNITY,
+    "owner",
+    (Condition("statecode", "eq", 2),),
+    _counting("lost_count"),
+    moment="actualclosedate",
+)
+CLOSED = Condition("statecode", "in", (1, 2))
+CLOSINGS = frozenset({*WON.metrics, *LOST.metrics})
+EVENTS: tuple[Question, ...] = (*(created(name) for name in RECORDS), *ACTIVITIES, LOST)
 OPEN = Condition("statecode", "eq", 0)
 PLANNED = (Condition("statecode", "in", (0, 3)),)
 """An activity that is still to be done: open or scheduled."""
@@ -354,6 +346,10 @@ def states(today: date, habits: Habits) -> tuple[Question, ...]:
             found.append(("field_completeness", round(100 * filled / (count * len(aliases)), 2)))
         return found
 
+    def missing(_by: tuple[Any, ...], count: float, sums: Mapping[str, float]) -> Sequence[Number]:
+        named = (("amounts", "opps_missing_amount"), ("accounts", "opps_missing_account"))
+        return [(metric, count - sums[alias]) for alias, metric in named if alias in sums]
+
     def flaw(metric: str, *where: Condition | Either, without: tuple[Condition, ...] = ()) -> Question:
         return Question((metric,), OPPORTUNITY, "owner", (OPEN, *where), _counting(metric), without=without)
 
@@ -369,8 +365,15 @@ def states(today: date, habits: Habits) -> tuple[Question, ...]:
             costs={"amount": ("pipeline_amount",)} | dict.fromkeys(aliases, ("field_completeness",)),
         ),
         flaw("opps_past_close", Condition("estimatedclosedate", "lt", today, zoned=True)),
-        flaw("opps_missing_amount", grown, Condition("estimatedvalue", "null")),
-        flaw("opps_missing_account", grown, Condition("account", "null")),
+        Question(
+            ("opps_missing_amount", "opps_missing_account"),
+            OPPORTUNITY,
+            "owner",
+            (OPEN, grown),
+            missing,
+            filled={"amounts": "estimatedvalue", "accounts": "account"},
+            costs={"amounts": ("opps_missing_amount",), "accounts": ("opps_missing_account",)},
+        ),
         flaw("opps_no_next_step", grown, Condition(habits.next_step, "null"))
         if habits.next_step
         else flaw("opps_no_next_step", grown, without=PLANNED),
@@ -454,7 +457,7 @@ _WHY: Mapping[str, str] = {
 
 def unsupported(habits: Habits) -> dict[str, str]:
     """Metrics that are not read from Dataverse, each with the reason."""
-    read = {"active_day", "quota_attainment", *CYCLE.metrics}
+    read = {"active_day", "quota_attainment", *WON.metrics}
     read |= {f"records_updated.{word}" for word in RECORDS.values()}
     for question in (*EVENTS, *states(date(2000, 1, 1), habits)):
         read |= set(question.metrics)
@@ -552,6 +555,10 @@ class Wording:
         grouped = f"groupby(({names}),aggregate({count}{sums}))"
         return f"filter({self.odata(table, where)})/{grouped}" if where else grouped
 
+    def order(self, question: Question) -> str:
+        """What the groups of :meth:`apply` can be sorted by, so that pages of them neither overlap nor leave any out."""
+        return ",".join(property_of(each) for each in (question.person, *question.by))
+
     # -- FetchXML
 
     def fetch(
@@ -562,8 +569,14 @@ class Wording:
         page: int = 1,
         cookie: str = "",
         most: int = GROUPS,
+        beside: Sequence[tuple[Condition, ...]] = (),
     ) -> str:
-        """A question as FetchXML. ``cookie``: of the page before, where there was one."""
+        """A question as FetchXML. ``cookie``: of the page before, where there was one.
+
+        ``beside``: the days, each as conditions, that are counted beside each other in one group instead of a group a day:
+        each row is joined to itself, once for each day, if it is of that day. ``n0``, ``n1``, ... are their counts, ``c0``,
+        ``c1``, ... the rows of each, where different values are counted; ``n`` is the rows of all days.
+        """
         root = ET.Element("fetch", aggregate="true", count=str(most), page=str(page))
         if cookie:
             root.set("paging-cookie", cookie)
@@ -575,7 +588,7 @@ class Wording:
         ):
             ET.SubElement(entity, "attribute", name=column, alias=alias, groupby="true")
             orders.append(alias)
-        if question.moment:
+        if question.moment and not beside:
             for alias, part in (("y", "year"), ("m", "month"), ("d", "day")):
                 ET.SubElement(
                     entity,
@@ -587,15 +600,8 @@ class Wording:
                     usertimezone="false",
                 )
                 orders.append(alias)
-        if question.distinct:
-            ET.SubElement(
-                entity,
-                "attribute",
-                name=question.distinct,
-                alias="n",
-                aggregate="countcolumn",
-                distinct="true",
-            )
+        if question.distinct and not beside:
+            _distinct(entity, question.distinct, "n")
         else:
             ET.SubElement(entity, "attribute", name=question.table.key, alias="n", aggregate="count")
         for kind, named in (("sum", question.sums), ("countcolumn", question.filled)):
@@ -615,6 +621,20 @@ class Wording:
                 alias="a",
             )
             self._fetch(ET.SubElement(joined, "filter", type="and"), ACTIVITY, question.without)
+        key = question.table.key
+        for n, day in enumerate(beside):
+            joined = ET.SubElement(
+                entity,
+                "link-entity",
+                {"from": key, "to": key, "link-type": "outer"},
+                name=question.table.name,
+                alias=f"d{n}",
+            )
+            if question.distinct:
+                _distinct(joined, question.distinct, f"n{n}")
+            alias = f"c{n}" if question.distinct else f"n{n}"
+            ET.SubElement(joined, "attribute", name=key, alias=alias, aggregate="countcolumn")
+            self._fetch(ET.SubElement(joined, "filter", type="and"), question.table, day)
         for alias in orders:
             ET.SubElement(entity, "order", alias=alias)
         return ET.tostring(root, encoding="unicode")
@@ -662,6 +682,11 @@ class Wording:
                     ET.SubElement(condition, "value").text = self.value(table, each, one)
             elif each.operator not in {"null", "not-null"}:
                 condition.set("value", self.value(table, each, each.value))
+
+
+def _distinct(holder: ET.Element, column: str, alias: str) -> None:
+    """Different values of a column are counted."""
+    ET.SubElement(holder, "attribute", name=column, alias=alias, aggregate="countcolumn", distinct="true")
 
 
 PROBE_FETCH = (

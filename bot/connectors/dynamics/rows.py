@@ -201,6 +201,16 @@ def fetched(question: Question, row: Row) -> Group:
     )
 
 
+def side_by_side(question: Question, row: Row, days: Sequence[date]) -> list[Group]:
+    """Groups of a FetchXML answer that counts days beside each other. Raises ValueError, also where they do not add up."""
+    who, by = _who(row.get("u")), tuple(row.get(f"g{n}") for n in range(len(question.by)))
+    counts = [_number(row.get(f"n{n}", 0)) for n in range(len(days))]
+    rows = [_number(row.get(f"c{n}", 0)) for n in range(len(days))] if question.distinct else counts
+    if sum(rows) != _number(row.get("n")):
+        raise ValueError("the days do not add up to the rows")
+    return [Group(who, day, by, count, {}) for day, count in zip(days, counts, strict=True) if count]
+
+
 def applied(question: Question, row: Row, day: date | None) -> Group:
     """A group of a ``$apply`` answer, asked for one day. Raises ValueError."""
     return Group(
