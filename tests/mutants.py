@@ -62,6 +62,11 @@ def without(*reasons: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return switch
 
 
+def forgetful(kept: Any) -> Any:
+    """Switch for KeptSpans: it keeps nothing."""
+    return type("Forgetful", (kept,), {"most": lambda *_: None})
+
+
 def always(value: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Switch for any function: it gives this instead."""
 
@@ -435,6 +440,9 @@ MUTANTS = [
     Mutant("Salesforce: a deal closes on the day of its last change of stage", "bot.connectors.salesforce.queries:_closed_on", lambda _: lambda row: date.fromisoformat(str(row["CloseDate"])), "tests/contract/test_salesforce_polls.py::test_a_deal_that_is_won_counts_once_however_its_close_date_lies_and_whichever_days_are_read"),
     Mutant("Salesforce: what was entered as won counts on the day of its entry", "bot.connectors.salesforce.queries:_closed_on", lambda _: lambda row: date.fromisoformat(str(row.get("d") or row["CloseDate"])), "tests/contract/test_salesforce_polls.py::test_a_deal_that_is_won_counts_once_however_its_close_date_lies_and_whichever_days_are_read"),
     Mutant("Salesforce: history that was imported counts on its close date", "bot.connectors.salesforce.queries:_closed_on", lambda _: lambda row: date.fromisoformat(str(row.get("d") or row["begun"])), f"{SALESFORCE}::test_history_that_was_imported_as_won_counts_on_its_close_date_once"),
+    Mutant("Salesforce: a question that takes too long again and again is left", "bot.connectors.salesforce.poll:_is_hopeless", always(False), f"{SALESFORCE}::test_a_question_that_takes_too_long_again_and_again_is_left_and_begins_smaller_next_time"),
+    Mutant("CRM: what took too long is not tried again for a while", "bot.connectors.kept:KeptSpans", forgetful, f"{SALESFORCE}::test_a_query_that_is_not_answered_in_time_is_asked_for_fewer_days"),
+    Mutant("Salesforce: what is told tomorrow is known of all days of a poll", "bot.connectors.salesforce.queries:by_days", lambda asked: lambda question: asked(question).replace("{first}", "{last}"), f"{SALESFORCE}::test_in_parts_too_what_is_told_tomorrow_and_what_is_not_kept_is_not_taken_for_nothing"),
     Mutant("Salesforce: a login that failed is no day of work", "bot.connectors.salesforce.poll:by_a_person", always(True), f"{SALESFORCE}::test_a_crowd_is_asked_otherwise_and_counted_alike"),
     Mutant("Salesforce: what travels together may go alone", "bot.connectors.salesforce.courier:_parts", always(None), f"{SALESFORCE}::test_a_poll_of_two_thousand_busy_people_takes_forty_calls_at_most"),
     Mutant("Salesforce: a group that comes twice is one", "bot.connectors.salesforce.courier:_group", lambda _: lambda _question, row: (str(id(row)),), f"{SALESFORCE}::test_groups_in_another_order_than_ours_are_each_counted_once"),
