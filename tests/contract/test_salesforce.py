@@ -20,7 +20,21 @@ import pytest
 
 from bot.connectors.refusals import FieldHidden
 from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector, SalesforceSettings
-from bot.connectors.salesforce.queries import EVENTS, FLAWS, GROUPS, READ, SINGLY, STATES, span, thresholds
+from bot.connectors.salesforce.queries import (
+    EVENTS,
+    EVERY_PAGE,
+    FEATURES,
+    FLAWS,
+    GROUPS,
+    MOBILE,
+    READ,
+    SINGLY,
+    STATES,
+    VIEWS_ALL,
+    by_days,
+    span,
+    thresholds,
+)
 from bot.connectors.wire import whole_address
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import METRICS, Collected, CoverageStatus, MetricKind, Window
@@ -1020,8 +1034,9 @@ def test_spans_and_thresholds_are_whole_days() -> None:
 
 
 async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
-    org: Org, repository: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    org = Org(sees_all=False)
     people = people_of(org, 1)
     org.login(people[1], 0)
     org.used(people[1], 0, "Salesforce Mobile")
@@ -1057,7 +1072,12 @@ async def test_the_page_for_admins_has_every_query_that_is_sent_and_no_other(
         or re.search(r"PageName LIKE '%(dashboard|list)%'", query.partition(" OR ")[0])
     }
     assert len(alike) == 4 + 4 + 3 + 2
-    seldom = {SINGLY["opps_no_next_step"].soql(thresholds(TODAY))}
+    seldom = {
+        SINGLY["opps_no_next_step"].soql(thresholds(TODAY)),
+        EVERY_PAGE.soql(span(TODAY, TODAY)),
+        VIEWS_ALL,
+    }
+    seldom |= {by_days(each).format_map(values) for each in (FEATURES["feature_use.report"], MOBILE)}
     for question in EVENTS:
         for each in question.simpler:
             seldom |= {one.soql(span(TODAY, TODAY)) for one in (each, *each.also)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bot.connectors.salesforce.answers import client_credentials, judge
 from bot.connectors.salesforce.connector import blank
 from bot.connectors.salesforce.queries import READ
 from bot.domain.errors import Permanent, Retryable, Throttled
-from bot.domain.usage import METRICS, CoverageStatus, Window
+from bot.domain.usage import METRICS, Collected, CoverageStatus, Window
 from tests.contract.test_salesforce import lived, people_of, recounted, told
 from tests.contract.test_salesforce_polls import KEY, by_key, pem
 from tests.orgs import FRIDAY, Org, collected, coverage_of
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 ALL = frozenset(METRICS)
 TODAY = FRIDAY.date()
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
-OK, DENIED = CoverageStatus.OK, CoverageStatus.DENIED
+OK, DENIED, PARTIAL = CoverageStatus.OK, CoverageStatus.DENIED, CoverageStatus.PARTIAL
 SETS = ("0PS000000000001AAA", "0PS000000000002AAA")
 OBJECTS = ("Account", "Case", "Contact", "Lead", "Opportunity")
 CHECKED = "FROM PermissionSetAssignment"
@@ -36,7 +36,7 @@ CHECKED = "FROM PermissionSetAssignment"
 
 @pytest.fixture
 def org() -> Org:
-    return Org()
+    return Org(sees_all=False)
 
 
 def assigned(org: Org, *, everything: bool) -> None:
@@ -121,64 +121,143 @@ async def test_view_all_data_is_enough_and_asked_once_a_day(org: Org) -> None:
     assert (asked(org, CHECKED), asked(org, "FROM ObjectPermissions")) == (1, 0)
 
 
-GARBAGE = [
+# --- rights that are not known -----------------------------------------------------------------------------------------------
+
+GOVERNED = READ - {metric for metric in READ if metric == "active_day" or metric.startswith("feature_use.")}
+NO_WORD = [
     {"totalSize": 0, "done": True, "records": []},
     {"totalSize": 1, "done": True, "records": [{"PermissionSet": None}]},
     {"totalSize": 1, "done": True, "records": [{"PermissionSet": {"PermissionsViewAllData": "no"}}]},
-    {"nonsense": True},
 ]
 
 
-@pytest.mark.parametrize("said", GARBAGE)
-async def test_an_answer_that_says_nothing_of_our_rights_is_asked_for_again_at_the_next_poll(
+def words_of(parts: Sequence[Collected], metrics: Iterable[str]) -> set[CoverageStatus]:
+    coverage = coverage_of(parts)
+    return {coverage[metric, TODAY][0] for metric in metrics}
+
+
+def faults_of(parts: Sequence[Collected]) -> list[str]:
+    return [str(fault) for part in parts for fault in part.faults if "could not be checked" in str(fault)]
+
+
+def only_own_records(org: Org) -> None:
+    assigned(org, everything=False)
+    permitted(org, SETS[0], OBJECTS, everything=False)
+
+
+@pytest.mark.parametrize("said", NO_WORD)
+async def test_an_answer_that_says_nothing_of_our_rights_makes_no_number_that_may_be_read(
     org: Org, said: Any
 ) -> None:
     lived(org, people_of(org, 2))
-    assigned(org, everything=False)
-    permitted(org, SETS[0], OBJECTS, everything=False)
+    only_own_records(org)
     connector = org.connector()
     answering(org, CHECKED, said)
     parts = await collected(connector, WEEK, ALL)
-    assert coverage_of(parts)["opps_open", TODAY][0] is OK
-    (fault,) = [fault for part in parts for fault in part.faults]
-    assert "could not be checked" in str(fault)
-    assert not fault.dropped
+    coverage = coverage_of(parts)
+    for day in (WEEK.since, TODAY):
+        read = {metric for metric in GOVERNED if METRICS[metric].kind != "snapshot" or day == TODAY}
+        assert not {metric for metric in read if coverage[metric, day][0] in (OK, CoverageStatus.ERROR)}
+    assert words_of(parts, ["opps_open", "won_count", "step_moves", "tasks_overdue"]) == {PARTIAL}
+    assert words_of(parts, ["active_day"]) == {OK}
+    _, why = coverage["opps_open", TODAY]
+    assert "View Setup and Configuration" in why
+    assert "FULLSTEAM_SALESFORCE_SEES_ALL=yes" in why
+    (fault,) = faults_of(parts)
+    assert why in fault
     org.line.rewrite = None
-    coverage = coverage_of(await collected(connector, WEEK, ALL))
-    assert {coverage[metric, TODAY][0] for metric in ("opps_open", "tasks_overdue")} == {DENIED}
+    parts = await collected(connector, WEEK, ALL)
+    assert words_of(parts, ["opps_open", "tasks_overdue"]) == {DENIED}
+    assert not faults_of(parts)
 
 
-@pytest.mark.parametrize("kind", ["crm_503_html", "crm_denied", "crm_timeout"])
-async def test_a_check_of_our_rights_that_fails_is_not_kept(org: Org, kind: str) -> None:
+@pytest.mark.parametrize("missing", ["PermissionSetAssignment", "ObjectPermissions"])
+async def test_a_server_without_permission_sets_is_read_where_the_settings_say_that_it_shows_everything(
+    org: Org, missing: str
+) -> None:
     lived(org, people_of(org, 2))
-    assigned(org, everything=False)
-    permitted(org, SETS[0], OBJECTS, everything=False)
+    org.crm.rights.denied.add(missing)
+    if missing == "PermissionSetAssignment":
+        probe = await org.connector().probe()
+        assert probe.ok
+        assert "FULLSTEAM_SALESFORCE_SEES_ALL=yes" in probe.advice
+        assert {row.status for row in probe.metrics if row.metric == "opps_open"} == {PARTIAL}
+    believed = await collected(org.connector(sees_all="yes"), WEEK, ALL)
+    assert told(believed) == recounted(org, WEEK)
+    assert words_of(believed, ["opps_open", "tasks_overdue"]) == {OK}
+    assert not faults_of(believed)
+
+
+async def test_what_salesforce_says_of_our_rights_counts_before_the_settings(org: Org) -> None:
+    lived(org, people_of(org, 2))
+    only_own_records(org)
+    parts = await collected(org.connector(sees_all="yes"), WEEK, ALL)
+    assert words_of(parts, ["opps_open", "tasks_overdue"]) == {DENIED}
+
+
+@pytest.mark.parametrize(("everything", "words"), [(True, {OK}), (False, {PARTIAL})])
+async def test_where_permission_sets_are_not_shown_salesforce_may_say_what_whoever_asks_may(
+    org: Org, everything: bool, words: set[CoverageStatus]
+) -> None:
+    lived(org, people_of(org, 2))
+    org.crm.rights.denied.add("PermissionSetAssignment")
+    said = {"totalSize": 1, "done": True, "records": [{"PermissionsViewAllData": everything}]}
+    instead(
+        org, lambda query: httpx.Response(200, json=said) if "FROM UserPermissionAccess" in query else None
+    )
+    parts = await collected(org.connector(), WEEK, ALL)
+    assert words_of(parts, ["opps_open", "records_created.lead"]) == words
+    assert words_of(parts, ["tasks_overdue"]) == ({OK} if everything else {DENIED})
+
+
+@pytest.mark.parametrize("kind", ["crm_503_html", "crm_timeout"])
+async def test_while_our_rights_cannot_be_asked_for_nothing_that_they_govern_is_read_or_asked(
+    org: Org, kind: str
+) -> None:
+    lived(org, people_of(org, 2))
+    only_own_records(org)
     connector = org.connector()
     org.trouble(kind, "PermissionSetAssignment", count=1)
-    first = await collected(connector, WEEK, ALL)
-    assert [str(fault) for part in first for fault in part.faults if "could not be checked" in str(fault)]
-    coverage = coverage_of(await collected(connector, WEEK, ALL))
-    assert {coverage[metric, TODAY][0] for metric in ("opps_open", "tasks_overdue")} == {DENIED}
+    parts = await collected(connector, WEEK, ALL)
+    assert words_of(parts, GOVERNED) == {CoverageStatus.ERROR}
+    assert words_of(parts, ["active_day"]) == {OK}
+    assert not {metric for _, _, metric in told(parts)} & GOVERNED
+    assert not asked(org, "FROM Opportunity ")
+    assert "asked again at the next poll" in coverage_of(parts)["won_count", WEEK.since][1]
+    assert len(faults_of(parts)) == 1
+    parts = await collected(connector, WEEK, ALL)
+    assert words_of(parts, ["opps_open", "tasks_overdue"]) == {DENIED}
 
 
-async def test_rights_that_were_known_hold_until_they_are_known_again(org: Org) -> None:
+async def test_rights_that_were_known_hold_for_a_day_at_most(org: Org) -> None:
     lived(org, people_of(org, 2))
-    assigned(org, everything=False)
-    permitted(org, SETS[0], OBJECTS, everything=False)
+    assigned(org, everything=True)
     connector = org.connector()
     await collected(connector, WEEK, ALL)
-    org.clock.move_to(FRIDAY + timedelta(days=1, hours=1))
-    org.trouble("crm_503_html", "PermissionSetAssignment", count=1)
-    tomorrow = TODAY + timedelta(days=1)
+    org.trouble("crm_503_html", "PermissionSetAssignment", count=2)
+    for hours, word in ((13, OK), (25, CoverageStatus.ERROR), (26, OK)):
+        org.clock.move_to(FRIDAY + timedelta(hours=hours))
+        tomorrow = org.clock.now().date()
+        parts = await collected(connector, Window(tomorrow, tomorrow), ALL)
+        assert coverage_of(parts)["opps_open", tomorrow][0] is word, hours
+        assert len(faults_of(parts)) == (hours < 26)
+    assert asked(org, CHECKED) == 4
+
+
+async def test_a_right_that_is_taken_away_counts_before_the_rights_that_were_known(org: Org) -> None:
+    lived(org, people_of(org, 2))
+    assigned(org, everything=True)
+    connector = org.connector()
+    await collected(connector, WEEK, ALL)
+    none = {"totalSize": 1, "done": True, "records": [{"PermissionSet": {"PermissionsViewAllData": False}}]}
+    answering(org, CHECKED, none)
+    org.clock.move_to(FRIDAY + timedelta(hours=13))
+    tomorrow = org.clock.now().date()
     coverage = coverage_of(await collected(connector, Window(tomorrow, tomorrow), ALL))
-    assert {coverage[metric, tomorrow][0] for metric in ("opps_open", "tasks_overdue")} == {DENIED}
-    await collected(connector, Window(tomorrow, tomorrow), ALL)
-    assert asked(org, CHECKED) == 3
+    assert (coverage["opps_open", tomorrow][0], coverage["tasks_overdue", tomorrow][0]) == (PARTIAL, DENIED)
 
 
-async def test_where_object_permissions_are_not_known_everything_else_is_read_and_doctor_says_so(
-    org: Org,
-) -> None:
+async def test_where_object_permissions_are_not_known_records_are_a_part_and_doctor_says_so(org: Org) -> None:
     lived(org, people_of(org, 2))
     assigned(org, everything=False)
     org.crm.rights.denied.add("ObjectPermissions")
@@ -186,7 +265,7 @@ async def test_where_object_permissions_are_not_known_everything_else_is_read_an
     assert probe.ok
     assert "could not be checked" in probe.advice
     said = {row.metric: row.status for row in probe.metrics}
-    assert (said["opps_open"], said["tasks_overdue"]) == (OK, DENIED)
+    assert (said["opps_open"], said["tasks_overdue"]) == (PARTIAL, DENIED)
 
 
 async def test_a_rehearsal_shows_what_is_asked_of_our_rights_and_everything_else() -> None:

@@ -102,6 +102,10 @@ class SalesforceSettings(CrmSettings):
         description="where activities are: standard (Task and Event), eac (Einstein Activity Capture), or none",
     )
     time_out: Seconds = 130.0  # Salesforce itself gives up on a query after 120
+    sees_all: bool = Field(
+        default=False,
+        description="yes, if the integration user sees everybody's records, tasks and events, and Salesforce does not say so",
+    )
     forecast_type: str = Field(
         "", description="the id of the forecast type whose quotas count, if the org has several"
     )
@@ -173,7 +177,7 @@ class SalesforceConnector:
             sandbox=".sandbox." in (urlsplit(settings.url).hostname or ""),
         )
         self._spans = KeptSpans(self.api.server_now)
-        self._reception = Reception(self.api, self.courier, root)
+        self._reception = Reception(self.api, self.courier, root, sees_all=settings.sees_all)
         self._of_now = OfNow(self.api.server_now, ZoneInfo(settings.zone))
         self._records = Evidence(self.api, self.courier, link=record_link, of_now=self._of_now)
 
@@ -235,7 +239,7 @@ class SalesforceConnector:
         Many days of many people in parts, oldest first, so that what is held at once does not grow with the days.
         """
         roster = await self.people.known(window.through)
-        offer = await self._reception.offer()
+        offer = await self._reception.offer(roster.me)
         self._records.forget(offer.hidden)
         wanted = metrics - self._unsupported.keys()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from bot.connectors.asking import all_of
 from bot.connectors.http import Api, SessionRefused
 from bot.connectors.kept import Kept
 from bot.connectors.salesforce.courier import Courier
-from bot.connectors.salesforce.queries import FIELDS, HISTORIES, VIEW_ALL, VIEW_ALL_RECORDS, Row
+from bot.connectors.salesforce.queries import FIELDS, HISTORIES, VIEW_ALL, VIEW_ALL_RECORDS, VIEWS_ALL, Row
 from bot.connectors.salesforce.rows import is_id, seen_in_part, sees_all
 from bot.domain.errors import Permanent, Retryable, Throttled
 from bot.domain.usage import RowFault
@@ -33,24 +33,30 @@ CERTAIN = frozenset(
 
 _RECORDS_OF = {history: record.removesuffix("Id") for history, record in HISTORIES.values()}
 """A history's rows are seen by whoever sees the record."""
-UNCHECKED = RowFault(
-    "PermissionSetAssignment",
-    0,
-    "",
-    "it could not be checked whether the integration user sees everybody's records: it needs View All Data, or View All"
-    " Records on Opportunity, Account, Contact, Lead and Case",
-    dropped=False,
+RIGHTS_ASKED = timedelta(hours=12)
+"""How often our rights are asked for."""
+RIGHTS_LIFE = timedelta(days=1)
+"""How long they hold while they cannot be asked for again."""
+_SEES_ALL = "set FULLSTEAM_SALESFORCE_SEES_ALL=yes if it does"
+NOT_SHOWN = (
+    "Salesforce does not show the integration user its own permissions, so it could not be checked whether it sees everybody's"
+    f' records, and this may be a part of them: give it "View Setup and Configuration", or {_SEES_ALL}'
+)
+NOT_READ = (
+    "it could not be checked whether the integration user sees everybody's records ({why}): it is asked again at the next poll;"
+    f" where it stays so, {_SEES_ALL}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What we see of other people's records. ``blind``: of activities, some people's only; ``partly``: objects of which we
-    see some records only, None: it is not said.
+    see some records only. ``unsaid``: what Salesforce does not say of it, and what to do; "": nothing.
     """
 
-    blind: bool
-    partly: frozenset[str] | None = frozenset()
+    blind: bool = False
+    partly: frozenset[str] = frozenset()
+    unsaid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,16 @@ class Offer:
     """What the org has for us. None: it does not say, so it is asked for. ``fields``: of Opportunity -> may be counted.
 
     ``blind``: it says that we see the activities of some people only. ``partly``: the objects of which we see some records
-    only. ``faults``: what could not be found out.
+    only. ``unsaid``: why anything that is counted may be a part, as far as it is not said; "": it is said. ``unread``: why our
+    rights could not be asked for now. ``faults``: what could not be found out.
     """
 
     objects: frozenset[str] | None = None
     fields: Mapping[str, bool] | None = None
     blind: bool = False
     partly: frozenset[str] = frozenset()
+    unsaid: str = ""
+    unread: Retryable | None = None
     faults: tuple[RowFault, ...] = ()
 
     def has(self, entity: str) -> bool:
@@ -84,17 +93,21 @@ class Offer:
 
 
 class Reception:
-    """Where one org is asked what it has. ``root``: the path of its REST API."""
+    """Where one org is asked what it has. ``root``: the path of its REST API; ``sees_all``: the settings say that we see all:
+    they count where Salesforce does not say it.
+    """
 
-    def __init__(self, api: Api, courier: Courier, root: str) -> None:
+    def __init__(self, api: Api, courier: Courier, root: str, *, sees_all: bool = False) -> None:
         self._api = api
         self._courier = courier
         self._root = root
         self._said: defaultdict[str, Kept[Any]] = defaultdict(lambda: Kept(api.server_now, OFFER_LIFE))
-        self._rights: Kept[Rights] = Kept(api.server_now, OFFER_LIFE)
+        self._sees_all = sees_all
+        self._recent: Kept[Rights] = Kept(api.server_now, RIGHTS_ASKED)
+        self._known: Kept[Rights] = Kept(api.server_now, RIGHTS_LIFE)
 
-    async def offer(self) -> Offer:
-        """What is there for us: asked once a day, and what was not answered at the next poll again.
+    async def offer(self, me: str) -> Offer:
+        """What is there for us: asked once or twice a day, and what was not answered at the next poll again. ``me``: our user.
 
         An org that does not say is asked for everything. A server that has no composite queries is none of Salesforce's
         own: describe is not looked for either.
@@ -104,45 +117,57 @@ class Reception:
             if self._courier.is_plain
             else (("sobjects", _objects), ("sobjects/Opportunity/describe", _fields))
         )
-        rights, *said = await all_of(
-            [self._what_we_see(), *(self._described(path, read) for path, read in asked)]
+        (rights, unread), *said = await all_of(
+            [self._what_we_see(me), *(self._described(path, read) for path, read in asked)]
         )
         objects, fields = said or (None, None)
-        if rights is None:
-            return Offer(objects, fields, faults=(UNCHECKED,))
-        unknown = rights.partly is None
-        return Offer(
-            objects, fields, rights.blind, rights.partly or frozenset(), (UNCHECKED,) if unknown else ()
-        )
+        known = self._known.get()
+        why = str(unread or rights.unsaid)
+        if why and known is not None and (known.blind or not rights.blind):  # what is said by now counts
+            rights, unread = known, None
+        faults = (RowFault("PermissionSetAssignment", 0, "", why, dropped=False),) if why else ()
+        return Offer(objects, fields, rights.blind, rights.partly, rights.unsaid, unread, faults)
 
-    async def _what_we_see(self) -> Rights | None:
-        """What we may see; None: that is not known, which is not to be kept. Till it is, what was last known holds."""
-        known = self._rights.get()
-        if known is not None:
-            return known
-        rights = await self._read_rights()
-        if rights is not None and rights.partly is not None:
-            return self._rights.keep(rights)
-        return self._rights.last or rights
-
-    async def _read_rights(self) -> Rights | None:
-        """By our permission sets: without View All Data others' records are missing unsaid, so it has to be asked."""
-        me = (await self._api.session()).user
-        rows = await self._rows(VIEW_ALL.format(me=me)) if is_id(me) else ()
-        everything = sees_all(rows)
-        if everything is not False:
-            return Rights(blind=False) if everything else None
-        sets = sorted({f"'{row['PermissionSetId']}'" for row in rows if is_id(row.get("PermissionSetId"))})
-        found = await self._rows(VIEW_ALL_RECORDS.format(sets=", ".join(sets))) if sets else ()
-        return Rights(blind=True, partly=seen_in_part(found))
-
-    async def _rows(self, soql: str) -> Sequence[Row]:
-        """The rows of a query, none where it is not answered."""
+    async def _what_we_see(self, me: str) -> tuple[Rights, Retryable | None]:
+        """What we may see, and why it could not be asked for, if so. What is not known is not kept."""
+        recent = self._recent.get()
+        if recent is not None:
+            return recent, None
         try:
-            return await self._courier.rows(soql, alone=True)
+            rights = await self._read_rights(me)
         except (SessionRefused, Throttled):
             raise
-        except (Retryable, Permanent):
+        except Retryable as error:
+            if self._sees_all:
+                return Rights(), None
+            return Rights(), Retryable(NOT_READ.format(why=error), code=error.code, after=error.after)
+        if not rights.unsaid:
+            self._known.keep(rights)
+            return self._recent.keep(rights), None
+        return (replace(rights, unsaid="") if self._sees_all else rights), None
+
+    async def _read_rights(self, me: str) -> Rights:
+        """By our permission sets: without View All Data others' records are missing unsaid, so it has to be asked."""
+        rows = await self._shown(VIEW_ALL.format(me=me)) if is_id(me) else ()
+        everything = sees_all(rows)
+        if everything is None:
+            everything = sees_all([{"PermissionSet": row} for row in await self._shown(VIEWS_ALL)])
+        if everything is not False:
+            return Rights() if everything else Rights(unsaid=NOT_SHOWN)
+        sets = sorted({f"'{row['PermissionSetId']}'" for row in rows if is_id(row.get("PermissionSetId"))})
+        found = await self._shown(VIEW_ALL_RECORDS.format(sets=", ".join(sets))) if sets else ()
+        partly = seen_in_part(found)
+        return Rights(True, partly) if partly is not None else Rights(blind=True, unsaid=NOT_SHOWN)
+
+    async def _shown(self, soql: str) -> Sequence[Row]:
+        """The rows of a query, none where it is refused: Salesforce calls what we may not see unknown, as others what they
+        do not have.
+        """
+        try:
+            return await self._courier.rows(soql, alone=True)
+        except SessionRefused:
+            raise
+        except Permanent:
             return ()
 
     async def _described(self, path: str, read: Callable[[Any], Any]) -> Any:

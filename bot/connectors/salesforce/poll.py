@@ -39,6 +39,7 @@ from bot.connectors.salesforce.queries import (
     PUSHES,
     PUSHES_A_DAY,
     QUOTAS,
+    READ,
     REQUIRED,
     SINGLY,
     STATES,
@@ -59,7 +60,7 @@ from bot.connectors.salesforce.queries import (
 )
 from bot.connectors.salesforce.rows import Roster, is_id
 from bot.domain.errors import FullsteamError, Permanent, Retryable
-from bot.domain.usage import CoverageStatus, RowFault, Window
+from bot.domain.usage import METRICS, CoverageStatus, MetricKind, RowFault, Window
 
 HALVINGS, HALVINGS_OF_OURS = 4, 3
 """How often in a row a span is halved for a question that takes too long, and where we were the ones who gave up: that takes
@@ -74,6 +75,9 @@ STEPS_OF_HALVING = 3
 """How often everybody is halved for a query that takes too long: eighths."""
 OTHERS = frozenset({"tasks_overdue", *(ACTIVITIES - {"opps_no_activity_30d"})})
 """Metrics of tasks and events, which are seen by whom they are shared with."""
+GOVERNED = READ - {"active_day", *FEATURES}
+"""Metrics of records, of which we see everybody's by our rights only: without them others' are missing, and nobody says so."""
+SNAPSHOTS = frozenset(key for key, metric in METRICS.items() if metric.kind is MetricKind.SNAPSHOT)
 NOT_TRACKED = "no such change was kept for 30 days"
 NEXT_DAY = "Salesforce tells it a day later"
 _MISUNDERSTOOD = frozenset({"malformed", "invalid-field", "http-400"})
@@ -100,7 +104,7 @@ class Poll(Asking):
         self._empty = empty
         self._courier = courier
         self._window = window
-        self._metrics = metrics
+        self._metrics = self._wanted = metrics
         self._me = roster.me
         self._known = _without_the_last(roster.known, roster.left_out)
         self._people = len(roster.users)
@@ -121,6 +125,9 @@ class Poll(Asking):
         """Ask everything that is wanted of some days, into new figures; the policy holds back what is more than it allows at once."""
         self.figures, self._days = self._empty(part), days_of(part)
         first, last = part.since, part.through
+        wanted = self._wanted
+        if self._offer.unread is not None:
+            self._leave_out(self._offer.unread, [last] if snapshots else [])
         tasks: list[Coroutine[Any, Any, None]] = [
             self._events(each, first, last)
             for question in EVENTS
@@ -139,11 +146,18 @@ class Poll(Asking):
                 tasks.append(self._quotas())
         else:
             late = {*FLAWS, "pipeline_amount", "field_completeness", "quota_attainment"}
-            for metric in sorted(self._metrics & late):
+            for metric in sorted(wanted & late):
                 self.figures.mark(metric, [last], CoverageStatus.UNSUPPORTED, PAST)
         await self.run(tasks)
         if self._offer.blind:
             self._silence_activities()
+
+    def _leave_out(self, error: Retryable, today: Sequence[date]) -> None:
+        """What is not asked for because our rights could not be: it may be a part only. ``today``: the day of snapshots."""
+        for metrics, days in ((GOVERNED - SNAPSHOTS, self._days), (GOVERNED & SNAPSHOTS, today)):
+            if left_out := sorted(self._wanted & metrics):
+                self.fail(left_out, days, error)
+        self._metrics = self._wanted - GOVERNED
 
     def _silence_activities(self) -> None:
         """Others' tasks and events are missing, and nobody says which: what was counted of them is too low."""
@@ -622,6 +636,14 @@ class Poll(Asking):
             raise Denied("", code="denied")
 
     # -- keeping --------------------------------------------------------------------------------------------------------
+
+    def keep(self, metrics: Iterable[str], days: Sequence[date], rows: int) -> None:
+        """As for every CRM; but what may be a part only, for all that Salesforce says of our rights, is said to be one."""
+        metrics = list(metrics)
+        super().keep(metrics, days, rows)
+        if self._offer.unsaid:
+            for metric in sorted(GOVERNED.intersection(metrics)):
+                self.figures.mark(metric, days, CoverageStatus.PARTIAL, self._offer.unsaid)
 
     def _keep(
         self,

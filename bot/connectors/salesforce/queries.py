@@ -553,7 +553,9 @@ VIEW_ALL = (
     "SELECT PermissionSetId, PermissionSet.PermissionsViewAllData FROM PermissionSetAssignment WHERE AssigneeId = '{me}'"
     " ORDER BY Id"
 )
-"""Whether we see the activities of everybody: a profile counts as a permission set."""
+"""Whether we see the records of everybody: a profile counts as a permission set."""
+VIEWS_ALL = "SELECT PermissionsViewAllData FROM UserPermissionAccess"
+"""The same of whoever asks, where the permission sets are not shown (Object Reference, UserPermissionAccess)."""
 VIEW_ALL_RECORDS = (
     "SELECT SobjectType, PermissionsViewAllRecords FROM ObjectPermissions WHERE ParentId IN ({sets})"
     " AND SobjectType IN ('Account', 'Case', 'Contact', 'Lead', 'Opportunity') ORDER BY Id"
