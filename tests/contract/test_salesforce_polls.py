@@ -552,6 +552,18 @@ async def test_in_parts_too_what_is_told_tomorrow_and_what_is_not_kept_is_not_ta
     assert {parts["active_day", day][0] for _, day in parts} == {OK}
 
 
+async def test_in_parts_too_somebody_who_logged_in_on_any_of_the_days_shows_that_logins_are_seen(
+    org: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, rep = people_of(org, 1)
+    org.login(rep, 60)
+    monkeypatch.setattr("bot.connectors.figures.PERSON_DAYS", 6)
+    quarter, metric = Window(TODAY - timedelta(days=89), TODAY), frozenset({"active_day"})
+    parts = await collected(org.connector(), quarter, metric)
+    assert {status for status, _ in coverage_of(parts).values()} == {OK}
+    assert told(parts) == {(rep, TODAY - timedelta(days=60), "active_day"): 1.0}
+
+
 def test_few_people_are_read_at_once_and_many_in_parts_that_grow_while_little_happens() -> None:
     quarter = Window(TODAY - timedelta(days=89), TODAY)
     assert list(Slices(quarter, 200)) == list(Slices(quarter, 0)) == [quarter]

@@ -630,8 +630,7 @@ class Poll(Asking):
 
         Raises also what the look itself fails with: then it is not known, and no right is said to be missing.
         """
-        until = self._window.through
-        rows = await self._once(LOGINS.soql(span(until - LOOK_BACK, until)))
+        rows = await self._once(LOGINS.soql(self._long()))
         if _are_ours({str(row.get("UserId")) for row in rows}, me):
             raise Denied("", code="denied")
 
