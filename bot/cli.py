@@ -370,7 +370,8 @@ def import_(
     if _write_json(json_file, body) and str(json_file) == "-":
         raise typer.Exit(1 if wrong else 0)
     if report.failure is not None:
-        raise Permanent(f"Nothing more could be read: {report.failure}")
+        some = report.facts or _number_of_people(report.people)
+        raise Permanent(f"Nothing {'more ' if some else ''}could be read: {report.failure}")
     table = Table("Metric", "Person-days", "Sum", box=None, header_style="bold")
     for metric, count in sorted(report.by_metric.items()):
         total = report.totals.get(metric)
@@ -415,6 +416,8 @@ def _print_matched(matched: Matched) -> None:
     """Who was matched to Slack, by what, and who was not, with what to do."""
     from bot.domain.matching import STEP_NAMES
 
+    if matched.names_nobody:
+        _warn(f"{matched.identities} names nobody: write who is who, or take FULLSTEAM_IDENTITIES away")
     if matched.why_not is not None:
         out.print(f"\nPeople were not matched to Slack: {escape(matched.why_not)}", soft_wrap=True)
         return
@@ -646,7 +649,9 @@ def connect(
 
     def ask(wanted: Wanted) -> str:
         said: str = typer.prompt(
-            f"{wanted.field} ({wanted.description})" + ("" if wanted.required else ", Enter for none"),
+            wanted.description[:1].upper()
+            + wanted.description[1:]
+            + ("" if wanted.required else "; Enter for none"),
             default=None if wanted.required else "",
             hide_input=wanted.secret,
             show_default=False,
@@ -654,7 +659,7 @@ def connect(
         )
         return said.strip()
 
-    connected = connect_source(name, kind, ask if sys.stdin.isatty() else None)
+    connected = connect_source(name, kind, ask if sys.stdin.isatty() else None, warn=_warn)
     out.print(
         f"{name} ({connected.kind}) was tried and is kept, sealed. `fullsteam poll {name}` reads it; a running "
         "`fullsteam` does from its next poll on.",
@@ -699,7 +704,7 @@ def rotate_keys() -> None:
     """Seal what is kept with the newest key; older keys can be removed then."""
     from bot.commands import rotate_keys as rotate
 
-    renewed, failed = rotate()
+    renewed, failed = rotate(warn=_warn)
     out.print(f"{_many(renewed, 'source')} sealed with the newest key.", highlight=False)
     for fault in failed:
         err.print(fault, markup=False, highlight=False, soft_wrap=True)

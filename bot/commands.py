@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from bot.clock import SystemClock
 from bot.config import Settings, is_name, read_settings
 from bot.connectors.rehearsal import Rehearsal
-from bot.connectors.settings import Wanted, secrets_of, variable, wanted
+from bot.connectors.settings import Wanted, fault_of, secrets_of, variable, wanted
 from bot.connectors.settings import read_settings as check_settings
 from bot.connectors.spreadsheet.connector import open_spreadsheet
 from bot.connectors.spreadsheet.mapping import mapping_file
@@ -47,7 +47,7 @@ from bot.services.poll_crm import (
     poll,
 )
 from bot.services.stop_sending import start_sending, stop_sending
-from bot.vault import NO_KEYS, SEALED
+from bot.vault import NO_KEYS, SEALED, is_open_to_others
 from bot.wiring import (
     NOTHING_TO_READ,
     Sources,
@@ -104,12 +104,13 @@ def switch_sending(*, stopped: bool, why: str = "") -> tuple[bool, str]:
 class Matched:
     """How the people of the CRM met those of Slack. ``why_not``: why Slack was not asked, None when it was.
 
-    ``identities``: the name of the identity file, "" when there is none.
+    ``identities``: the name of the identity file, "" when there is none; ``names_nobody``: it holds no line.
     """
 
     standing: Standing
     why_not: str | None = None
     identities: str = ""
+    names_nobody: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -156,7 +157,13 @@ def import_once(mapping: Path, data: Path | None) -> tuple[PollReport, Matched]:
 def _matched(settings: Settings, database: Database, programme: Programme) -> Matched:
     why_not = asyncio.run(_match(settings, database, programme))
     standing = database.read_now(list_unmatched, programme)
-    return Matched(standing, why_not, settings.identities.name if settings.identities is not None else "")
+    file = settings.identities
+    return Matched(
+        standing,
+        why_not,
+        file.name if file is not None else "",
+        file is not None and not programme.identities,
+    )
 
 
 async def _match(settings: Settings, database: Database, programme: Programme) -> str | None:
@@ -535,16 +542,24 @@ class Connected:
     variable: str
 
 
-def connect_source(name: str, kind: str | None, ask: Callable[[Wanted], str] | None) -> Connected:
+def connect_source(
+    name: str,
+    kind: str | None,
+    ask: Callable[[Wanted], str] | None,
+    *,
+    warn: Callable[[str], None] = lambda _line: None,
+) -> Connected:
     """``fullsteam connect``: try a CRM with what the environment says of it, and keep that, sealed.
 
-    ``ask``: gives what is not set, "" for nothing; None: nobody is there to be asked. Raises ConfigurationError for what is
+    ``ask``: gives what is not set, "" for nothing; None: nobody is there to be asked. ``warn``: hears what is wrong with an
+    answer, which is asked for again, and of keys that others may read. Raises ConfigurationError for what is
     missing or wrong, Permanent when the CRM cannot be read so: then nothing is kept.
     """
     settings = read_settings(crms=False)
     vault = vault_of(settings)
     if not vault:
         raise ConfigurationError([NO_KEYS], title="There is no key to seal with")
+    _warn_of_open_keys(settings, warn)
     models = {each.name: each.settings for each in connector_kinds().values() if each.settings is not None}
     named = settings.named_crms.get(name)
     asked = kind
@@ -560,9 +575,8 @@ def connect_source(name: str, kind: str | None, ask: Callable[[Wanted], str] | N
             [f"{name!r} cannot be a name: small letters, digits, - and _, and no word of ours"]
         )
     given: dict[str, str] = settings.crm_variables(name, kind)
-    for each in wanted(models[kind]):
-        if ask is not None and each.field not in given and (said := ask(each)):
-            given[each.field] = said
+    if ask is not None:
+        given = _answered(models[kind], {**given, "name": name}, ask, warn)
     checked = check_settings(models[kind], {**given, "name": name})
     # A file is found again from wherever the program is started.
     given |= {key: str(value.resolve()) for key in given if isinstance(value := getattr(checked, key), Path)}
@@ -570,6 +584,42 @@ def connect_source(name: str, kind: str | None, ask: Callable[[Wanted], str] | N
     with _opened(settings) as database:
         database.write_now(usage.keep_source, name, kind, vault.seal(name, {**given, "name": name}))
     return Connected(kind, named is not None, variable(name))
+
+
+def _answered(
+    model: Any, given: Mapping[str, str], ask: Callable[[Wanted], str], warn: Callable[[str], None]
+) -> dict[str, str]:
+    """What is given, and what is answered besides. Each answer is checked by itself, and all of them together: what is wrong
+    is asked for again, until it is right or the answers stay the same.
+    """
+    before: dict[str, str] | None = None
+    while True:
+        answers: dict[str, str] = {}
+        for each in wanted(model):
+            known = {**given, **answers}
+            if each.field in known or each.unless in known or (each.after and each.after not in known):
+                continue
+            said = ask(each)
+            while said and (fault := fault_of(model, each.field, said)):
+                warn(f"The answer {fault}.")
+                said = ask(each)
+            if said:
+                answers[each.field] = said
+        try:
+            check_settings(model, {**given, **answers})
+        except ConfigurationError as error:
+            if answers == before or not answers:
+                raise
+            for line in error.faults:
+                warn(f"{line}.")
+            before = answers
+        else:
+            return {**given, **answers}
+
+
+def _warn_of_open_keys(settings: Settings, warn: Callable[[str], None]) -> None:
+    if settings.keys_file is not None and is_open_to_others(settings.keys_file):
+        warn(f"Others on this machine may read the keys: chmod 600 {settings.keys_file}")
 
 
 async def _try(kind: str, given: Mapping[str, Any]) -> None:
@@ -605,12 +655,13 @@ FORGOTTEN = "crm"
 """The kind of a source that nobody can open by what the database says."""
 
 
-def rotate_keys() -> tuple[int, list[str]]:
+def rotate_keys(*, warn: Callable[[str], None] = lambda _line: None) -> tuple[int, list[str]]:
     """``fullsteam keys rotate``: how many sources are sealed with the newest key now, and why others are not."""
     settings = read_settings(crms=False)
     vault = vault_of(settings)
     if not vault:
         raise ConfigurationError([NO_KEYS], title="There is no key to seal with")
+    _warn_of_open_keys(settings, warn)
     failed: list[str] = []
     renewed = 0
     with _opened(settings) as database:

@@ -60,6 +60,7 @@ class NamedCrm:
     faults: tuple[str, ...] = ()
 
 
+ENV_FILE = Path(".env")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _LETTERS = "small letters, digits, - and _, a letter first"
 
@@ -191,7 +192,7 @@ def read_settings(
     programme: bool = False,
     crms: bool = True,
     remembered: Remembered | None = None,
-    env_file: Path | None = Path(".env"),
+    env_file: Path | None = ENV_FILE,
 ) -> Settings:
     """Settings from the environment and ``.env``. ``required``: fields that this command cannot do without.
 
@@ -309,6 +310,15 @@ def _environment(env_file: Path | None) -> dict[str, str]:
         else {}
     )
     return said | {name.upper(): value for name, value in os.environ.items()}
+
+
+def holds_secrets(env_file: Path) -> bool:
+    """Whether a variable of ours in that file is a secret, by its name."""
+    words = {"SECRET", "TOKEN", "KEY", "KEYS", "PASSWORD"}
+    return env_file.is_file() and any(
+        value and name.upper().startswith("FULLSTEAM_") and words & set(name.upper().split("_"))
+        for name, value in dotenv_values(env_file).items()
+    )
 
 
 def _unreadable_lines(env_file: Path | None) -> list[str]:

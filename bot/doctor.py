@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.clock import SystemClock
-from bot.config import Settings, read_settings
+from bot.config import ENV_FILE, Settings, holds_secrets, read_settings
 from bot.content.identities import load_identities
 from bot.content.lint import lint
 from bot.content.load import Content, load
@@ -38,6 +38,7 @@ from bot.wiring import (
 )
 from store import audit, inbox, outbox
 from store.database import Database, UnitOfWork, open_database
+from store.people import slack_users
 
 WORKING = ("secret", "slack_bot_token")
 
@@ -82,6 +83,9 @@ def examine() -> Examined:
             settings = read_settings(crms=False, remembered=remembered_crms)
         except ConfigurationError:
             return Examined(tuple(found))  # what is malformed was said; nothing else can be looked at
+    if holds_secrets(ENV_FILE) and is_open_to_others(ENV_FILE):
+        advice = f"others on this machine may read the secrets in {ENV_FILE}: chmod 600 {ENV_FILE}"
+        found.append(Finding("settings", True, advice, look=True))
     found += [Finding("connectors", False, fault) for fault in settings.not_loaded]
     content, programme = _files(settings, found)
     probes: list[Probe] = []
@@ -142,7 +146,10 @@ async def _collect(
             found.append(Finding("sending", False, f"stopped since {since}; `fullsteam start` releases it"))
         await _crm(settings, programme, database, found, probes)
         if content is not None and programme is not None:
-            found += _reach(people, await database.read(list_unmatched, programme, accounts), settings)
+            if accounts is None and not await database.read(slack_users):
+                found.append(_never_matched(people))
+            else:
+                found += _reach(people, await database.read(list_unmatched, programme, accounts), settings)
         found += await database.read(upkeep)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
@@ -268,6 +275,18 @@ def upkeep(uow: UnitOfWork) -> list[Finding]:
     except audit.BrokenChain as error:
         found.append(Finding("audit log", False, str(error)))
     return found
+
+
+def _never_matched(people: Sequence[Person]) -> Finding:
+    """Slack was never asked: nothing can be said of anybody's account."""
+    active = [person for person in people if person.active]
+    who = ", ".join(f"{each.name} ({each.email or 'no e-mail address'})" for each in active)
+    return Finding(
+        "people",
+        False,
+        f"{len(active)} in the CRM, not matched to Slack yet: `fullsteam poll` does it once FULLSTEAM_SLACK_BOT_TOKEN is set and "
+        "works" + (f"; it looks for {who}" if who else ""),
+    )
 
 
 def _reach(people: Sequence[Person], standing: Standing, settings: Settings) -> Iterator[Finding]:

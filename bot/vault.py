@@ -88,9 +88,10 @@ class Vault:
 
 
 def open_vault(keys: str | None, keys_file: Path | None) -> Vault:
-    """The vault of an installation. ``keys``: separated by commas; ``keys_file``: one a line; the newest first in both.
+    """The vault of an installation. ``keys``: separated by commas; ``keys_file``: one a line; the newest first in both, and those
+    of ``keys`` before those of the file.
 
-    Warns when others on this machine may read the file. Raises ConfigurationError when it cannot be read.
+    Warns when others on this machine may read the file. Raises ConfigurationError when it cannot be read, or holds no key.
     """
     found = [key.strip() for key in (keys or "").split(",") if key.strip()]
     if keys_file is not None:
@@ -100,7 +101,12 @@ def open_vault(keys: str | None, keys_file: Path | None) -> Vault:
             raise ConfigurationError(
                 [f"FULLSTEAM_KEYS_FILE cannot be read ({type(error).__name__}): {keys_file}"]
             ) from None
-        found += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        in_file = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if not in_file:
+            raise ConfigurationError(
+                [f"FULLSTEAM_KEYS_FILE holds no key: {keys_file}; `fullsteam keys new` prints one"]
+            )
+        found += in_file
         if is_open_to_others(keys_file):
             log.warning("vault.keys_readable_by_others", extra={"advice": f"chmod 600 {keys_file}"})
     return Vault(found)

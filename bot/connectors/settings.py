@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from bot.connectors.http import check_base_url
 from bot.connectors.renaming import Renamed
@@ -90,6 +91,11 @@ def ends_before(*paths: str) -> BeforeValidator:
 
 ASKED: Final[dict[str, Any]] = {"asked": True}
 """``json_schema_extra`` of a field that has a default and is asked for all the same: some installations need it."""
+
+
+def asked(*, after: str = "", unless: str = "") -> dict[str, Any]:
+    """The same, of a field that is asked for only ``after`` another one was given, or ``unless`` it was."""
+    return {**ASKED, "after": after, "unless": unless}
 
 
 Seconds = Annotated[float, Field(gt=0, le=600, description="seconds to wait for an answer, e.g. 60")]
@@ -193,7 +199,8 @@ def in_plain_words(error: Any) -> str:
     """One of pydantic's findings, so that the name of a variable may stand before it."""
     kind = str(error["type"])
     if kind == "literal_error":
-        return f"is none of {error['ctx']['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+        there = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").removeprefix(", ")
+        return f"is none of {there}"
     for beginning, words in _WORDS.items():
         if kind.startswith(beginning):
             return words
@@ -217,27 +224,52 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A setting that somebody may be asked for: ``required``, a ``secret``, a file, or what some installations need."""
+    """A setting that somebody may be asked for: ``required``, a ``secret``, a file, or what some installations need.
+
+    ``after``: it is of use with that field only; ``unless``: of none with that one; "" where there is no such field.
+    """
 
     field: str
     description: str
     required: bool
     secret: bool
+    after: str = ""
+    unless: str = ""
 
 
 def wanted(model: type[CrmSettings]) -> tuple[Wanted, ...]:
     """What to ask of somebody who connects a CRM by hand, in the order of the model. The rest has its defaults."""
     return tuple(
-        Wanted(name, each.description or name, each.is_required(), _speaks_of(each.annotation, SecretStr))
+        Wanted(
+            name,
+            each.description or name,
+            each.is_required(),
+            _speaks_of(each.annotation, SecretStr),
+            **{key: str(_extra(each).get(key, "")) for key in ("after", "unless")},
+        )
         for name, each in model.model_fields.items()
         if name not in GIVEN
         and (
             each.is_required()
-            or each.json_schema_extra == ASKED
+            or ASKED.items() <= _extra(each).items()
             or _speaks_of(each.annotation, SecretStr)
             or _speaks_of(each.annotation, Path)
         )
     )
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def fault_of(model: type[CrmSettings], field: str, value: str) -> str:
+    """What is wrong with one value by itself, so that its name may stand before it; "" for nothing."""
+    try:
+        model(**{"name": "x", field: value})
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        return next((in_plain_words(each) for each in found if each["loc"][:1] == (field,)), "")
+    return ""
 
 
 def secrets_of(settings: CrmSettings) -> frozenset[str]:

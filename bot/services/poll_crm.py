@@ -137,9 +137,16 @@ async def import_files(
     kind: str,
     settings: Mapping[str, Any],
 ) -> PollReport:
-    """Read everything that a source has, and remember how to open it again. Importing twice changes nothing."""
-    await database.write(usage.keep_source, connector.name, kind, settings)
-    return await poll(database, connector, programme, now, full=True)
+    """Read everything that a source has, and remember how to open it again. Importing twice changes nothing.
+
+    What read nothing, because it could not, is not remembered: no later poll is to fail by it.
+    """
+    report = await poll(database, connector, programme, now, full=True)
+    wrong = report.failure is not None or any(fault.whole for fault in report.faults)
+    people_read = len(report.people.added) + len(report.people.changed) + report.people.unchanged
+    if report.facts or people_read or not wrong:
+        await database.write(usage.keep_source, connector.name, kind, settings)
+    return report
 
 
 async def next_window(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,26 @@ def test_a_path_that_is_nothing_is_a_readable_line(folder: Path, settings: dict[
     said = imports(empty, settings)
     assert said.code == 2
     assert f"there is no file {empty / 'mapping.toml'}" in said.err
+
+
+def test_what_read_nothing_is_not_remembered_and_no_poll_fails_by_it(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    for name in ("team.csv", "chancen.csv"):
+        (folder / name).rename(folder / f"away-{name}")
+    (folder / "mapping.toml").write_text(MAPPING.replace("chancen*.csv", "chancen.csv"), encoding="utf-8")
+    said = imports(folder, settings)
+    assert said.code == 1
+    (line,) = said.err.splitlines()
+    assert line.startswith("Nothing could be read: ")
+    polled = typed(("poll",), settings, folder)
+    assert (polled.code, "nothing to read" in polled.err) == (2, True)
+    for name in ("team.csv", "chancen.csv"):
+        (folder / f"away-{name}").rename(folder / name)
+    assert imports(folder, settings).code == 0
+    for name in ("team.csv", "chancen.csv"):
+        os.utime(folder / name, (0, 0))  # nobody is writing it any more
+    assert typed(("poll", "--json", "-"), settings, folder).code == 0
 
 
 def test_doctor_says_which_address_was_looked_for(folder: Path, settings: dict[str, str]) -> None:

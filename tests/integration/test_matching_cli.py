@@ -210,3 +210,5 @@ def test_an_identity_file_that_names_nobody_is_worth_a_look(folder: Path, settin
     ):
         (folder / "who.csv").write_text(text)
         assert said in typed(("doctor",), settings, folder).out
+        names_nobody = "who.csv names nobody: write who is who" in imports(folder, settings).err
+        assert names_nobody is said.startswith("look")

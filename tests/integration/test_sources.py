@@ -19,6 +19,7 @@ import bot.connectors
 from bot.commands import connect_source
 from bot.config import find_kinds
 from bot.connectors.settings import Wanted, wanted
+from bot.domain.errors import ConfigurationError, FullsteamError
 from bot.domain.usage import METRICS
 from bot.progress import CallCounter, call_counter
 from bot.vault import Vault, new_key
@@ -538,6 +539,32 @@ def test_the_doctor_s_table_as_json(fullsteam: Terminal, url: str) -> None:
     assert body["crm"]["salesforce"]["version"].startswith("v")
 
 
+def test_the_doctor_says_nothing_of_accounts_that_were_never_looked_up(fullsteam: Terminal, url: str) -> None:
+    fullsteam("poll", *LATELY, **variables(url))
+    said = fullsteam("doctor", **variables(url))
+    (line,) = re.findall(r"^.* people.*$", said.out, re.MULTILINE)
+    assert line.startswith(
+        "mend people: 2 in the CRM, not matched to Slack yet: `fullsteam poll` does it once "
+        "FULLSTEAM_SLACK_BOT_TOKEN is set and works; it looks for Ada Brandt ("
+    )
+    assert "no Slack account" not in said.out
+
+
+def test_secrets_that_others_may_read_are_worth_a_look(fullsteam: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    for text, mode, open_to_others in (
+        ("FULLSTEAM_ODOO_API_KEY=k\n", 0o644, True),
+        ("FULLSTEAM_ODOO_API_KEY=k\n", 0o600, False),
+        ("FULLSTEAM_POLL_MINUTES=60\n", 0o644, False),
+    ):
+        file.write_text(text)
+        file.chmod(mode)
+        said = fullsteam("doctor").out
+        assert (
+            "look settings: others on this machine may read the secrets in .env" in said
+        ) is open_to_others
+
+
 # --- kept by the database --------------------------------------------------------------------------------------------
 
 
@@ -632,13 +659,101 @@ def test_what_is_not_set_is_asked_for_and_secrets_are_asked_for_as_such(
 
     connected = connect_source("emea", "salesforce", ask)
     assert (connected.kind, connected.named) == ("salesforce", False)
-    assert asked == {
-        "client_id": (True, False),
-        "client_secret": (False, True),
-        "username": (False, False),
-        "private_key_file": (False, False),
-    }
+    assert asked == {"client_id": (True, False), "client_secret": (False, True)}
     assert _source(database, "emea")[0] == "salesforce"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "asked"),
+    [
+        (
+            "salesforce",
+            {"username": "bot@acme.example", "private_key_file": "key.pem"},
+            "client_id client_secret username private_key_file",
+        ),
+        ("dynamics", {"client_secret": SECRET, "tenant": "t"}, "tenant client_id client_secret"),
+        (
+            "dynamics",
+            {"certificate": "key.pem", "tenant": "t"},
+            "tenant client_id client_secret certificate certificate_password",
+        ),
+        ("infor", {"username": "bot", "password": SECRET}, "username password"),
+        ("infor", {"ionapi_file": "key.pem"}, "username ionapi_file"),
+    ],
+)
+def test_what_another_way_of_logging_in_makes_needless_is_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    sqlite_url: str,
+    kind: str,
+    answers: dict[str, str],
+    asked: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.pem").write_text("no key")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for name, value in {"DATABASE_URL": sqlite_url, "KEYS": new_key(), "EMEA_URL": nobody}.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    heard: list[str] = []
+
+    def ask(wanted: Wanted) -> str:
+        assert wanted.description != wanted.field
+        if wanted.field in heard:
+            raise EOFError
+        heard.append(wanted.field)
+        return {"client_id": "c", **answers}.get(wanted.field, "")
+
+    with pytest.raises((FullsteamError, EOFError)):
+        connect_source("emea", kind, ask)
+    assert heard == asked.split()
+
+
+def test_each_answer_is_checked_when_it_is_given_and_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, database: Database, sqlite_url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"DATABASE_URL": sqlite_url, "KEYS": new_key()}.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    answers = iter(
+        [
+            *("url", "foo"),
+            *("url", "https://ada:pass@crm.example.com"),
+            *("url", url),
+            *("client_id", "3MVG9sandbox"),
+            *("client_secret", ""),
+            *("username", "bot@acme.example"),
+            *("private_key_file", "none.pem"),
+            *("private_key_file", ""),
+            # neither way to log in is whole: asked for once more
+            *("url", url),
+            *("client_id", "3MVG9sandbox"),
+            *("client_secret", SECRET),
+        ]
+    )
+
+    def ask(wanted: Wanted) -> str:
+        assert wanted.field == next(answers)
+        return next(answers)
+
+    said: list[str] = []
+    assert connect_source("emea", "salesforce", ask, warn=said.append).kind == "salesforce"
+    assert list(answers) == []
+    assert said == [
+        "The answer must start with https:// (http only on this machine).",
+        "The answer must hold no user name or password.",
+        "The answer names no file: none.pem.",
+        "FULLSTEAM_EMEA_PRIVATE_KEY_FILE is not set: the file with the app's private key, PEM.",
+    ]
+
+
+def test_answers_that_stay_the_same_are_not_asked_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, sqlite_url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"DATABASE_URL": sqlite_url, "KEYS": new_key(), "EMEA_URL": url}.items():
+        monkeypatch.setenv(f"FULLSTEAM_{name}", value)
+    with pytest.raises(ConfigurationError, match="FULLSTEAM_EMEA_CLIENT_SECRET is not set"):
+        connect_source("emea", "salesforce", lambda wanted: "c" if wanted.required else "")
 
 
 @pytest.mark.parametrize(
@@ -752,5 +867,12 @@ def test_a_file_of_keys_that_others_may_read_is_said(fullsteam: Terminal, tmp_pa
     )
     file.chmod(0o600)
     assert "ok   keys: they can be used" in fullsteam("doctor", FULLSTEAM_KEYS_FILE=str(file)).out
+    file.chmod(0o644)
+    for words in ("connect", "salesforce"), ("keys", "rotate"):
+        said = fullsteam(*words, FULLSTEAM_KEYS_FILE=str(file))
+        assert f"Others on this machine may read the keys: chmod 600 {file}" in said.err
+    file.write_text("# nothing yet\n")
+    empty = fullsteam("connect", "salesforce", FULLSTEAM_KEYS_FILE=str(file))
+    assert (empty.code, "FULLSTEAM_KEYS_FILE holds no key: " in empty.err) == (2, True)
     gone = fullsteam("poll", FULLSTEAM_KEYS_FILE=str(tmp_path / "none"))
     assert (gone.code, "FULLSTEAM_KEYS_FILE names no file" in gone.err) == (2, True)

@@ -266,6 +266,15 @@ def test_empty_variables_alone_make_no_crm(monkeypatch: pytest.MonkeyPatch) -> N
             {"ODOO_URL": "https://o.example", "ODOO_API_KEY": "k", "ODOO_KEY_EXPIRES_ON": "soon"},
             "FULLSTEAM_ODOO_KEY_EXPIRES_ON is no day: ",
         ),
+        (
+            {
+                "INFOR_URL": "https://i.example",
+                "INFOR_USERNAME": "u",
+                "INFOR_PASSWORD": "p",
+                "INFOR_GRANT": "x",
+            },
+            "FULLSTEAM_INFOR_GRANT is none of password, client_credentials: ",
+        ),
         ({"LOG_LEVEL": "loud"}, "FULLSTEAM_LOG_LEVEL is none of debug, info, warning, error: "),
     ],
 )

@@ -50,6 +50,7 @@ from bot.connectors.settings import (
     OptionalAddress,
     PathPrefix,
     Seconds,
+    asked,
     ends_before,
     opener,
 )
@@ -88,10 +89,14 @@ class DynamicsSettings(CrmSettings):
     )
     client_secret: SecretStr = Field(SecretStr(""), description="a client secret of your app registration")
     certificate: ExistingFile | None = Field(
-        None, description="instead of a secret: a PEM file with the private key and the certificate"
+        None,
+        json_schema_extra=asked(unless="client_secret"),
+        description="instead of a secret: a PEM file with the private key and the certificate",
     )
     certificate_password: SecretStr = Field(
-        SecretStr(""), description="what opens the certificate's private key"
+        SecretStr(""),
+        json_schema_extra=asked(after="certificate"),
+        description="what opens the certificate's private key",
     )
     authority: Address = Field(
         AUTHORITY, description=f"where to log in, e.g. {AUTHORITY}, or https://login.microsoftonline.us"

@@ -35,6 +35,7 @@ from bot.connectors.settings import (
     ExistingFile,
     OptionalAddress,
     PathPrefix,
+    asked,
     ends_before,
     opener,
     variable,
@@ -68,9 +69,13 @@ class InforSettings(CrmSettings):
     username: str = Field(
         "", json_schema_extra=ASKED, description="login name of a user of its own for Fullsteam"
     )
-    password: SecretStr = Field(SecretStr(""), description="that user's password")
+    password: SecretStr = Field(
+        SecretStr(""), json_schema_extra=asked(after="username"), description="that user's password"
+    )
     ionapi_file: ExistingFile | None = Field(
-        None, description="path of the .ionapi file of a backend service with a service account"
+        None,
+        json_schema_extra=asked(unless="username"),
+        description="path of the .ionapi file of a backend service with a service account",
     )
     token_url: OptionalAddress = Field("", description="where to log in, if not where the .ionapi file says")
     grant: Literal["", "password", "client_credentials"] = Field(

@@ -37,12 +37,12 @@ from bot.connectors.salesforce.poll import Poll
 from bot.connectors.salesforce.queries import ACTIVITIES, PAST, UNSUPPORTED, Row
 from bot.connectors.salesforce.rows import LICENCES
 from bot.connectors.settings import (
-    ASKED,
     Address,
     CrmSettings,
     ExistingFile,
     OptionalAddress,
     Seconds,
+    asked,
     ends_before,
     opener,
 )
@@ -78,10 +78,14 @@ class SalesforceSettings(CrmSettings):
         description="the consumer secret of your external client app (client credentials flow)",
     )
     username: str = Field(
-        "", json_schema_extra=ASKED, description="the integration user's user name (JWT bearer flow)"
+        "",
+        json_schema_extra=asked(unless="client_secret"),
+        description="the integration user's user name (JWT bearer flow)",
     )
     private_key_file: ExistingFile | None = Field(
-        None, description="the file with the private key of the app's certificate, PEM (JWT bearer flow)"
+        None,
+        json_schema_extra=asked(after="username"),
+        description="the file with the private key of the app's certificate, PEM (JWT bearer flow)",
     )
     audience: str = Field(
         "",
