@@ -166,6 +166,30 @@ async def test_days_that_are_too_much_at_once_are_not_tried_again_at_the_next_po
     assert taken == [3, 2]
 
 
+async def test_too_many_changes_are_counted_table_by_table_before_day_by_day() -> None:
+    crm = tenth()
+    people = people_of(crm, 19)
+    for who in people:
+        for kind in KINDS:
+            made = crm.ago(50)
+            things = [
+                crm.add(kind, ownerid=who, createdby=who, createdon=made, modifiedon=made) for _ in range(3)
+            ]
+            for days in DAYS:
+                for n in range(20):
+                    crm.audit(who, days, 2, 2, things[n % 3], kind)
+    connector = reader(crm)
+    taken = []
+    for _ in range(2):
+        before = len(crm.line.asked)
+        await polled(crm, connector)
+        changes = [
+            said for _, said in crm.line.asked[before:] if "objecttypecode" in said.get("fetchXml", "")
+        ]
+        taken.append(len(changes))
+    assert taken == [1 + 5, 5]
+
+
 async def test_opportunities_too_many_of_one_day_are_read_row_by_row_and_that_is_remembered() -> None:
     crm = tenth()
     people = people_of(crm, 19)

@@ -36,6 +36,7 @@ from bot.connectors.dynamics.queries import (
     Question,
     accessed,
     audited,
+    by_table,
     day_begins,
     deal_columns,
     grant,
@@ -140,11 +141,16 @@ class Poll(Asking):
     async def _span(self, question: Question, first: date, last: date) -> list[date]:
         """What is too much for the server is asked in halves; a day that is still too much is read row by row.
 
+        Changes of too many records are asked for one table after the other before that.
+
         How long a span was too much is remembered for the next polls.
         """
         days = days_of(Window(first, last))
         until, refused = self._crm.api.server_now(), self._crm.learned.refused
         known = refused.get(question.metrics, len(days) + 1) <= len(days)
+        parts = by_table(question)
+        if known and parts:
+            return await self._each(parts, first, last)
         if known and first != last:
             return [day for half in halves(first, last) for day in await self._span(question, *half)]
         try:
@@ -160,6 +166,8 @@ class Poll(Asking):
                 )
             except TooMany:
                 refused[question.metrics] = min(refused.get(question.metrics, len(days)), len(days))
+                if parts:
+                    return await self._each(parts, first, last)
                 if first != last:
                     raise
                 tally = await tallied(self._crm, question, first, last, until=until, way=Way.ROWS)
@@ -173,6 +181,11 @@ class Poll(Asking):
             return []
         self._keep(tally, days)
         return days
+
+    async def _each(self, questions: Sequence[Question], first: date, last: date) -> list[date]:
+        """One question of a span in several; the days that all of them were answered for."""
+        answered = await all_of([self._span(question, first, last) for question in questions])
+        return [day for day in days_of(Window(first, last)) if all(day in some for some in answered)]
 
     async def _won(self, first: date, last: date) -> None:
         """Opportunities won, what they are worth, and days from creation to winning, row by row."""

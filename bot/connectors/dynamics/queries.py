@@ -236,6 +236,14 @@ def audited(names: Sequence[str]) -> Question:
     )
 
 
+def by_table(question: Question) -> list[Question]:
+    """Changes by the audit, a question a table, where it is asked for several at once; else nothing."""
+    if question.table is not AUDIT or not question.distinct or len(question.metrics) < 2:
+        return []
+    words = {f"records_updated.{word}": name for name, word in RECORDS.items()}
+    return [audited((words[metric],)) for metric in question.metrics]
+
+
 def accessed(actions: Sequence[int]) -> Question:
     """Days on which somebody opened the CRM, by the audit: a row each few hours, so only whether there is one."""
     return Question(
