@@ -47,6 +47,8 @@ class _Filled:
         robot = self.crm.new_id("User")
         self.crm.insert("User", [{**_user(robot, people, ids), "ProfileName": "Integration"}])
         self.crm.api_user = robot
+        sees = {"AssigneeId": robot, "PermissionSetId": "0PS000000000001AAA", "ViewAllData": True}
+        self.crm.insert("PermissionSetAssignment", [sees])
 
     def fill(self, kind: str, count: int, columns: Mapping[str, str]) -> None:
         """``columns``: SQL of ``i``, ``who``, the instant ``at`` and its ``day``; CreatedDate is ``at`` where it is not given."""

@@ -22,7 +22,7 @@ from bot.connectors.http import SessionRefused
 from bot.connectors.salesforce.connector import CONNECTOR, SalesforceConnector
 from bot.connectors.salesforce.queries import EVENTS, READ
 from bot.connectors.wire import whole_address
-from bot.domain.errors import ConfigurationError, Permanent
+from bot.domain.errors import ConfigurationError, Permanent, Retryable
 from bot.domain.usage import METRICS, CoverageStatus, Window
 from sandbox.crm.server import JWT_BEARER
 from tests.contract.test_salesforce import lived, people_of, recounted, told
@@ -562,6 +562,25 @@ async def test_in_parts_too_somebody_who_logged_in_on_any_of_the_days_shows_that
     parts = await collected(org.connector(), quarter, metric)
     assert {status for status, _ in coverage_of(parts).values()} == {OK}
     assert told(parts) == {(rep, TODAY - timedelta(days=60), "active_day"): 1.0}
+
+
+async def test_a_poll_in_parts_that_breaks_off_keeps_what_it_has_and_says_that_the_rest_is_owed(
+    org: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived(org, people_of(org, 3))
+    monkeypatch.setattr("bot.connectors.figures.PERSON_DAYS", 12)
+    connector = org.connector()
+    days: list[date] = []
+
+    async def read() -> None:
+        async for part in connector.collect(WEEK, ALL):
+            days.extend({row.day for row in part.coverage})
+            org.trouble("crm_503_html")
+
+    with pytest.raises(Retryable):
+        await read()
+    assert sorted(days) == days_of(WEEK)[: len(days)]
+    assert 0 < len(days) < 7
 
 
 def test_few_people_are_read_at_once_and_many_in_parts_that_grow_while_little_happens() -> None:

@@ -267,11 +267,12 @@ class SalesforceConnector:
             server_now=self.api.server_now,
         )
         listed = {user.crm_id: user.access_since for user in roster.users}
-        slices = Slices(window, len(listed))
+        slices, failed = Slices(window, len(listed)), 0
         for part in slices:
             before = poll.rows
             await poll.read(part, part.through == window.through and self._of_now.is_today(part.through))
             slices.had(poll.rows - before)
+            failed += len(poll.failures)
             for told in poll.figures.parts(listed, left_out=roster.left_out):
                 yield told
         log.info(
@@ -280,7 +281,7 @@ class SalesforceConnector:
                 "source": self.name,
                 "calls": self.api.calls,
                 "groups": poll.rows,
-                "failed": len(poll.failures),
+                "failed": failed,
             },
         )
 

@@ -124,6 +124,8 @@ class Poll(Asking):
     async def read(self, part: Window, snapshots: bool) -> None:
         """Ask everything that is wanted of some days, into new figures; the policy holds back what is more than it allows at once."""
         self.figures, self._days = self._empty(part), days_of(part)
+        self.answered = False  # days of which nothing at all is answered are left for the next poll
+        self.failures = []
         first, last = part.since, part.through
         wanted = self._wanted
         if self._offer.unread is not None:
@@ -154,10 +156,11 @@ class Poll(Asking):
 
     def _leave_out(self, error: Retryable, today: Sequence[date]) -> None:
         """What is not asked for because our rights could not be: it may be a part only. ``today``: the day of snapshots."""
-        for metrics, days in ((GOVERNED - SNAPSHOTS, self._days), (GOVERNED & SNAPSHOTS, today)):
-            if left_out := sorted(self._wanted & metrics):
-                self.fail(left_out, days, error)
-        self._metrics = self._wanted - GOVERNED
+        left_out = _of_records(self._wanted)
+        for metrics, days in ((left_out - SNAPSHOTS, self._days), (left_out & SNAPSHOTS, today)):
+            if metrics:
+                self.fail(sorted(metrics), days, error)
+        self._metrics = self._wanted - left_out
 
     def _silence_activities(self) -> None:
         """Others' tasks and events are missing, and nobody says which: what was counted of them is too low."""
@@ -641,7 +644,7 @@ class Poll(Asking):
         metrics = list(metrics)
         super().keep(metrics, days, rows)
         if self._offer.unsaid:
-            for metric in sorted(GOVERNED.intersection(metrics)):
+            for metric in sorted(_of_records(metrics)):
                 self.figures.mark(metric, days, CoverageStatus.PARTIAL, self._offer.unsaid)
 
     def _keep(
@@ -694,6 +697,11 @@ def _is_kept(found: Collection[object]) -> bool:
 def _is_hopeless(halved: int, error: TooSlow) -> bool:
     """Whether a question that was halved so often, and took too long each time, is left for this poll."""
     return halved >= (HALVINGS_OF_OURS if error.code == TIMED_OUT else HALVINGS)
+
+
+def _of_records(metrics: Iterable[str]) -> frozenset[str]:
+    """Those of the metrics of which our rights decide how much we see."""
+    return GOVERNED.intersection(metrics)
 
 
 def _is_misunderstood(error: Permanent) -> bool:
