@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,6 +176,22 @@ def test_a_wrong_mapping_is_refused_with_every_fault(fullsteam: Terminal, firm: 
     missing = fullsteam("import", str(firm.folder / "other.toml"))
     assert missing.code == 2
     assert "other.toml" in missing.err
+
+
+@pytest.mark.parametrize(
+    "words", [("demo", "--people", "1"), ("plan", "--days", "0"), ("import",)], ids=" ".join
+)
+def test_a_command_that_somebody_waits_for_does_not_print_the_log_of_a_crm(
+    words: tuple[str, ...], fullsteam: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = [logging.getLogger(name) for name in ("bot", "bot.connectors", "store", "dotenv")]
+    for each in ours:
+        monkeypatch.setattr(each, "handlers", [])
+        monkeypatch.setattr(each, "propagate", False)
+    fullsteam(*words)
+    printed = {each.name for each in ours if not each.handlers}
+    # The bot's own words while a demo runs are for whoever looks on.
+    assert printed == ({"bot", "store"} if words[0] == "demo" else set())
 
 
 @pytest.mark.parametrize(

@@ -525,7 +525,7 @@ def test_the_doctor_shows_what_can_be_read_where_and_one_failure_does_not_hide_t
 def test_what_can_be_mended_comes_first_with_its_own_mark(fullsteam: Terminal, url: str, org: Org) -> None:
     org.server.crm.rights.denied.add("LoginHistory")
     looked = fullsteam("doctor", **variables(url)).out
-    assert re.search(r"^look crm salesforce: .*; v\d+\.\d+; metrics: 1 denied, ", looked, re.MULTILINE)
+    assert re.search(r"^look crm salesforce: .*\bv\d+\.\d+; metrics: 1 denied, ", looked, re.MULTILINE)
     polled = fullsteam("poll", *LATELY, **variables(url)).out
     for said in (looked, polled):
         assert 'salesforce, denied: give the integration user the permission "Monitor Login History"' in said
