@@ -470,7 +470,8 @@ def poll(
         rehearsed, amiss = rehearse_poll(name, since, warn=_warn)
         if not _write_each(json_file, {one.source: one.to_json() for one in rehearsed}, amiss):
             for one in rehearsed:
-                _print_rehearsal(one)
+                if not one.nobody:
+                    _print_rehearsal(one)
         _end(amiss, anything=bool(rehearsed))
         return
     warnings: list[str] = []

@@ -402,12 +402,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """``requests``: in the order in which each was asked first."""
+    """``requests``: in the order in which each was asked first. ``nobody``: why nobody would be asked, "" where somebody is."""
 
     source: str
-    since: date
-    through: date
-    requests: tuple[Question, ...]
+    since: date | None = None
+    through: date | None = None
+    requests: tuple[Question, ...] = ()
+    nobody: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -415,6 +416,7 @@ class Rehearsed:
             "source": self.source,
             "since": self.since,
             "through": self.through,
+            **({"nobody_is_asked": self.nobody} if self.nobody else {}),
             "requests": [
                 {
                     "method": each.asked.method,
@@ -470,6 +472,7 @@ async def _rehearse_all(
                 if len(opened) == 1 and not amiss:
                     raise
                 warn(str(error))
+                rehearsed.append(Rehearsed(each.name, nobody=str(error)))
     finally:
         await let_go(sources.opened)
     return rehearsed, amiss

@@ -458,6 +458,17 @@ def test_files_are_asked_of_nobody(fullsteam: Terminal, tmp_path: Path) -> None:
     said = fullsteam("poll", "--dry-run", FULLSTEAM_IMPORT_DIR=str(mapping))
     assert said.code == 2
     assert "it is read from files, nobody is asked over a network" in said.err
+    beside = fullsteam(
+        "poll",
+        "--dry-run",
+        "--json",
+        "-",
+        FULLSTEAM_IMPORT_DIR=str(mapping),
+        **variables("https://acme.example"),
+    )
+    assert (beside.code, "it is read from files" in beside.err) == (0, True)
+    sources = json.loads(beside.out)["sources"]
+    assert sorted(bool(each["requests"]) for each in sources.values()) == [False, True]
 
 
 def test_bodies_are_shown_as_json_without_the_key_that_is_in_them(fullsteam: Terminal) -> None:
