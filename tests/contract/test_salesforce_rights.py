@@ -131,12 +131,12 @@ NO_WORD = [
 ]
 
 
-def words_of(parts: Sequence[Collected], metrics: Iterable[str]) -> set[CoverageStatus]:
+def words_of(parts: list[Collected], metrics: Iterable[str]) -> set[CoverageStatus]:
     coverage = coverage_of(parts)
     return {coverage[metric, TODAY][0] for metric in metrics}
 
 
-def faults_of(parts: Sequence[Collected]) -> list[str]:
+def faults_of(parts: list[Collected]) -> list[str]:
     return [str(fault) for part in parts for fault in part.faults if "could not be checked" in str(fault)]
 
 
