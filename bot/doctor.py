@@ -132,14 +132,17 @@ async def _collect(
 ) -> None:
     accounts = await _slack(settings, found)
     found += _keys(settings)
+    database: Database | None = None
     try:
         database = open_database(settings.database_url)
+        people = await database.read(people_known)
     except FullsteamError as error:
         found.append(Finding("database", False, str(error)))
+        if database is not None:
+            await asyncio.to_thread(database.close)
         await _crm(settings, programme, None, found, probes)
         return
     try:
-        people = await database.read(people_known)
         stop = await database.read(sending_stopped)
         if stop is not None:
             since = stop.since.isoformat(timespec="minutes")

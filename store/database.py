@@ -368,7 +368,7 @@ def _not_reached(url: str, error: OperationalError) -> Retryable:
         why = "does not let us in"
     elif "does not exist" in said:
         why = "does not know that database or user"
-    shown = make_url(url).render_as_string(hide_password=True)
+    shown = make_url(url).render_as_string(hide_password=True).replace("+psycopg://", "://", 1)
     return Retryable(
         f"The database at {shown} {why}: check FULLSTEAM_DATABASE_URL, and whether it runs. Nothing was written.",
         code="database-away",

@@ -293,9 +293,13 @@ def test_a_database_that_does_not_answer_is_one_line_with_its_variable(
         said = fullsteam(*words, **variables(url), **away, FULLSTEAM_SECRET="s" * 32)
         assert said.code == 3
         (line,) = said.err.splitlines()
+        assert line.startswith("The database at postgresql://ada:***@127.0.0.1:")
         assert "does not answer: check FULLSTEAM_DATABASE_URL, and whether it runs" in line
     looked = fullsteam("doctor", **variables(url), **away)
     assert re.search(r"^mend database: .*check FULLSTEAM_DATABASE_URL", looked.out, re.MULTILINE)
+    assert re.search(r"^(ok  |look) crm salesforce: .*metrics: ", looked.out, re.MULTILINE), (
+        "the CRM is looked at all the same"
+    )
     nowhere = fullsteam("poll", **variables(url), FULLSTEAM_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/x.db")
     assert (nowhere.code, f"{tmp_path}/no/such, which is not there" in nowhere.err) == (1, True)
     assert not (tmp_path / "no").exists()
