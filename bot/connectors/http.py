@@ -100,6 +100,21 @@ class Session:
     lasts: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Which variables are to be looked at when something is wrong, beside that of the address.
+
+    ``version``: of the API version; ``log_in``: what says where to log in, and ``log_in_at``: that address, where it is known
+    beforehand; a log-in at another host is one as well. ``refused``: what to do where a good session is refused. "" where there
+    is no such thing.
+    """
+
+    version: str = ""
+    log_in: str = ""
+    log_in_at: str = ""
+    refused: str = ""
+
+
 class SessionRefused(Permanent):
     """The CRM refuses a session that it has just given, or the login itself: an admin has to act."""
 
@@ -175,6 +190,7 @@ class Api:
         used: Used | None = None,
         clock: Clock | None = None,
         policy: Policy | None = None,
+        advice: Advice | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -191,6 +207,7 @@ class Api:
         self._cookies = httpx.Cookies()
         self._name = name
         self._setting = f"FULLSTEAM_{variable(name)}_URL"
+        self._advice = advice or Advice()
         self._log_in = log_in
         self._judge = judge
         self._read_used = used or (lambda _headers: None)
@@ -351,13 +368,14 @@ class Api:
         """A login's request: what the policy says of a busy host holds for its login as well."""
         answer = await self._send(method, target, headers, body)
         if answer.status in _BUSY or answer.status >= 500:
+            who = "its login" if self._is_log_in(target) else "it"
             raise self._failed(
-                f"http-{answer.status}", f"its login answered {answer.status}", self._told(answer.headers)
+                f"http-{answer.status}", f"{who} answered {answer.status}", self._told(answer.headers)
             )
         if answer.status < 300 and not answer.is_json:
+            whose = "its login's" if self._is_log_in(target) else "its"
             raise self._failed(
-                "no-json",
-                f"its login's answer is no JSON, or was cut off: check {self._address_of(target)}",
+                "no-json", f"{whose} answer is no JSON, or was cut off: check {self._address_of(target)}"
             )
         return answer
 
@@ -371,8 +389,9 @@ class Api:
         return self._clock.now() - self._since >= longest
 
     def _refuses_us(self) -> SessionRefused:
+        what_to_do = self._advice.refused or f"check {self._setting}, and what its user may do there"
         error = SessionRefused(
-            f"{self._name}: it refuses a session that it has just given", code="unauthorised"
+            f"{self._name}: it refuses a session that it has just given: {what_to_do}", code="unauthorised"
         )
         self._reject(error)
         log.error("crm.session_refused", extra={"source": self._name})
@@ -426,9 +445,16 @@ class Api:
         return f"nobody answers at {host.host}{port}: check {self._address_of(target)}, and whether this machine may reach it"
 
     def _address_of(self, target: str) -> str:
-        """What to check of a request's address: our variable, where the request goes to its host."""
-        here = not _is_whole(target) or httpx.URL(target).netloc == self._host.netloc
-        return self._setting if here else "where it logs in"
+        """What to check of a request's address: the variable that it comes from."""
+        if self._is_log_in(target):
+            return self._advice.log_in or "where it logs in"
+        return self._setting
+
+    def _is_log_in(self, target: str) -> bool:
+        """Whether a request goes to a place that is for logging in only."""
+        if not _is_whole(target):
+            return False
+        return target == self._advice.log_in_at or httpx.URL(target).netloc != self._host.netloc
 
     async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         if self._transport is None:
@@ -516,9 +542,9 @@ class Api:
         if 300 <= status < 400:
             raise Permanent(f"{self._name}: {elsewhere(answer, self._setting)}", code="redirected")
         if status >= 400:
+            version = f" and {self._advice.version}" if self._advice.version else ""
             raise Permanent(
-                f"{self._name}: it answered {status}: check {self._setting} and the API version",
-                code=f"http-{status}",
+                f"{self._name}: it answered {status}: check {self._setting}{version}", code=f"http-{status}"
             )
         if not answer.is_json and not text:
             raise self._failed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,9 @@ class Renamed:
         self.overlap_days = connector.overlap_days
         self._connector = connector
         self._usual, self._own = usual, own
+        # A name that begins with that of the kind, as dynamics-emea does, may be said as it is.
+        longer = own.removeprefix(usual) if own.startswith(usual) else ""
+        self._pattern = re.compile(re.escape(usual) + (f"(?!{re.escape(longer)})" if longer else ""))
 
     async def probe(self) -> Probe:
         with self._in_own_words():
@@ -59,7 +63,7 @@ class Renamed:
             await self._connector.close()
 
     def _said(self, text: str) -> str:
-        return text.replace(self._usual, self._own) if self._usual in text else text
+        return self._pattern.sub(self._own, text) if self._usual in text else text
 
     def _faults(self, faults: Sequence[RowFault]) -> tuple[RowFault, ...]:
         return tuple(replace(fault, reason=self._said(fault.reason)) for fault in faults)

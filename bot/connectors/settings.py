@@ -6,6 +6,7 @@ in no repr, no traceback and no log.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydantic.fields import FieldInfo
 from bot.connectors.http import check_base_url
 from bot.connectors.renaming import Renamed
 from bot.connectors.renaming import variable as variable  # noqa: PLC0414 - offered to all who name settings
-from bot.domain.errors import ConfigurationError
+from bot.domain.errors import ConfigurationError, Permanent
 from bot.domain.ports import Clock, Connector
 
 GIVEN = frozenset({"name", "zone"})
@@ -168,6 +169,11 @@ def _of_the_whole(model: type[CrmSettings], given: Mapping[str, Any], found: Seq
             if not each["loc"] and not any(f"<{name.upper()}>" in each["msg"] for name in wrong)
         ]
     return []
+
+
+def for_settings(error: Permanent, usual: str) -> ValueError:
+    """An error that names variables of the kind ``usual``, as a fault of settings: there they are named as ``<FIELD>``."""
+    return ValueError(re.sub(rf"FULLSTEAM_{variable(usual)}_([A-Z_]+)", r"<\1>", str(error)))
 
 
 def may_be_emptied(model: type[CrmSettings], field: str) -> bool:

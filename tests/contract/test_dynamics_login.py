@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from bot.connectors.dynamics.answers import Credentials, assertion
+from bot.connectors.dynamics.connector import CONNECTOR
+from bot.domain.errors import ConfigurationError
 from tests.dataverse import CLIENT, FRIDAY, SECRET, TENANT, URL, Dataverse
 from tests.serving import on_loopback
 
@@ -155,9 +157,19 @@ async def test_a_file_that_holds_no_certificate_to_log_in_with_is_named_and_not_
         (certificate.locked, "CERTIFICATE_PASSWORD"),
         (made(elliptic, ec.generate_private_key(ec.SECP256R1())).file, "RSA"),
     ):
-        probe = await crm.connector(client_secret="", certificate=file).probe()
-        assert not probe.ok
-        assert word in probe.advice, file
+        settings = crm.settings(client_secret="", certificate=file)
+        with pytest.raises(ConfigurationError) as refused:
+            CONNECTOR.open(settings, None)
+        (said,) = refused.value.faults
+        assert said.startswith("FULLSTEAM_DYNAMICS_CERTIFICATE ")
+        assert word in said, file
+        assert "PRIVATE KEY" not in said
+        there = tmp_path / "app.pem"
+        there.write_bytes(certificate.file.read_bytes())
+        connector = crm.connector(client_secret="", certificate=there)
+        there.write_bytes(file.read_bytes())  # it was another one when we began
+        probe = await connector.probe()
+        assert (probe.ok, word in probe.advice) == (False, True)
         assert "PRIVATE KEY" not in probe.advice
     assert crm.logins == 0
 

@@ -1016,6 +1016,18 @@ async def test_an_unknown_grant_and_a_page_instead_of_a_log_in_say_so(site: Site
 
 
 @pytest.mark.parametrize(
+    ("token_url", "variable"), [("", "IONAPI_FILE"), ("https://sso.example.com/token.oauth2", "TOKEN_URL")]
+)
+async def test_a_log_in_elsewhere_that_is_none_is_said_by_what_names_it(
+    site: Site, tmp_path: Path, token_url: str, variable: str
+) -> None:
+    file = ionapi(tmp_path)
+    connector = site.connector(username="", password="", ionapi_file=file, token_url=token_url)
+    site.trouble("token.oauth2", 200, HTML)
+    assert f"check FULLSTEAM_INFOR_{variable}" in (await connector.probe()).advice
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ({}, ["set FULLSTEAM_INFOR_USERNAME and FULLSTEAM_INFOR_PASSWORD, or FULLSTEAM_INFOR_IONAPI_FILE"]),
@@ -1023,6 +1035,14 @@ async def test_an_unknown_grant_and_a_page_instead_of_a_log_in_say_so(site: Site
         ({"username": "x", "password": "y", "ionapi_file": "good"}, ["but not both"]),
         ({"ionapi_file": "{}"}, ["FULLSTEAM_INFOR_IONAPI_FILE", "has no ci, cs, pu, ot"]),
         ({"ionapi_file": "no json"}, ["download it anew"]),
+        (
+            {"ionapi_file": json.dumps(KEYS | {"saak": "", "sask": ""}), "grant": "password"},
+            ["FULLSTEAM_INFOR_IONAPI_FILE: the file has no service account", "FULLSTEAM_INFOR_GRANT"],
+        ),
+        (
+            {"username": "x", "password": "y", "audit_dates": "foo"},
+            ["FULLSTEAM_INFOR_AUDIT_DATES is not written as it should be: how dates", "e.g. %d.%m.%Y"],
+        ),
         ({"username": "x", "password": "y", "at_once": "9"}, ["FULLSTEAM_INFOR_AT_ONCE is out of range"]),
         ({"username": "x", "password": "y", "url": "http://crm.example.com"}, ["must start with https://"]),
     ],

@@ -410,10 +410,12 @@ async def test_licences_that_are_left_out_are_named_with_how_many_have_them(org:
 
 async def test_an_org_without_the_licence_says_which_setting_to_change(org: Org) -> None:
     org.user("Jonas Weber", LicenseName="Sales Cloud")
-    users, faults = await org.connector().users(TODAY)
-    assert users == ()
-    assert any("set it to those of your sellers" in str(fault) for fault in faults)
-    assert not any(fault.dropped for fault in faults)
+    with pytest.raises(
+        Permanent, match=r"FULLSTEAM_SALESFORCE_LICENCES \(Salesforce\).*set it to .*Sales Cloud"
+    ):
+        await org.connector().users(TODAY)
+    probe = await org.connector(licences="Foo").probe()
+    assert (probe.ok, "nobody is listed" in probe.advice) == (False, True)
 
 
 # --- who we are ----------------------------------------------------------------------------------------------------------------

@@ -16,11 +16,13 @@ import pytest
 import bot.connectors
 import tests.contract.connectors
 from bot.connectors.wire import whole_address
+from bot.domain.errors import Permanent
 from bot.domain.ports import Connector, ConnectorKind
 from bot.domain.usage import CoverageStatus
 from bot.plugins import discover
 from store import usage
 from store.database import Database, open_database
+from tests import dataverse
 from tests.contract.connectors.world import World
 from tests.integration.test_many_sources import Crm, house_of
 from tests.planning import TUESDAY
@@ -84,6 +86,12 @@ class Case:
         return f"{self.kind}, {self.trouble}"
 
 
+def _gone_at(part: str) -> Says:
+    return lambda address, content: _gone(address, content) if re.search(part, address) else None
+
+
+NO_LOG_IN = {"login": "none", "url": "http://127.0.0.1:8080"}
+TOKEN = {"token_url": "https://sso.example.com/token"}
 PAGE = "<!doctype html><title>Welcome</title>"
 REJECTED = [
     Case(
@@ -121,6 +129,57 @@ REJECTED = [
     Case("dynamics", "wrong API version", at("/api/data/", 404, PAGE), ("API_VERSION",)),
     Case("infor", "wrong path", at("", 404, PAGE), ("PATH",)),
     Case("odoo", "a version without this API", at("/json/2/|/jsonrpc", 404, PAGE), ("API",)),
+    Case(
+        "salesforce",
+        "a session that is refused",
+        at("/services/data/", 401, [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired"}]),
+        ("OAuth policies", "_URL"),
+    ),
+    Case(
+        "salesforce",
+        "calls that are used up",
+        at("/services/data/", 403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests"}]),
+        ("tried again",),
+    ),
+    Case(
+        "salesforce",
+        "queries that take too long",
+        at(
+            "/services/data/v",
+            400,
+            [{"errorCode": "QUERY_TIMEOUT", "message": "Your query request was running for too long."}],
+        ),
+        ("tried again",),
+    ),
+    Case("salesforce", "a page instead of rows", at("/services/data/v", 200, {"records": 1}), ("_URL",)),
+    Case("dynamics", "a log-in that it wants", at("", 401, PAGE), ("DYNAMICS_LOGIN",), NO_LOG_IN),
+    Case("dynamics", "answers of no Dataverse", at("", 200, {}), ("_URL", "_PREFIX"), NO_LOG_IN),
+    Case("dynamics", "nobody where to log in", _gone_at("microsoftonline"), ("_AUTHORITY",)),
+    Case("dynamics", "a page where to log in", at("microsoftonline", 200, PAGE), ("_AUTHORITY",)),
+    Case("dynamics", "nobody at the token address", _gone_at(r"/token\b"), ("_TOKEN_URL",), TOKEN),
+    Case("dynamics", "a page at the token address", at(r"/token\b", 200, PAGE), ("_TOKEN_URL",), TOKEN),
+    Case(
+        "dynamics",
+        "no token address",
+        at(r"/token\b", 404, PAGE),
+        ("check FULLSTEAM_DYNAMICS_TOKEN_URL",),
+        TOKEN,
+    ),
+    Case(
+        "dynamics",
+        "a token address elsewhere",
+        at(r"/token\b", 302, PAGE),
+        ("set FULLSTEAM_DYNAMICS_TOKEN_URL",),
+        TOKEN,
+    ),
+    Case(
+        "dynamics",
+        "a page at the token address of its own host",
+        at(r"/token\b", 200, PAGE),
+        ("_TOKEN_URL",),
+        {"token_url": f"{dataverse.URL}/token"},
+    ),
+    Case("salesforce", "nobody at the token address", _gone_at(r"/token\b"), ("_TOKEN_URL",), TOKEN),
     *(Case(kind, "wrong host: nobody there", _gone, ("check",)) for kind in sorted(KINDS)),
     *(Case(kind, "wrong host: some web page", at("", 200, PAGE)) for kind in sorted(KINDS)),
     *(Case(kind, "wrong host: sent elsewhere", at("", 302, PAGE), ("address",)) for kind in sorted(KINDS)),
@@ -228,10 +287,33 @@ async def test_one_line_says_what_to_do_and_the_others_go_on(
 
 @pytest.mark.parametrize("case", REJECTED, ids=str)
 async def test_a_line_names_the_variables_of_the_source_that_it_is_about(case: Case, tmp_path: Path) -> None:
-    probe = await opened(replace(case, changed={**(case.changed or {}), "name": "emea"}), tmp_path).probe()
-    assert all(name.startswith("FULLSTEAM_EMEA_") for name in re.findall(r"FULLSTEAM_\w+", probe.advice)), (
-        probe.advice
+    for name in ("emea", f"{case.kind}-emea"):
+        probe = await opened(replace(case, changed={**(case.changed or {}), "name": name}), tmp_path).probe()
+        begin = f"FULLSTEAM_{name.replace('-', '_').upper()}_"
+        for said in re.findall(r"FULLSTEAM_\w+", probe.advice):
+            assert said.startswith(begin), probe.advice
+            assert not said.removeprefix(begin).startswith("EMEA"), probe.advice
+
+
+@pytest.mark.parametrize("status", [500, 429])
+@pytest.mark.parametrize(
+    ("kind", "at_log_in"), [("infor", False), ("odoo", False), ("dynamics", True), ("salesforce", True)]
+)
+async def test_only_what_is_a_log_in_is_called_one(
+    tmp_path: Path, kind: str, status: int, at_log_in: bool
+) -> None:
+    probe = await opened(Case(kind, "busy", at("", status, PAGE)), tmp_path).probe()
+    assert (f"its login answered {status}" in probe.advice, f"it answered {status}" in probe.advice) == (
+        at_log_in,
+        not at_log_in,
     )
+
+
+async def test_a_version_that_is_not_there_is_named_by_a_poll_as_well(tmp_path: Path) -> None:
+    at_version = at(r"/services/data/v", 404, [{"errorCode": "NOT_FOUND", "message": "x"}])
+    connector = opened(Case("salesforce", "wrong API version", at_version), tmp_path)
+    with pytest.raises(Permanent, match="FULLSTEAM_SALESFORCE_URL and FULLSTEAM_SALESFORCE_API_VERSION"):
+        await connector.users(TUESDAY.date())
 
 
 @pytest.mark.parametrize("case", DENIED, ids=str)

@@ -379,3 +379,45 @@ def test_an_address_is_a_host_and_a_path(kind: str, url: str, fault: str) -> Non
         )
         assert fault in said
         assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "fault"),
+    [
+        (
+            "salesforce",
+            {"client_id": "c", "username": "bot", "private_key_file": "README.md"},
+            "FULLSTEAM_EMEA_PRIVATE_KEY_FILE holds no private key: set it to the private RSA key",
+        ),
+        (
+            "dynamics",
+            {"tenant": "t", "client_id": "c", "certificate": "README.md"},
+            "FULLSTEAM_EMEA_CERTIFICATE cannot be read: set it to a PEM file with the private key and the certificate (",
+        ),
+        (
+            "odoo",
+            {"api_key": "k", "api": "jsonrpc"},
+            "FULLSTEAM_EMEA_DATABASE and FULLSTEAM_EMEA_LOGIN are not set: JSON-RPC (FULLSTEAM_EMEA_API) needs both",
+        ),
+        (
+            "odoo",
+            {"api_key": "k", "api": "jsonrpc", "login": "bot"},
+            "FULLSTEAM_EMEA_DATABASE is not set: JSON-RPC",
+        ),
+        (
+            "dynamics",
+            {"client_id": "c", "client_secret": "s"},
+            "not set: FULLSTEAM_EMEA_TENANT (the directory (tenant) id or a domain of it, e.g. contoso.onmicrosoft.com); see ",
+        ),
+    ],
+)
+def test_what_is_wrong_without_asking_anybody_is_a_fault_of_settings(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, kind: str, given: dict[str, str], fault: str
+) -> None:
+    monkeypatch.chdir(repository)
+    model = connector_kinds()[kind].settings
+    assert model is not None
+    with pytest.raises(ConfigurationError) as refused:
+        read_crm_settings(model, {"name": "emea", "url": "https://crm.example.com", **given})
+    (said,) = refused.value.faults
+    assert said.startswith(fault)

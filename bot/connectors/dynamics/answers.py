@@ -23,6 +23,7 @@ from xml.etree.ElementTree import ParseError
 
 import jwt
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from defusedxml import DefusedXmlException
@@ -103,7 +104,8 @@ def judge(answer: Answer) -> FullsteamError | None:
         )
     if answer.status in {400, 404, 405, 406, 422, 501}:
         return NotUnderstood(
-            f"Dataverse does not understand a query ({answer.status}): check the address and the API version",
+            f"Dataverse does not understand a query ({answer.status}): check FULLSTEAM_DYNAMICS_URL and"
+            " FULLSTEAM_DYNAMICS_API_VERSION",
             code=f"http-{answer.status}",
         )
     return None
@@ -117,7 +119,10 @@ def _of_code(code: str, message: str) -> FullsteamError | None:
             "Dataverse no longer knows what has changed since our last look", code="token-expired"
         )
     if code == _TIMED_OUT:
-        return TooSlow("Dataverse gave up on a query that took too long", code="query-timeout")
+        return TooSlow(
+            "Dataverse gave up on a query that took too long: it is tried again at the next poll",
+            code="query-timeout",
+        )
     if code == _DISABLED_USER:
         return SessionRefused(
             "the application user is disabled in this environment: enable it in the Power Platform admin center",
@@ -156,7 +161,10 @@ def page_of(answer: Answer) -> Page:
     """A page of rows. Raises Retryable when it is none."""
     body = answer.body
     if not isinstance(body, dict) or not isinstance(body.get("value"), list):
-        raise Retryable("the CRM's answer has no rows", code="bad-answer")
+        raise Retryable(
+            "Dataverse's answer has no rows: if that stays, check FULLSTEAM_DYNAMICS_URL and FULLSTEAM_DYNAMICS_PREFIX",
+            code="bad-answer",
+        )
     rows: list[Row] = [row for row in body["value"] if isinstance(row, dict)]
     if len(rows) != len(body["value"]):
         raise Retryable("the CRM's answer has rows that are none", code="bad-answer")
@@ -201,7 +209,10 @@ def is_gone(row: Row) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An app registration's. ``secret``, or ``certificate``: a PEM file with the private key and the certificate."""
+    """An app registration's. ``secret``, or ``certificate``: a PEM file with the private key and the certificate.
+
+    ``setting``: the variable that ``token_url`` comes from.
+    """
 
     client_id: str
     token_url: str
@@ -209,6 +220,7 @@ class Credentials:
     secret: str = field(default="", repr=False)
     certificate: Path | None = None
     password: str = field(default="", repr=False)
+    setting: str = "FULLSTEAM_DYNAMICS_AUTHORITY"
 
 
 def entra(credentials: Credentials, now: Callable[[], datetime]) -> LogIn:
@@ -239,11 +251,15 @@ def entra(credentials: Credentials, now: Callable[[], datetime]) -> LogIn:
         if answer.status == 200 and isinstance(token, str) and token:
             return Session(token, lasts=_lasts(said.get("expires_in")))
         if 300 <= answer.status < 400:
-            raise SessionRefused(elsewhere(answer, "FULLSTEAM_DYNAMICS_AUTHORITY"), code="redirected")
+            raise SessionRefused(elsewhere(answer, credentials.setting), code="redirected")
         if not answer.is_json or answer.status == 404 or (answer.status < 300 and not said.get("error")):
+            tenant = (
+                " and FULLSTEAM_DYNAMICS_TENANT"
+                if credentials.setting != "FULLSTEAM_DYNAMICS_TOKEN_URL"
+                else ""
+            )
             raise SessionRefused(
-                f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_DYNAMICS_AUTHORITY,"
-                " FULLSTEAM_DYNAMICS_TENANT and FULLSTEAM_DYNAMICS_TOKEN_URL",
+                f"there is no login at this address (it answered {answer.status}): check {credentials.setting}{tenant}",
                 code="wrong-address",
             )
         raise _rejected(answer.status, said)
@@ -280,23 +296,11 @@ def assertion(credentials: Credentials, now: datetime) -> str:
     ``jti`` follows from the app and the moment: nothing here is random.
     """
     if credentials.certificate is None:
-        raise SessionRefused("there is no certificate to log in with", code="no-certificate")
-    password = credentials.password.encode() or None
-    try:
-        pem = credentials.certificate.read_bytes()
-        key = serialization.load_pem_private_key(pem, password)
-        certificate = x509.load_pem_x509_certificate(pem[max(pem.find(b"-----BEGIN CERTIFICATE-----"), 0) :])
-    except (OSError, ValueError, TypeError) as error:
         raise SessionRefused(
-            "FULLSTEAM_DYNAMICS_CERTIFICATE cannot be read: it has to be a PEM file with the private key and the certificate"
-            " (FULLSTEAM_DYNAMICS_CERTIFICATE_PASSWORD opens the key)",
-            code="bad-certificate",
-        ) from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise SessionRefused(
-            "FULLSTEAM_DYNAMICS_CERTIFICATE has to have an RSA key: Microsoft Entra takes no other",
-            code="bad-certificate",
+            "there is no certificate to log in with: set FULLSTEAM_DYNAMICS_CERTIFICATE",
+            code="no-certificate",
         )
+    key, certificate = read_certificate(credentials.certificate, credentials.password)
     thumbprint = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
     claims = {
         "aud": credentials.token_url,
@@ -309,3 +313,23 @@ def assertion(credentials: Credentials, now: datetime) -> str:
     }
     header = {"x5t#S256": base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()}
     return jwt.encode(claims, key, algorithm="PS256", headers=header)
+
+
+def read_certificate(file: Path, password: str) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+    """The private key and the certificate in a PEM file. Raises SessionRefused in one line."""
+    try:
+        pem = file.read_bytes()
+        key = serialization.load_pem_private_key(pem, password.encode() or None)
+        certificate = x509.load_pem_x509_certificate(pem[max(pem.find(b"-----BEGIN CERTIFICATE-----"), 0) :])
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SessionRefused(
+            "FULLSTEAM_DYNAMICS_CERTIFICATE cannot be read: set it to a PEM file with the private key and the certificate"
+            " (FULLSTEAM_DYNAMICS_CERTIFICATE_PASSWORD opens the key)",
+            code="bad-certificate",
+        ) from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise SessionRefused(
+            "FULLSTEAM_DYNAMICS_CERTIFICATE has to have an RSA key: Microsoft Entra takes no other",
+            code="bad-certificate",
+        )
+    return key, certificate

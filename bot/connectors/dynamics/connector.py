@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import Field, SecretStr, model_validator
 
-from bot.connectors.dynamics.answers import Credentials, entra, judge
+from bot.connectors.dynamics.answers import Credentials, entra, judge, read_certificate
 from bot.connectors.dynamics.environment import Environment
 from bot.connectors.dynamics.people import People
 from bot.connectors.dynamics.poll import PAST, Poll
@@ -39,7 +39,7 @@ from bot.connectors.dynamics.queries import (
 from bot.connectors.dynamics.records import OpenRecords
 from bot.connectors.dynamics.rows import id_of
 from bot.connectors.figures import Figures
-from bot.connectors.http import Api, LogIn, Policy, Send, Session, SessionRefused
+from bot.connectors.http import Advice, Api, LogIn, Policy, Send, Session, SessionRefused
 from bot.connectors.of_now import OfNow
 from bot.connectors.open_records import OpenDeal, OpenTask, worst_of_each
 from bot.connectors.settings import (
@@ -52,6 +52,7 @@ from bot.connectors.settings import (
     Seconds,
     asked,
     ends_before,
+    for_settings,
     opener,
 )
 from bot.domain.errors import Permanent, Retryable
@@ -151,10 +152,23 @@ class DynamicsSettings(CrmSettings):
             if not there
         ]
         if missing:
-            raise ValueError(
-                f"not set: {', '.join(missing)}; or <CERTIFICATE> instead of a secret; see docs/connectors/dynamics.md"
-            )
+            instead = "" if secret or by_file else "; or <CERTIFICATE> instead of a secret"
+            raise ValueError(f"not set: {', '.join(missing)}{instead}; see docs/connectors/dynamics.md")
+        if self.certificate is not None:
+            try:
+                read_certificate(self.certificate, self.certificate_password.get_secret_value())
+            except SessionRefused as error:
+                raise for_settings(error, "dynamics") from None
         return self
+
+    @property
+    def log_in_at(self) -> tuple[str, str]:
+        """Where to log in, and the variable that says so; "" where nobody does."""
+        if self.login == "none":
+            return "", ""
+        if self.token_url:
+            return self.token_url, "FULLSTEAM_DYNAMICS_TOKEN_URL"
+        return f"{self.authority}/{self.tenant}/oauth2/v2.0/token", "FULLSTEAM_DYNAMICS_AUTHORITY"
 
 
 class DynamicsConnector:
@@ -186,6 +200,7 @@ class DynamicsConnector:
             judge=judge,
             clock=clock,
             policy=policy or Policy(read_seconds=settings.time_out, at_once=settings.at_once),
+            advice=self._advice(),
             transport=transport,
             sleep=sleep,
         )
@@ -204,17 +219,28 @@ class DynamicsConnector:
         if self.settings.login == "none":
             return _no_log_in
         given = self.settings
+        where, setting = given.log_in_at
         return entra(
             Credentials(
                 given.client_id,
-                given.token_url or f"{given.authority}/{given.tenant}/oauth2/v2.0/token",
+                where,
                 given.scope or f"{given.url}/.default",
                 given.client_secret.get_secret_value(),
                 given.certificate,
                 given.certificate_password.get_secret_value(),
+                setting,
             ),
             self._server_now,
         )
+
+    def _advice(self) -> Advice:
+        where, setting = self.settings.log_in_at
+        refused = (
+            "check FULLSTEAM_DYNAMICS_URL and FULLSTEAM_DYNAMICS_SCOPE, and the application user of the environment"
+            if setting
+            else "this server wants a log-in, so set FULLSTEAM_DYNAMICS_LOGIN=entra"
+        )
+        return Advice("FULLSTEAM_DYNAMICS_API_VERSION", setting, where, refused)
 
     # -- the port -------------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,10 @@ def judge(advice: Callable[[str], str]) -> Callable[[Answer], FullsteamError | N
         if answer.status == 403:
             return Denied("", code="denied")
         if answer.status in (408, 504) or (answer.status >= 500 and _TOO_SLOW.search(first.message)):
-            return TooSlow("Infor CRM gave up on a query that took too long", code="query-timeout")
+            return TooSlow(
+                "Infor CRM gave up on a query that took too long: it is tried again at the next poll",
+                code="query-timeout",
+            )
         if answer.status in (404, 410):
             return NotOffered("Infor CRM has no such resource here", code="not-found")
         if said and _NO_RIGHT.search(first.message):
@@ -295,6 +298,11 @@ async def _whoami(send: Send, who: str, proof: Mapping[str, str]) -> str | None:
         return None
     said = answer.body.get("response") if isinstance(answer.body, Mapping) else None
     return key_of(said.get("userId")) if answer.status < 300 and isinstance(said, Mapping) else ""
+
+
+def has_service_account(keys: Mapping[str, str]) -> bool:
+    """Whether the keys of an .ionapi file have those of a service account."""
+    return bool(keys.get("saak") and keys.get("sask"))
 
 
 def read_ionapi(file: Path) -> Mapping[str, str]:

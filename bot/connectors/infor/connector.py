@@ -20,8 +20,8 @@ import httpx
 from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.figures import Figures
-from bot.connectors.http import Api, Policy, SessionRefused
-from bot.connectors.infor.answers import basic, ion, judge, read_ionapi
+from bot.connectors.http import Advice, Api, Policy, SessionRefused
+from bot.connectors.infor.answers import basic, has_service_account, ion, judge, read_ionapi
 from bot.connectors.infor.evidence import NAMED, Evidence
 from bot.connectors.infor.installation import Installation
 from bot.connectors.infor.people import People
@@ -100,7 +100,7 @@ class InforSettings(CrmSettings):
         "Manager/$key", pattern=_NAME, description="field of a user with the manager, e.g. Manager/$key"
     )
     audit_dates: str = Field(
-        "%m/%d/%Y", min_length=2, description="how dates are written in audited changes, e.g. %d.%m.%Y"
+        "%m/%d/%Y", pattern="%[A-Za-z]", description="how dates are written in audited changes, e.g. %d.%m.%Y"
     )
     left_out: str = Field(
         "ADMIN", description="ids or login names of users who are no people, with commas, e.g. ADMIN"
@@ -126,9 +126,14 @@ class InforSettings(CrmSettings):
             raise ValueError("set <USERNAME> and <PASSWORD>, or <IONAPI_FILE>")
         if self.ionapi_file is not None:
             try:
-                read_ionapi(self.ionapi_file)
+                keys = read_ionapi(self.ionapi_file)
             except SessionRefused as error:
                 raise ValueError(f"<IONAPI_FILE>: {error}") from None
+            if self.grant == "password" and not has_service_account(keys):
+                raise ValueError(
+                    "<IONAPI_FILE>: the file has no service account, which <GRANT>=password needs: download it with one,"
+                    " or set <GRANT> to client_credentials"
+                )
         return self
 
     def variable(self, field_name: str) -> str:
@@ -171,6 +176,7 @@ class InforConnector:
             judge=decide,
             clock=clock,
             policy=policy or Policy(read_seconds=settings.time_out, at_once=settings.at_once, cookies=True),
+            advice=_advice(settings),
             transport=transport,
             sleep=sleep,
         )
@@ -240,6 +246,15 @@ class InforConnector:
     async def close(self) -> None:
         """Let go of the connections."""
         await self.api.close()
+
+
+def _advice(settings: InforSettings) -> Advice:
+    """What to look at when something is wrong. With user name and password there is no place that is for logging in only."""
+    refused = f"check {settings.variable('url')}, and what its user may do there"
+    if settings.token_url:
+        return Advice(log_in=settings.variable("token_url"), log_in_at=settings.token_url, refused=refused)
+    where = f"{settings.variable('ionapi_file')}, or set {settings.variable('token_url')}"
+    return Advice(log_in=where, refused=refused)
 
 
 def blank(asked: Asked) -> Any:

@@ -52,7 +52,11 @@ class People:
                 "users cannot be read: give the integration user the right to see them", code=error.code
             ) from error
         if not rows:
-            raise Retryable("Infor CRM lists no users, not even our own", code="no-users")
+            raise Retryable(
+                "Infor CRM lists no users, not even our own: give it the right to see them, and check"
+                f" {settings.variable('path')} and {settings.variable('dataset')}",
+                code="no-users",
+            )
         roster = read_users(
             rows,
             me=session.user,

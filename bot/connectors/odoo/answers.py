@@ -71,7 +71,10 @@ def meaning(name: str, message: str) -> FullsteamError:
     if kind == "AccessDenied":
         return SessionRefused(KEY_REFUSED, code="login-rejected")
     if kind in _CANCELLED or "statement timeout" in message:
-        return TooSlow("Odoo's database gave up on a query that took too long", code="query-timeout")
+        return TooSlow(
+            "Odoo's database gave up on a query that took too long: it is tried again at the next poll",
+            code="query-timeout",
+        )
     if kind in _BUSY_DATABASE:
         return Retryable(f"Odoo's database was busy ({kind})", code="busy")
     field = next((found[1] for pattern in _UNKNOWN_FIELD if (found := pattern.search(message))), "")
@@ -100,6 +103,7 @@ KEY_REFUSED = (
     "Odoo refuses the API key: it is wrong, revoked or expired (from 18 on a key lives three months at most), or is another"
     " user's; make a new one and set FULLSTEAM_ODOO_API_KEY"
 )
+IF_IT_STAYS = "if that stays, check FULLSTEAM_ODOO_URL"
 NO_ODOO = "there is no Odoo at this address: check FULLSTEAM_ODOO_URL"
 
 
@@ -107,7 +111,7 @@ def result_of(answer: Answer) -> Any:
     """What a JSON-RPC answer carries. Raises what its error means."""
     body = answer.body
     if not isinstance(body, Mapping):
-        raise Retryable("Odoo's answer is no JSON-RPC", code="bad-answer")
+        raise Retryable(f"Odoo's answer is no JSON-RPC: {IF_IT_STAYS}", code="bad-answer")
     error = body.get("error")
     if isinstance(error, Mapping):
         data = error.get("data")
@@ -116,7 +120,7 @@ def result_of(answer: Answer) -> Any:
         raise meaning(name, str(data.get("message") or ""))
     if "result" not in body:
         # A method that returns None is answered without one (odoo/http.py, JsonRPCDispatcher); none of ours does.
-        raise Retryable("Odoo's answer has neither a result nor an error", code="bad-answer")
+        raise Retryable(f"Odoo's answer has neither a result nor an error: {IF_IT_STAYS}", code="bad-answer")
     return body["result"]
 
 
@@ -265,11 +269,11 @@ def grouped(
 def groups_of(question: Question, body: object, server: Server) -> list[Row]:
     """Groups as both protocols mean them: a record by its id, a day as ``2026-11-20``, nothing as None, the count as ``n``."""
     if not isinstance(body, list):
-        raise Retryable("Odoo's answer has no groups", code="bad-answer")
+        raise Retryable(f"Odoo's answer has no groups: {IF_IT_STAYS}", code="bad-answer")
     found: list[Row] = []
     for group in body:
         if not isinstance(group, Mapping):
-            raise Retryable("Odoo's answer has no groups", code="bad-answer")
+            raise Retryable(f"Odoo's answer has no groups: {IF_IT_STAYS}", code="bad-answer")
         row: dict[str, Any] = {"n": group.get("__count")}
         for spec in question.groupby:
             row[spec] = _start_of(group, spec) if spec.endswith(":day") else id_of(group.get(spec))

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.http import Policy
 from bot.connectors.kept import ROSTER_LIFE, Kept
@@ -71,6 +71,16 @@ class OdooSettings(CrmSettings):
     api: Literal["auto", "json2", "jsonrpc"] = Field(
         "auto", description="json2 or jsonrpc, if not what the version has (auto)"
     )
+
+    @model_validator(mode="after")
+    def _json_rpc_is_whole(self) -> OdooSettings:
+        missing = [
+            name for name, said in (("<DATABASE>", self.database), ("<LOGIN>", self.login)) if not said
+        ]
+        if self.api == "jsonrpc" and missing:
+            verb = "are" if len(missing) > 1 else "is"
+            raise ValueError(f"{' and '.join(missing)} {verb} not set: JSON-RPC (<API>) needs both")
+        return self
 
 
 class OdooConnector:

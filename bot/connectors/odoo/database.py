@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from bot.connectors.http import Api, Policy, SessionRefused
-from bot.connectors.odoo.answers import Server, grouped, groups_of, judge, log_in, result_of, rpc
+from bot.connectors.odoo.answers import IF_IT_STAYS, Server, grouped, groups_of, judge, log_in, result_of, rpc
 from bot.connectors.odoo.queries import ROWS, Domain, Question, Row
 from bot.connectors.odoo.rows import is_number
 from bot.domain.errors import Retryable
@@ -129,7 +129,7 @@ class Database:
                 archived=archived,
             )
             if not isinstance(page, list) or not all(isinstance(row, Mapping) for row in page):
-                raise Retryable("Odoo's answer has no records", code="bad-answer")
+                raise Retryable(f"Odoo's answer has no records: {IF_IT_STAYS}", code="bad-answer")
             if not page:
                 return
             last = max((row["id"] for row in page if is_number(row.get("id"))), default=after)

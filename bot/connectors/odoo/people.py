@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
+from bot.connectors.odoo.answers import IF_IT_STAYS
 from bot.connectors.odoo.database import Database
 from bot.connectors.odoo.queries import USER_FIELDS, USERS, Row
 from bot.connectors.odoo.rights import grant_for
@@ -45,7 +46,7 @@ async def _shown(database: Database, model: str, names: Sequence[str]) -> list[s
     """Those of ``names`` that this Odoo has and shows us."""
     said = await database.call(model, "fields_get", {"allfields": list(names), "attributes": ["type"]})
     if not isinstance(said, Mapping):
-        raise Retryable("Odoo's answer has no fields", code="bad-answer")
+        raise Retryable(f"Odoo's answer has no fields: {IF_IT_STAYS}", code="bad-answer")
     return [name for name in names if name in said or name == "id"]
 
 

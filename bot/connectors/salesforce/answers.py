@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.connectors.http import Answer, Budget, LogIn, Send, Session, SessionRefused, elsewhere
+from bot.connectors.http import Advice, Answer, Budget, LogIn, Send, Session, SessionRefused, elsewhere
 from bot.connectors.refusals import Denied, FieldHidden, TooSlow
 from bot.connectors.salesforce.queries import Row
 from bot.connectors.salesforce.rows import is_id
@@ -93,9 +93,17 @@ def judge(answer: Answer) -> FullsteamError | None:
         return None
     match code:
         case "QUERY_TIMEOUT":
-            return TooSlow("Salesforce gave up on a query that took too long", code="query-timeout")
+            return TooSlow(
+                "Salesforce gave up on a query that took too long: it is tried again at the next poll",
+                code="query-timeout",
+            )
         case "REQUEST_LIMIT_EXCEEDED" if "Concurrent" not in message:  # of those, one waits a moment
-            return Throttled("Salesforce's API calls of the last 24 hours are used up", code="throttled")
+            return Throttled(
+                "Salesforce's API calls of the last 24 hours are used up, by everything that asks this org:"
+                " it is tried again from hour to hour",
+                code="throttled",
+                after=timedelta(hours=1),
+            )
         case "INVALID_QUERY_LOCATOR":
             return LocatorGone("Salesforce dropped the cursor of a query", code="locator-gone")
         case "INVALID_FIELD":
@@ -118,7 +126,8 @@ def judge(answer: Answer) -> FullsteamError | None:
             return Denied("", code="denied")
         case "MALFORMED_QUERY":
             return Permanent(
-                "Salesforce does not understand a query: check the API version", code="malformed"
+                "Salesforce does not understand a query: check FULLSTEAM_SALESFORCE_API_VERSION",
+                code="malformed",
             )
     if answer.status == 403 and not code:
         return Permanent(
@@ -135,7 +144,7 @@ def judge(answer: Answer) -> FullsteamError | None:
 
 def client_credentials(url: str, client_id: str, client_secret: str, token_url: str = "") -> LogIn:
     """OAuth 2.0 client credentials flow (Salesforce Help, "OAuth 2.0 Client Credentials Flow")."""
-    where = token_url or _token_url(url)
+    where, setting = _login_at(url, token_url)
     body = {
         "grant_type": "client_credentials",
         "client_id": client_id,
@@ -143,7 +152,7 @@ def client_credentials(url: str, client_id: str, client_secret: str, token_url: 
     }
 
     async def log_in(send: Send) -> Session:
-        session = _session(await _post(send, where, body), url, _advice_on_secret)
+        session = _session(await _post(send, where, body), url, setting, _advice_on_secret)
         return await _known(send, session, where)
 
     return log_in
@@ -168,7 +177,7 @@ def jwt_bearer(
     ``now``: the server's time as far as it is known. The first login learns it: an assertion that is over by the server's
     clock is made once more.
     """
-    where = token_url or _token_url(url)
+    where, setting = _login_at(url, token_url)
     meant_for = audience or (
         "https://test.salesforce.com" if ".sandbox." in url else "https://login.salesforce.com"
     )
@@ -182,36 +191,51 @@ def jwt_bearer(
         return await _post(send, where, body)
 
     async def log_in(send: Send) -> Session:
-        key = _key(key_file)
+        key = read_key(key_file)
         answer = await ask(send, key)
         if answer.status >= 400 and "expired" in _described(answer):
             answer = await ask(send, key)
-        return await _known(send, _session(answer, url, _advice_on_key), where)
+        return await _known(send, _session(answer, url, setting, _advice_on_key), where)
 
     return log_in
 
 
-def _key(path: Path) -> RSAPrivateKey:
+def read_key(path: Path) -> RSAPrivateKey:
     """The private key in a file. Raises SessionRefused in one line."""
-    asked = "set FULLSTEAM_SALESFORCE_PRIVATE_KEY_FILE to the private RSA key (PEM) of the app's certificate"
+    name = "FULLSTEAM_SALESFORCE_PRIVATE_KEY_FILE"
+    asked = "set it to the private RSA key (PEM) of the app's certificate"
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
-        raise SessionRefused(f"the key file cannot be read: {asked}", code="key-file") from error
+        raise SessionRefused(f"{name} cannot be read: {asked}", code="key-file") from error
     except TypeError as error:  # a key with a password, and none given
         raise SessionRefused(
-            "the key file has a password: decrypt it (openssl rsa), and protect it by its rights",
+            f"{name} has a password: decrypt it (openssl rsa), and protect it by its rights",
             code="key-file",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SessionRefused(f"the key file holds no private key: {asked}", code="key-file") from error
+        raise SessionRefused(f"{name} holds no private key: {asked}", code="key-file") from error
     if not isinstance(key, RSAPrivateKey):
-        raise SessionRefused(f"the key is no RSA key: {asked}", code="key-file")
+        raise SessionRefused(f"{name} holds no RSA key: {asked}", code="key-file")
     return key
 
 
-def _token_url(url: str) -> str:
-    return f"{url.rstrip('/')}/services/oauth2/token"
+def _login_at(url: str, token_url: str) -> tuple[str, str]:
+    """Where to log in, and the variable that says so."""
+    if token_url:
+        return token_url, "FULLSTEAM_SALESFORCE_TOKEN_URL"
+    return f"{url.rstrip('/')}/services/oauth2/token", "FULLSTEAM_SALESFORCE_URL"
+
+
+def advice_of(url: str, token_url: str) -> Advice:
+    """What to look at when something is wrong with an org."""
+    where, setting = _login_at(url, token_url)
+    return Advice(
+        version="FULLSTEAM_SALESFORCE_API_VERSION",
+        log_in=setting,
+        log_in_at=where,
+        refused="check the session and OAuth policies of the external client app, and FULLSTEAM_SALESFORCE_URL",
+    )
 
 
 async def _post(send: Send, where: str, body: Mapping[str, str]) -> Answer:
@@ -225,8 +249,8 @@ def _described(answer: Answer) -> str:
     return str(said.get("error_description") or "").casefold()
 
 
-def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Session:
-    """The session that a login gave. Raises SessionRefused with what to do."""
+def _session(answer: Answer, url: str, setting: str, advise: Callable[[str, str], str]) -> Session:
+    """The session that a login gave. ``setting``: what says where to log in. Raises SessionRefused with what to do."""
     said = answer.body if isinstance(answer.body, dict) else {}
     token = said.get("access_token")
     if answer.status == 200 and isinstance(token, str) and token:
@@ -234,10 +258,10 @@ def _session(answer: Answer, url: str, advise: Callable[[str, str], str]) -> Ses
         who = str(said.get("id") or "").rpartition("/")[2]
         return Session(token, who if is_id(who) else "", link)
     if 300 <= answer.status < 400:
-        raise SessionRefused(elsewhere(answer, "FULLSTEAM_SALESFORCE_URL"), code="redirected")
+        raise SessionRefused(elsewhere(answer, setting), code="redirected")
     if not answer.is_json or (answer.status < 300 and not said.get("error")):
         raise SessionRefused(
-            f"there is no login at this address (it answered {answer.status}): check FULLSTEAM_SALESFORCE_URL",
+            f"there is no login at this address (it answered {answer.status}): check {setting}",
             code="wrong-address",
         )
     code = re.sub(r"[^a-z_]", "", str(said.get("error") or ""))[:40]
@@ -326,7 +350,10 @@ def records_of(answer: Answer) -> tuple[list[Row], str]:
     """Rows of a page and where the next one is, "" when there is none."""
     body = answer.body
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-        raise Retryable("Salesforce's answer has no records", code="bad-answer")
+        raise Retryable(
+            "Salesforce's answer has no records: if that stays, check FULLSTEAM_SALESFORCE_URL",
+            code="bad-answer",
+        )
     rows: list[Row] = []
     for row in body["records"]:
         if isinstance(row, dict):

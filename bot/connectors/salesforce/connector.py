@@ -25,10 +25,17 @@ import httpx
 from pydantic import Field, SecretStr, model_validator
 
 from bot.connectors.figures import Figures, Slices
-from bot.connectors.http import Api, LogIn, Policy
+from bot.connectors.http import Api, LogIn, Policy, SessionRefused
 from bot.connectors.kept import KeptSpans
 from bot.connectors.of_now import OfNow
-from bot.connectors.salesforce.answers import api_used, client_credentials, judge, jwt_bearer
+from bot.connectors.salesforce.answers import (
+    advice_of,
+    api_used,
+    client_credentials,
+    judge,
+    jwt_bearer,
+    read_key,
+)
 from bot.connectors.salesforce.courier import AT_A_TIME, Courier
 from bot.connectors.salesforce.evidence import Evidence
 from bot.connectors.salesforce.offer import Reception
@@ -44,6 +51,7 @@ from bot.connectors.settings import (
     Seconds,
     asked,
     ends_before,
+    for_settings,
     opener,
 )
 from bot.domain.errors import Permanent, Retryable
@@ -134,6 +142,11 @@ class SalesforceSettings(CrmSettings):
             raise ValueError("<USERNAME> is not set: the integration user's user name (JWT bearer flow)")
         if by_key and self.private_key_file is None:
             raise ValueError("<PRIVATE_KEY_FILE> is not set: the file with the app's private key, PEM")
+        if self.private_key_file is not None:
+            try:
+                read_key(self.private_key_file)
+            except SessionRefused as error:
+                raise for_settings(error, "salesforce") from None
         return self
 
 
@@ -167,6 +180,7 @@ class SalesforceConnector:
             used=api_used,
             clock=clock,
             policy=policy or Policy(read_seconds=settings.time_out, at_once=settings.at_once),
+            advice=advice_of(settings.url, settings.token_url),
             transport=transport,
             sleep=sleep,
         )

@@ -14,6 +14,7 @@ from bot.connectors.crm_people import is_machine, is_zone, language_of, role_of,
 from bot.connectors.open_records import OpenDeal, OpenTask
 from bot.connectors.salesforce.queries import Row
 from bot.connectors.values import day_or_none
+from bot.domain.errors import Permanent
 from bot.domain.people import CrmUser, fold_email
 from bot.domain.usage import RowFault
 
@@ -49,7 +50,7 @@ def read_users(
     """User rows -> people. Who is inactive is left out, except while somebody still reports to them.
 
     ``me``: our own user, or "" where only its ``username`` is known, if that. ``sandbox``: addresses end in ``.invalid`` there. Whoever was created after ``through`` is not
-    known yet.
+    known yet. Raises Permanent where there are users, and nobody has one of the ``licences``.
     """
     faults: list[RowFault] = []
     me = me or _named(rows, username)
@@ -77,8 +78,14 @@ def read_users(
     bosses = without_circles(
         {who: str(row.get("ManagerId") or "") for who, (row, _, _) in kept.items()}, faults, "User"
     )
-    anybody = any(active for _, active, _ in kept.values())
-    faults += _left_out(unlicensed, licences, anybody=anybody)
+    if unlicensed and not any(active for _, active, _ in kept.values()):
+        theirs = ", ".join(each for each, _ in unlicensed.most_common(3))
+        raise Permanent(
+            f"nobody has a licence of FULLSTEAM_SALESFORCE_LICENCES ({', '.join(licences)}), so nobody is listed:"
+            f" set it to those of your sellers, of {theirs}",
+            code="no-licence",
+        )
+    faults += _left_out(unlicensed)
     led = {bosses[who] for who, (_, active, _) in kept.items() if active and who in bosses}
     users = tuple(
         _user(who, row, bosses.get(who), sandbox=sandbox, active=active, leads=who in led, since=since)
@@ -96,16 +103,12 @@ def _named(rows: Sequence[Row], username: str) -> str:
     return next((str(each) for each in found if is_id(each)), "")
 
 
-def _left_out(unlicensed: Mapping[str, int], licences: Sequence[str], *, anybody: bool) -> Iterator[RowFault]:
-    """Which licences were left out, and of how many people. ``anybody``: whether somebody is left."""
-    field, setting = "Profile.UserLicense.Name", "FULLSTEAM_SALESFORCE_LICENCES"
+def _left_out(unlicensed: Mapping[str, int]) -> Iterator[RowFault]:
+    """Which licences were left out, and of how many people."""
     for licence, count in sorted(unlicensed.items()):
         whose = "1 active user has" if count == 1 else f"{count} active users have"
-        why = f"{whose} the licence {licence!r}, which {setting} does not name: left out"
-        yield RowFault("User", 0, field, why, dropped=False)
-    if unlicensed and not anybody:
-        why = f"nobody has a licence of {setting} ({', '.join(licences)}): set it to those of your sellers"
-        yield RowFault("User", 0, field, why, dropped=False)
+        why = f"{whose} the licence {licence!r}, which FULLSTEAM_SALESFORCE_LICENCES does not name: left out"
+        yield RowFault("User", 0, "licence", why, dropped=False)
 
 
 def _user(
