@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import sqlite3
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -55,5 +54,9 @@ def apart(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 def peak_memory() -> float:
     """The most memory that this process ever had, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    try:
+        told = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts in bytes
+    # Not ru_maxrss: on Linux a process begins with the peak of the one that started it.
+    return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM")) / 2**10

@@ -360,9 +360,13 @@ def _totals(slack: Slack, steering: Steering, begins: datetime, started: float) 
 
 
 def _peak_memory() -> int:
-    """MiB of this process at its peak (Linux counts in KiB, macOS in bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
+    """MiB of this process at its peak (Linux and macOS)."""
+    try:
+        told = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 * 1024)  # macOS counts in bytes
+    # Not ru_maxrss: on Linux a process begins with the peak of the one that started it.
+    return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM")) // 1024
 
 
 def main() -> None:

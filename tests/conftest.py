@@ -33,6 +33,8 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, data
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("FULLSTEAM_")]:
         del os.environ[name]
+    # A worker of pytest-xdist has one, and a console of rich keeps for ever the width that it is made with.
+    os.environ.pop("COLUMNS", None)
     # A zone with a half-hour: code that takes the machine's zone for UTC, or for the person's, is found out.
     os.environ["TZ"] = "America/St_Johns"
     time.tzset()
