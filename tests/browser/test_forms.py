@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.form_app import Forms, Json, forms_at_work
 from tests.browser.office import Office, running
@@ -196,3 +196,48 @@ def test_words_of_others_are_text_in_the_page_too(ada: Visitor) -> None:
     said = ada.message("onerror")
     expect(said).to_contain_text("<img src=x onerror=alert(1)> <javascript:alert(1)|press>")
     assert said.locator(".content img, .content a").count() == 0
+
+
+def test_who_writes_faster_than_it_is_sent_loses_nothing(ada: Visitor) -> None:
+    waiting: list[Route] = []
+    ada.page.route("**/sandbox/say", lambda route: waiting.append(route))  # noqa: PLW0108  # it has to be a function of ours
+    ada.writes("quick one")
+    ada.writes("quick two")
+    ada.page.wait_for_timeout(100)
+    (first,) = waiting
+    first.continue_()
+    ada.page.unroute("**/sandbox/say")
+    expect(ada.message("quick one")).to_be_visible()
+    expect(ada.message("quick two")).to_be_visible()
+    expect(ada.composer).to_have_value("")
+
+
+def test_what_is_said_while_the_messages_are_read_is_shown(office: Office[Forms], windows: Windows) -> None:
+    visitor = Visitor(windows.open(), office.url)
+    read = []
+
+    def late(route: Route) -> None:
+        read.append((route, route.fetch()))
+
+    visitor.page.route("**/sandbox/page/messages?*", late)
+    visitor.becomes(BO)
+    visitor.writes("said in the middle of it")
+    expect(visitor.message("said in the middle of it")).to_be_visible()
+    for route, answer in read:
+        route.fulfill(response=answer)
+    visitor.page.unroute("**/sandbox/page/messages?*")
+    visitor.page.wait_for_timeout(100)
+    expect(visitor.message("said in the middle of it")).to_be_visible()
+
+
+def test_what_is_said_before_anything_is_followed_is_shown(office: Office[Forms], windows: Windows) -> None:
+    visitor = Visitor(windows.open(), office.url)
+    held: list[Route] = []
+    visitor.page.route("**/sandbox/page/stream?*", lambda route: held.append(route))  # noqa: PLW0108  # likewise
+    visitor.becomes(BO)
+    visitor.writes("said before it was followed")
+    visitor.page.wait_for_timeout(200)
+    for route in held:
+        route.continue_()
+    visitor.page.unroute("**/sandbox/page/stream?*")
+    expect(visitor.message("said before it was followed")).to_be_visible()

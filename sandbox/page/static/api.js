@@ -46,7 +46,10 @@ export function act(path, body) {
 export const post = (path, body) => ask('POST', `/sandbox/${path}`, body);
 export const remove = (path) => ask('DELETE', `/sandbox/${path}`);
 
-/** Follow what happens. `heard(event)` for each; after a break `heard({type: 'reset'})`. `line(state)`: live, lost. */
+/**
+ * Follow what happens. `heard(event)` for each; `heard({type: 'open'})` when it begins, after a break `heard({type: 'reset'})`.
+ * `line(state)`: live, lost.
+ */
 export function follow(user, heard, line) {
   let source = null;
   let timer = 0;
@@ -56,7 +59,7 @@ export function follow(user, heard, line) {
     source = new EventSource(`/sandbox/page/stream?${new URLSearchParams({user})}`);
     source.onopen = () => {
       line('live');
-      if (broken) heard({type: 'reset'});
+      heard({type: broken ? 'reset' : 'open'});
       broken = false;
     };
     source.onmessage = (message) => heard(JSON.parse(message.data));

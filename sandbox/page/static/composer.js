@@ -84,17 +84,25 @@ export function composer({label, send, app, shortcut = null, commands = true}) {
     count.textContent = list.hidden ? '' : `${fitting.length === 1 ? '1 command' : `${fitting.length} commands`}: arrow keys choose, Tab takes.`;
     choose(!list.hidden && none ? 0 : -1);
   };
+  // Whoever writes faster than it is sent loses nothing: one is sent after the other.
+  let sent = Promise.resolve();
+  let waiting = 0;
   const submit = async () => {
     const text = field.value.trim();
-    if (!text || form.getAttribute('aria-busy') === 'true') return;
+    if (!text) return;
     close();
+    waiting += 1;
     form.setAttribute('aria-busy', 'true');
     trouble.textContent = '';
     const kept = field.value;
     field.value = '';
     grow();
-    const wrong = await send(text);
-    form.removeAttribute('aria-busy');
+    const answer = sent.then(() => send(text));
+    sent = answer.catch(() => {});
+    const wrong = await answer.finally(() => {
+      waiting -= 1;
+      if (!waiting) form.removeAttribute('aria-busy');
+    });
     trouble.textContent = wrong.words ?? '';
     if (wrong.keep && !field.value) field.value = kept;
     grow();

@@ -300,12 +300,28 @@ const isNarrow = () => matchMedia('(max-width: 720px)').matches;
 
 async function readMessages() {
   const {channel, me} = state;
+  const line = timeline;
+  const before = new Set(line.shown.keys());
   const found = await kindly(() => look('page/messages', {user: me.id, channel: channel.id, limit: PAGE}));
-  if (!found || state.channel?.id !== channel.id || state.tab !== 'messages') return;
+  if (!found || timeline !== line || state.tab !== 'messages') return;
   const kept = timeline.read;
+  // What came while it was read may be missing in it.
+  const came = [...line.shown.values()].map((each) => each.message).filter((each) => !before.has(each.ts));
   timeline.show(found.messages, kept || found.read);
+  for (const message of came) timeline.put(message);
   showMore(found.more);
   readUp();
+}
+
+/** What was said after the messages were read, and before what happens was followed. */
+async function catchUp() {
+  const {channel, me} = state;
+  const line = timeline;
+  if (!channel || !line || state.tab !== 'messages') return;
+  const found = await kindly(() => look('page/messages', {user: me.id, channel: channel.id, limit: PAGE}));
+  if (!found || timeline !== line) return;
+  for (const message of found.messages) if (!line.row(message.ts)) line.put(message);
+  showMore(found.more);
 }
 
 function showMore(more) {
@@ -644,6 +660,7 @@ async function heard(event) {
     return null;
   }
   if (event.type === 'people') return lookAround();
+  if (event.type === 'open') return catchUp();
   if (event.type === 'reset') return readAgain();
   return null;
 }
