@@ -17,7 +17,7 @@ FOREIGN := tests/foreign/node_modules/.package-lock.json
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q -q
 INSTALL := $(PIP) install --require-hashes
 
-MARKS   := $(if $(SLOW),,-m "not slow")
+MARKS   := -m "not long$(if $(SLOW),, and not slow)"
 LOCK    := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 say      = @printf '\033[36m==>\033[0m %s\n' "$(1)"
@@ -59,8 +59,8 @@ format: $(DEV) ## Puts the code into its format and repairs what ruff can
 unit: $(DEV) ## The quick tests only
 	@$(BIN)/python -m pytest -q tests/unit $(ARGS)
 
-slow: $(DEV) ## The slow tests only: kill -9 at any instant, long replays
-	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+slow: $(DEV) ## The slow tests only: kill -9 at any instant, long replays, a million rows
+	@$(BIN)/python -m pytest -q -m "slow or long" $(ARGS)
 
 bench: $(DEV) ## Measures and prints, with the machine named; no pass or fail
 	@$(BIN)/python -m bench $(ARGS)

@@ -508,7 +508,7 @@ async def test_a_query_that_takes_too_long_is_asked_for_shorter_spans_and_then_i
     assert told(parts) == {key: number for key, number in recounted(crm, window).items() if key[2] in read}
 
 
-@pytest.mark.parametrize("most", [12_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [12_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 async def test_rows_are_counted_in_flat_memory_however_many(most: int) -> None:
     import tracemalloc
 
@@ -552,7 +552,7 @@ async def test_rows_are_counted_in_flat_memory_however_many(most: int) -> None:
 
 @pytest.mark.parametrize(
     ("most", "order"),
-    [(16_800, "of days"), (16_800, "mixed"), pytest.param(1_002_400, "of days", marks=pytest.mark.slow)],
+    [(16_800, "of days"), (16_800, "mixed"), pytest.param(1_002_400, "of days", marks=pytest.mark.long)],
 )
 async def test_different_records_are_counted_in_the_memory_of_a_day(most: int, order: str) -> None:
     import tracemalloc
